@@ -1,0 +1,88 @@
+# The kinds of targets in this project:
+#   leat_compiler_library(NAME sources... LINK libs...)   includes MLIR, shares the one precompiled header
+#   leat_compiler_tool(NAME sources... LINK libs...)      the same for an executable
+#   leat_runtime_library(NAME sources... LINK libs...)    never includes LLVM or MLIR
+separate_arguments(LEAT_LLVM_DEFS NATIVE_COMMAND "${LLVM_DEFINITIONS}")
+
+add_link_options(-fuse-ld=lld)
+if(LEAT_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize=vptr)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+# Everything that includes MLIR links this, and nothing else of LLVM or MLIR: a static library beside
+# the dylibs would carry a second copy of the TypeIDs.
+add_library(leat_mlir INTERFACE)
+target_compile_definitions(leat_mlir INTERFACE ${LEAT_LLVM_DEFS})
+# -fPIC by hand, not through POSITION_INDEPENDENT_CODE: that gives libraries -fPIC and tools -fPIE, and
+# clang then refuses the precompiled header in one of them.
+target_compile_options(leat_mlir INTERFACE -fPIC
+  $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions;-Wall;-Wextra;-Wno-unused-parameter>)
+target_include_directories(leat_mlir SYSTEM INTERFACE ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
+target_include_directories(leat_mlir INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include ${CMAKE_BINARY_DIR})
+target_link_libraries(leat_mlir INTERFACE MLIR LLVM)
+target_link_options(leat_mlir INTERFACE -Wl,-rpath,${LLVM_LIBRARY_DIR})
+
+# One precompiled header for the whole compiler. Only upstream headers go in.
+set(LEAT_PCH_FLAGS -fpch-instantiate-templates "SHELL:-Xclang -fno-pch-timestamp")
+add_library(leat_pch OBJECT ${CMAKE_SOURCE_DIR}/cmake/pch.cpp)
+target_link_libraries(leat_pch PRIVATE leat_mlir)
+target_compile_options(leat_pch PRIVATE ${LEAT_PCH_FLAGS})
+target_precompile_headers(leat_pch PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch.h)
+
+# Every TableGen target is collected here, so that no source compiles before the headers it needs exist.
+add_custom_target(leat_tablegen)
+
+function(leat_compiler_flags name)
+  target_link_libraries(${name} PUBLIC leat_mlir)
+  target_compile_options(${name} PRIVATE ${LEAT_PCH_FLAGS})
+  target_precompile_headers(${name} REUSE_FROM leat_pch)
+  add_dependencies(${name} leat_tablegen)
+endfunction()
+
+function(leat_compiler_library name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
+  leat_compiler_flags(${name})
+  target_link_libraries(${name} PUBLIC ${ARG_LINK})
+endfunction()
+
+function(leat_compiler_tool name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  leat_compiler_flags(${name})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK})
+endfunction()
+
+function(leat_runtime_library name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include ${CMAKE_BINARY_DIR})
+  target_compile_options(${name} PRIVATE -fPIC -fvisibility=hidden
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions;-fno-rtti> -Wall -Wextra -Wno-unused-parameter)
+  target_link_libraries(${name} PUBLIC ${ARG_LINK})
+endfunction()
+
+# leat_tablegen_dialect(FILE.td NAME mnemonic): everything of one dialect, written into the build folder that mirrors the source folder.
+function(leat_tablegen_dialect td name)
+  set(LLVM_TARGET_DEFINITIONS ${td})
+  mlir_tablegen(${name}Dialect.h.inc -gen-dialect-decls -dialect=${ARGN})
+  mlir_tablegen(${name}Dialect.cpp.inc -gen-dialect-defs -dialect=${ARGN})
+  mlir_tablegen(${name}Ops.h.inc -gen-op-decls)
+  mlir_tablegen(${name}Ops.cpp.inc -gen-op-defs)
+  mlir_tablegen(${name}Types.h.inc -gen-typedef-decls -typedefs-dialect=${ARGN})
+  mlir_tablegen(${name}Types.cpp.inc -gen-typedef-defs -typedefs-dialect=${ARGN})
+  mlir_tablegen(${name}Attrs.h.inc -gen-attrdef-decls -attrdefs-dialect=${ARGN})
+  mlir_tablegen(${name}Attrs.cpp.inc -gen-attrdef-defs -attrdefs-dialect=${ARGN})
+  mlir_tablegen(${name}Enums.h.inc -gen-enum-decls)
+  mlir_tablegen(${name}Enums.cpp.inc -gen-enum-defs)
+  add_public_tablegen_target(leat_${name}_inc)
+  add_dependencies(leat_tablegen leat_${name}_inc)
+endfunction()
+
+function(leat_tablegen_passes name)
+  set(LLVM_TARGET_DEFINITIONS Passes.td)
+  mlir_tablegen(Passes.h.inc -gen-pass-decls -name=${name})
+  add_public_tablegen_target(leat_${name}_passes_inc)
+  add_dependencies(leat_tablegen leat_${name}_passes_inc)
+endfunction()

@@ -1,0 +1,50 @@
+// Kernels: what is computed in one parallel region, without temporaries in memory.
+include "dialects/Leat/LeatDialect.td"
+
+def Leat_ScheduleAttr : Leat_Attr<"Schedule", "schedule"> {
+  let summary = "how a kernel is executed: strategy name and its parameters; written by passes/Schedule, read by code generators";
+  let parameters = (ins StringRefParameter<"strategy">:$strategy, "::mlir::DictionaryAttr":$params);
+  let assemblyFormat = "`<` $strategy `,` $params `>`";
+}
+
+def Leat_YieldOp : Leat_Op<"yield", [Pure, Terminator, ReturnLike]> {
+  let summary = "results of a region";
+  let arguments = (ins Variadic<AnyType>:$results);
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
+  let assemblyFormat = "attr-dict ($results^ `:` type($results))?";
+}
+
+def Leat_KernelOp : Leat_Op<"kernel", [IsolatedFromAbove, AttrSizedOperandSegments, SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "a fused kernel, still in place";
+  let description = [{
+    The region computes the results from its block arguments: one per `inputs` operand (tensors, states), then one per `scalars` operand
+    (index, integers, floats). `sizes` are the dynamic dimensions of the results, in order, known to the host.
+    Values inside the region never reach memory unless the generator needs scratch; results do.
+  }];
+  let arguments = (ins Variadic<AnyType>:$inputs, Variadic<AnyType>:$scalars, Variadic<Index>:$sizes,
+                       OptionalAttr<StrAttr>:$hint, OptionalAttr<Leat_ScheduleAttr>:$schedule);
+  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    (`ins` `(` $inputs^ `:` type($inputs) `)`)? (`scalars` `(` $scalars^ `:` type($scalars) `)`)? (`sizes` `(` $sizes^ `)`)? (`->` type($outputs)^)?
+    attr-dict-with-keyword $body
+  }];
+  let hasVerifier = 1;
+}
+
+def Leat_KernelFuncOp : Leat_Op<"kernel_func", [IsolatedFromAbove, Symbol, SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "a kernel outlined by structure: identical kernels of a model share one";
+  let description = "Block arguments as in leat.kernel. Results are written to fresh buffers, states are updated in place.";
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeArrayAttr:$result_types, I64Attr:$num_inputs, OptionalAttr<Leat_ScheduleAttr>:$schedule);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name `inputs` $num_inputs `->` $result_types attr-dict-with-keyword $body";
+}
+
+def Leat_LaunchOp : Leat_Op<"launch", [AttrSizedOperandSegments, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "run an outlined kernel; operands as in leat.kernel";
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyType>:$inputs, Variadic<AnyType>:$scalars, Variadic<Index>:$sizes);
+  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let assemblyFormat = [{
+    $kernel (`ins` `(` $inputs^ `:` type($inputs) `)`)? (`scalars` `(` $scalars^ `:` type($scalars) `)`)? (`sizes` `(` $sizes^ `)`)? (`->` type($outputs)^)? attr-dict
+  }];
+}

@@ -1,0 +1,5 @@
+#ifndef LEAT_PASSES_CPU
+#define LEAT_PASSES_CPU
+include "mlir/Pass/PassBase.td"
+
+#endif

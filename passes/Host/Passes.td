@@ -1,0 +1,5 @@
+#ifndef LEAT_PASSES_HOST
+#define LEAT_PASSES_HOST
+include "mlir/Pass/PassBase.td"
+
+#endif

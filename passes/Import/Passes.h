@@ -1,0 +1,11 @@
+// Passes of the stage Import.
+#pragma once
+
+#include "mlir/Pass/Pass.h"
+
+namespace leat::import {
+#define GEN_PASS_DECL
+#include "passes/Import/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "passes/Import/Passes.h.inc"
+} // namespace leat::import

@@ -1,0 +1,5 @@
+#ifndef LEAT_PASSES_IMPORT
+#define LEAT_PASSES_IMPORT
+include "mlir/Pass/PassBase.td"
+
+#endif

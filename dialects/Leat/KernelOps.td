@@ -20,10 +20,12 @@ def Leat_KernelOp : Leat_Op<"kernel", [IsolatedFromAbove, AttrSizedOperandSegmen
     The region computes the results from its block arguments: one per `inputs` operand (tensors, states), then one per `scalars` operand
     (index, integers, floats). `sizes` are the dynamic dimensions of the results, in order, known to the host.
     Values inside the region never reach memory unless the generator needs scratch; results do.
+    A result is a ranked tensor, or a state that the kernel changed (leat.cache_append, leat.state_write): that one is the handle of the state
+    operand it was made from, updated in place. It has no buffer and no size of its own; the host drops it once its order is settled.
   }];
   let arguments = (ins Variadic<AnyType>:$inputs, Variadic<AnyType>:$scalars, Variadic<Index>:$sizes,
                        OptionalAttr<StrAttr>:$hint, OptionalAttr<Leat_ScheduleAttr>:$schedule);
-  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let results = (outs Variadic<AnyType>:$outputs);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
     (`ins` `(` $inputs^ `:` type($inputs) `)`)? (`scalars` `(` $scalars^ `:` type($scalars) `)`)? (`sizes` `(` $sizes^ `)`)? (`->` type($outputs)^)?
@@ -34,16 +36,17 @@ def Leat_KernelOp : Leat_Op<"kernel", [IsolatedFromAbove, AttrSizedOperandSegmen
 
 def Leat_KernelFuncOp : Leat_Op<"kernel_func", [IsolatedFromAbove, Symbol, SingleBlockImplicitTerminator<"YieldOp">]> {
   let summary = "a kernel outlined by structure: identical kernels of a model share one";
-  let description = "Block arguments as in leat.kernel. Results are written to fresh buffers, states are updated in place.";
+  let description = "Block arguments and results as in leat.kernel: tensors are written to fresh buffers, states are updated in place.";
   let arguments = (ins SymbolNameAttr:$sym_name, TypeArrayAttr:$result_types, I64Attr:$num_inputs, OptionalAttr<Leat_ScheduleAttr>:$schedule);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$sym_name `inputs` $num_inputs `->` $result_types attr-dict-with-keyword $body";
+  let hasVerifier = 1;
 }
 
 def Leat_LaunchOp : Leat_Op<"launch", [AttrSizedOperandSegments, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "run an outlined kernel; operands as in leat.kernel";
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyType>:$inputs, Variadic<AnyType>:$scalars, Variadic<Index>:$sizes);
-  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let results = (outs Variadic<AnyType>:$outputs);
   let assemblyFormat = [{
     $kernel (`ins` `(` $inputs^ `:` type($inputs) `)`)? (`scalars` `(` $scalars^ `:` type($scalars) `)`)? (`sizes` `(` $sizes^ `)`)? (`->` type($outputs)^)? attr-dict
   }];

@@ -1,0 +1,59 @@
+// Large blocks come straight from mmap: zero pages cost nothing until touched, and they can be huge.
+#include "runtime/core/Memory.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <sys/mman.h>
+#include <utility>
+
+namespace leat::rt {
+
+static constexpr int64_t slack = 64, largeBlock = 1 << 21, limit = int64_t(1) << 46;
+
+Memory::Memory(Memory &&other) noexcept
+    : pointer(std::exchange(other.pointer, nullptr)), size(std::exchange(other.size, 0)), mapped(std::exchange(other.mapped, 0)) {}
+
+Memory &Memory::operator=(Memory &&other) noexcept {
+  if (this != &other) {
+    release();
+    pointer = std::exchange(other.pointer, nullptr);
+    size = std::exchange(other.size, 0);
+    mapped = std::exchange(other.mapped, 0);
+  }
+  return *this;
+}
+
+bool Memory::allocate(int64_t bytes) {
+  release();
+  if (bytes < 0 || bytes > limit)
+    return false;
+  if (bytes >= largeBlock) {
+    size_t length = (bytes + slack + 4095) & ~int64_t(4095);
+    void *block = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED)
+      return false;
+    madvise(block, length, MADV_HUGEPAGE); // advice only
+    pointer = block;
+    mapped = length;
+  } else {
+    size_t length = (bytes + slack + 63) & ~int64_t(63);
+    pointer = std::aligned_alloc(64, length);
+    if (!pointer)
+      return false;
+    std::memset(pointer, 0, length);
+  }
+  size = bytes;
+  return true;
+}
+
+void Memory::release() {
+  if (mapped)
+    munmap(pointer, mapped);
+  else
+    std::free(pointer);
+  pointer = nullptr;
+  size = 0;
+  mapped = 0;
+}
+
+} // namespace leat::rt

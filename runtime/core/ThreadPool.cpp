@@ -1,0 +1,147 @@
+// The pool's protocol: a region opens the gate under a new epoch, whoever is awake joins by counting itself in, the caller works too,
+// closes the gate and waits for those that joined.
+#include "runtime/core/ThreadPool.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <sched.h>
+
+namespace leat::rt {
+
+static constexpr uint64_t openBit = uint64_t(1) << 31, joinedMask = openBit - 1;
+static thread_local bool insideRegion = false;
+
+static inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+int ThreadPool::usableCpus() {
+  int cpus = std::max(1u, std::thread::hardware_concurrency());
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0)
+    cpus = std::max(1, CPU_COUNT(&set));
+  if (FILE *file = std::fopen("/sys/fs/cgroup/cpu.max", "re")) {
+    long long quota = 0, period = 0;
+    if (std::fscanf(file, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0)
+      cpus = std::clamp<int>(static_cast<int>((quota + period - 1) / period), 1, cpus);
+    std::fclose(file);
+  }
+  return cpus;
+}
+
+ThreadPool::ThreadPool(int threads, int spinMicroseconds) : spinMicroseconds(spinMicroseconds) {
+  if (threads <= 0)
+    threads = usableCpus();
+  threads = std::min(threads, 1024);
+  ranges = std::make_unique<Range[]>(threads);
+  workers.reserve(threads - 1);
+  for (int i = 1; i < threads; ++i)
+    workers.emplace_back([this, i] { workerLoop(i); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop.store(true);
+  signal.fetch_add(1);
+  signal.notify_all();
+  for (std::thread &worker : workers)
+    worker.join();
+}
+
+bool ThreadPool::newJob(uint64_t gate, uint32_t seen) const { return (gate & openBit) && static_cast<uint32_t>(gate >> 32) != seen; }
+
+void ThreadPool::workerLoop(int worker) {
+  insideRegion = true; // whatever a task calls runs inline
+  uint32_t seen = 0;
+  auto idleSince = std::chrono::steady_clock::now();
+  for (int spins = 0;; ++spins) {
+    uint64_t current = gate.load(std::memory_order_acquire);
+    if (newJob(current, seen)) {
+      if (!gate.compare_exchange_weak(current, current + 1, std::memory_order_acq_rel))
+        continue;
+      seen = static_cast<uint32_t>(current >> 32);
+      work(worker);
+      left.fetch_add(1, std::memory_order_acq_rel);
+      left.notify_one();
+      spins = 0;
+      idleSince = std::chrono::steady_clock::now();
+      continue;
+    }
+    if (stop.load(std::memory_order_relaxed))
+      return;
+    pause();
+    if (spins % 32 || std::chrono::steady_clock::now() - idleSince < std::chrono::microseconds(spinMicroseconds))
+      continue;
+    // Sleep. Whoever opens the gate after we are counted sees us, whoever opened it before is seen here.
+    sleepers.fetch_add(1);
+    uint32_t ticket = signal.load();
+    if (!newJob(gate.load(), seen) && !stop.load())
+      signal.wait(ticket);
+    sleepers.fetch_sub(1);
+    idleSince = std::chrono::steady_clock::now();
+  }
+}
+
+void ThreadPool::work(int worker) {
+  int first = rangeCount == 1 ? 0 : worker;
+  for (int i = 0; i < rangeCount; ++i) {
+    Range &range = ranges[(first + i) % rangeCount];
+    while (true) {
+      int64_t begin = range.next.fetch_add(grain, std::memory_order_relaxed);
+      if (begin >= range.end)
+        break;
+      function(context, begin, std::min(begin + grain, range.end), worker);
+    }
+  }
+}
+
+void ThreadPool::parallelFor(Function f, void *c, int64_t tasks, Distribution distribution) {
+  if (tasks <= 0)
+    return;
+  if (tasks == 1 || workers.empty() || insideRegion || !owner.try_lock()) {
+    f(c, 0, tasks, 0);
+    return;
+  }
+  std::lock_guard<std::mutex> lock(owner, std::adopt_lock);
+
+  int total = threads();
+  function = f;
+  context = c;
+  rangeCount = distribution == Distribution::Static ? total : 1;
+  // Few enough pieces to cost nothing, enough to even out threads of unequal speed.
+  grain = std::max<int64_t>(1, tasks / (int64_t(total) * 8));
+  for (int i = 0; i < rangeCount; ++i) {
+    ranges[i].next.store(tasks * i / rangeCount, std::memory_order_relaxed);
+    ranges[i].end = tasks * (i + 1) / rangeCount;
+  }
+  left.store(0, std::memory_order_relaxed);
+  uint64_t epoch = static_cast<uint32_t>((gate.load(std::memory_order_relaxed) >> 32) + 1);
+  if (epoch == 0)
+    epoch = 1; // 0 is what a fresh worker has "seen"
+  gate.store(epoch << 32 | openBit);
+  if (sleepers.load() > 0) {
+    signal.fetch_add(1);
+    signal.notify_all();
+  }
+
+  insideRegion = true;
+  work(0);
+  insideRegion = false;
+
+  auto joined = static_cast<uint32_t>(gate.fetch_and(~openBit, std::memory_order_acq_rel) & joinedMask);
+  for (int spins = 0;; ++spins) {
+    uint32_t count = left.load(std::memory_order_acquire);
+    if (count == joined)
+      break;
+    if (spins < 4096)
+      pause();
+    else
+      left.wait(count); // a worker that joined has lost its CPU
+  }
+}
+
+} // namespace leat::rt

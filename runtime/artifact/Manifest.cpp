@@ -1,0 +1,228 @@
+// From FlatBuffers to ManifestInfo. The verifier of FlatBuffers answers for the structure, the checks here for the meaning.
+#include "runtime/artifact/Manifest.h"
+#include "leat/KernelABI.h"
+#include "runtime/artifact/Manifest_generated.h"
+
+#include <algorithm>
+#include <cctype>
+#include <unordered_set>
+
+namespace leat::rt {
+
+namespace {
+
+constexpr int64_t maxSlots = 1 << 20;
+
+std::string str(const flatbuffers::String *text) { return text ? text->str() : std::string(); }
+
+// Walks a vector that may be absent.
+template <typename V, typename F> Status each(const V *vector, F f) {
+  if (vector)
+    for (flatbuffers::uoffset_t i = 0; i < vector->size(); ++i)
+      LEAT_RETURN_IF_ERROR(f(vector->Get(i)));
+  return {};
+}
+
+Status damaged(const std::string &where, const char *what) {
+  return error(Code::BadFile, "the artifact's manifest is damaged: %s: %s: recompile with leat compile", printable(where).c_str(), what);
+}
+
+class Names {
+public:
+  bool add(const std::string &name) { return !name.empty() && names.insert(name).second; }
+
+private:
+  std::unordered_set<std::string> names;
+};
+
+bool isSymbol(const std::string &text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '.' || c == '$'; });
+}
+
+Status decodeShape(const flatbuffers::Vector<int64_t> *dims, const std::string &where, int64_t least, Shape &shape) {
+  if (dims && dims->size() > maxRank)
+    return damaged(where, "more than 8 dimensions");
+  return each(dims, [&](int64_t dim) -> Status {
+    if (dim < least)
+      return damaged(where, "a negative dimension");
+    shape.dims[shape.rank++] = dim;
+    return {};
+  });
+}
+
+Status decodeTensor(const fb::TensorInfo *from, const std::string &where, TensorInfo &to) {
+  to.name = str(from->name());
+  to.dtype = static_cast<DType>(from->dtype());
+  if (dtypeSize(to.dtype) == 0)
+    return damaged(where + " '" + to.name + "'", "an element type that a buffer cannot hold");
+  if (from->dims() && from->dims()->size() > maxRank)
+    return damaged(where + " '" + to.name + "'", "more than 8 dimensions");
+  return each(from->dims(), [&](const fb::Dim *dim) -> Status {
+    if (dim->value() < -1)
+      return damaged(where + " '" + to.name + "'", "a negative dimension");
+    to.dims.push_back({str(dim->symbol()), dim->value()});
+    return {};
+  });
+}
+
+Status decodeFunction(const fb::Function *from, FunctionInfo &to) {
+  to.name = str(from->name());
+  to.symbol = str(from->symbol());
+  to.kind = str(from->kind());
+  to.slots = from->slots();
+  std::string where = "function '" + to.name + "'";
+  if (!isSymbol(to.symbol))
+    return damaged(where, "a symbol that is no symbol");
+  if (to.kind != "main" && to.kind != "step")
+    return error(Code::Unsupported, "%s is of kind '%s', which this runtime does not know: update the runtime", printable(where).c_str(),
+                 printable(to.kind).c_str());
+  if (to.slots < 0 || to.slots > maxSlots)
+    return damaged(where, "an absurd number of buffers");
+  Names inputs, outputs;
+  LEAT_RETURN_IF_ERROR(each(from->inputs(), [&](const fb::TensorInfo *info) -> Status {
+    LEAT_RETURN_IF_ERROR(decodeTensor(info, where + " input", to.inputs.emplace_back()));
+    return inputs.add(to.inputs.back().name) ? Status() : damaged(where, "two inputs of one name, or one without");
+  }));
+  return each(from->outputs(), [&](const fb::TensorInfo *info) -> Status {
+    LEAT_RETURN_IF_ERROR(decodeTensor(info, where + " output", to.outputs.emplace_back()));
+    return outputs.add(to.outputs.back().name) ? Status() : damaged(where, "two outputs of one name, or one without");
+  });
+}
+
+Status decodeParam(const fb::Param *from, uint64_t weights, ParamInfo &to) {
+  to.name = str(from->name());
+  to.layout = str(from->layout());
+  to.dtype = static_cast<DType>(from->dtype());
+  to.offset = from->offset();
+  to.length = from->length();
+  std::string where = "weight '" + to.name + "'";
+  LEAT_RETURN_IF_ERROR(decodeShape(from->dims(), where, 0, to.dims));
+  int64_t size = dtypeSize(to.dtype), bytes = 0;
+  if (size == 0)
+    return damaged(where, "an element type that a buffer cannot hold");
+  if (to.offset > weights || to.length > weights - to.offset)
+    return damaged(where, "it lies outside the weights");
+  if (to.offset % 64 != 0)
+    return damaged(where, "it is not aligned to 64 bytes");
+  if (!byteSize(to.dims.dims, to.dims.rank, size, bytes))
+    return damaged(where, "an absurd shape");
+  // Packed layouts and codes below a byte have sizes of their own; the code that reads them was compiled for them.
+  bool subByte = to.dtype >= DType::U4 && to.dtype != DType::F8E8M0;
+  if (to.layout.empty() && !subByte && to.length < static_cast<uint64_t>(bytes))
+    return damaged(where, "it is shorter than its shape says");
+  return {};
+}
+
+Status decodeState(const fb::StateInfo *from, StateInfo &to) {
+  to.name = str(from->name());
+  to.inputName = str(from->input_name());
+  to.outputName = str(from->output_name());
+  to.dtype = static_cast<DType>(from->dtype());
+  to.axis = from->axis();
+  to.batchAxis = from->batch_axis();
+  to.sink = from->sink();
+  to.ring = from->ring();
+  std::string where = "state '" + to.name + "'";
+  int growth = static_cast<int>(from->growth());
+  if (growth < 0 || growth > static_cast<int>(Growth::Counter))
+    return damaged(where, "an unknown kind of growth");
+  to.growth = static_cast<Growth>(growth);
+  if (dtypeSize(to.dtype) == 0)
+    return damaged(where, "an element type that a buffer cannot hold");
+  LEAT_RETURN_IF_ERROR(decodeShape(from->dims(), where, -1, to.dims));
+  if (to.axis < -1 || to.axis >= to.dims.rank || to.batchAxis < -1 || to.batchAxis >= to.dims.rank ||
+      (to.axis >= 0 && to.axis == to.batchAxis))
+    return damaged(where, "an axis that it does not have");
+  constexpr int64_t limit = int64_t(1) << 40;
+  if (to.sink < 0 || to.ring < 0 || to.sink > limit || to.ring > limit)
+    return damaged(where, "absurd ring sizes");
+  if ((to.growth == Growth::Append || to.growth == Growth::Ring) && to.axis < 0)
+    return damaged(where, "it grows but has no axis to grow along");
+  if (to.growth == Growth::Ring && (to.sink + to.ring <= 0 || (to.dims[to.axis] != -1 && to.dims[to.axis] != to.sink + to.ring)))
+    return damaged(where, "its ring has another size than its axis");
+  if (to.growth == Growth::Counter && (to.dtype != DType::I64 || to.dims.rank > 1))
+    return damaged(where, "a counter that is no i64");
+  for (int i = 0; i < to.dims.rank; ++i)
+    if (to.dims[i] < 0 && i != to.axis && i != to.batchAxis)
+      return damaged(where, "a dimension that nobody decides");
+  return {};
+}
+
+} // namespace
+
+std::string shapeText(const TensorInfo &info) {
+  std::string text = "[";
+  for (size_t i = 0; i < info.dims.size(); ++i) {
+    const DimInfo &dim = info.dims[i];
+    text += (i ? "," : "") + (dim.value >= 0 ? std::to_string(dim.value) : dim.symbol.empty() ? "?" : printable(dim.symbol));
+  }
+  return text + "]";
+}
+
+const FunctionInfo *ManifestInfo::function(const std::string &name) const {
+  for (const FunctionInfo &function : functions)
+    if (function.name == name)
+      return &function;
+  return nullptr;
+}
+
+Result<ManifestInfo> decodeManifest(std::span<const uint8_t> bytes, uint64_t weights) {
+  // Every table takes at least 8 bytes, so the file's size bounds the work.
+  flatbuffers::Verifier verifier(bytes.data(), bytes.size(), 16, static_cast<flatbuffers::uoffset_t>(bytes.size() / 4));
+  if (bytes.size() >= FLATBUFFERS_MAX_BUFFER_SIZE || bytes.size() < 8 || !fb::ManifestBufferHasIdentifier(bytes.data()) ||
+      !fb::VerifyManifestBuffer(verifier))
+    return damaged("structure", "it is not a FlatBuffers manifest");
+  const fb::Manifest *from = fb::GetManifest(bytes.data());
+  ManifestInfo to;
+  to.kernelAbi = from->kernel_abi();
+  to.compiler = str(from->compiler());
+  to.model = str(from->model());
+  to.targetCpu = str(from->target_cpu());
+  if (to.kernelAbi != LEAT_KERNEL_ABI)
+    return error(Code::Version,
+                 "the artifact was compiled for kernel ABI %d (by %s), this runtime has kernel ABI %d: recompile with leat compile",
+                 to.kernelAbi, to.compiler.empty() ? "an unknown compiler" : printable(to.compiler).c_str(), LEAT_KERNEL_ABI);
+
+  Names functions, states, params;
+  auto decodeAll = [&]() -> Status {
+    auto strings = [](std::vector<std::string> &list) {
+      return [&list](const flatbuffers::String *text) -> Status {
+        list.push_back(str(text));
+        return {};
+      };
+    };
+    auto pairs = [](std::vector<std::pair<std::string, std::string>> &list) {
+      return [&list](const fb::KeyValue *pair) -> Status {
+        list.emplace_back(str(pair->key()), str(pair->value()));
+        return {};
+      };
+    };
+    LEAT_RETURN_IF_ERROR(each(from->features(), strings(to.features)));
+    LEAT_RETURN_IF_ERROR(each(from->messages(), strings(to.messages)));
+    LEAT_RETURN_IF_ERROR(each(from->options(), pairs(to.options)));
+    LEAT_RETURN_IF_ERROR(each(from->metadata(), pairs(to.metadata)));
+    LEAT_RETURN_IF_ERROR(each(from->functions(), [&](const fb::Function *function) -> Status {
+      LEAT_RETURN_IF_ERROR(decodeFunction(function, to.functions.emplace_back()));
+      return functions.add(to.functions.back().name) ? Status() : damaged("functions", "two of one name, or one without");
+    }));
+    LEAT_RETURN_IF_ERROR(each(from->kernels(), [&](const fb::Kernel *kernel) -> Status {
+      to.kernels.push_back({str(kernel->name()), str(kernel->description()), str(kernel->strategy())});
+      return {};
+    }));
+    LEAT_RETURN_IF_ERROR(each(from->params(), [&](const fb::Param *param) -> Status {
+      LEAT_RETURN_IF_ERROR(decodeParam(param, weights, to.params.emplace_back()));
+      return params.add(to.params.back().name) ? Status() : damaged("weights", "two of one name, or one without");
+    }));
+    LEAT_RETURN_IF_ERROR(each(from->states(), [&](const fb::StateInfo *state) -> Status {
+      LEAT_RETURN_IF_ERROR(decodeState(state, to.states.emplace_back()));
+      return states.add(to.states.back().name) ? Status() : damaged("states", "two of one name, or one without");
+    }));
+    return to.functions.empty() ? damaged("functions", "there is none") : Status();
+  };
+  if (Status status = decodeAll(); !status.ok())
+    return status;
+  return to;
+}
+
+} // namespace leat::rt

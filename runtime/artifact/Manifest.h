@@ -1,0 +1,74 @@
+// What an artifact says about itself, decoded and checked: from here on nothing looks at the file's own tables again.
+#ifndef LEAT_RUNTIME_ARTIFACT_MANIFEST_H
+#define LEAT_RUNTIME_ARTIFACT_MANIFEST_H
+
+#include "runtime/core/Tensor.h"
+
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace leat::rt {
+
+struct DimInfo {
+  std::string symbol; // may be empty for a dynamic dim that no other has to equal
+  int64_t value = -1; // -1: dynamic
+};
+
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::Undefined;
+  std::vector<DimInfo> dims;
+};
+// "[batch,?,64]"
+std::string shapeText(const TensorInfo &info);
+
+enum class Growth { Append = 0, Ring = 1, Fixed = 2, Counter = 3 };
+
+struct StateInfo {
+  std::string name, inputName, outputName;
+  DType dtype = DType::Undefined;
+  Shape dims; // -1 at `axis` (the capacity) and `batchAxis`, where the session decides
+  Growth growth = Growth::Fixed;
+  int axis = -1, batchAxis = -1;
+  int64_t sink = 0, ring = 0;
+};
+
+struct FunctionInfo {
+  std::string name, symbol, kind;
+  std::vector<TensorInfo> inputs, outputs;
+  int slots = 0;
+};
+
+struct KernelInfo {
+  std::string name, description, strategy;
+};
+
+struct ParamInfo {
+  std::string name, layout;
+  DType dtype = DType::Undefined;
+  Shape dims;
+  uint64_t offset = 0, length = 0;
+};
+
+struct ManifestInfo {
+  int kernelAbi = 0;
+  std::string compiler, model, targetCpu;
+  std::vector<std::string> features;
+  std::vector<FunctionInfo> functions;
+  std::vector<KernelInfo> kernels;
+  std::vector<ParamInfo> params;
+  std::vector<StateInfo> states;
+  std::vector<std::string> messages;
+  std::vector<std::pair<std::string, std::string>> options, metadata;
+
+  const FunctionInfo *function(const std::string &name) const;
+};
+
+// Verifies the FlatBuffers structure and the meaning: every range, rank, index and name. `weights` is the size of the weights section.
+Result<ManifestInfo> decodeManifest(std::span<const uint8_t> bytes, uint64_t weights);
+
+} // namespace leat::rt
+
+#endif

@@ -2,4 +2,31 @@
 #define LEAT_PASSES_HOST
 include "mlir/Pass/PassBase.td"
 
+def LowerHost : Pass<"leat-lower-host", "::mlir::ModuleOp"> {
+  let summary = "turn the program around the kernels into functions over a session's frame";
+  let description = [{
+    Every public `func.func` becomes `llvm.func @leat_<name>(!llvm.ptr) -> i64`, a LeatFunction of include/leat/KernelABI.h. Buffers get scratch slots by lifetime, views are free,
+    launches call back into the runtime, branches and loops become control flow. Scalar `arith` and `math` ops stay for the upstream conversions, on i64 instead of index.
+    ```mlir
+    func.func @main(%x: tensor<?x4xf32> {onnx.name = "x"}) -> (tensor<?x4xf32> {onnx.name = "y"}) {
+      %c0 = arith.constant 0 : index
+      %n = tensor.dim %x, %c0 : tensor<?x4xf32>
+      %y = leat.launch @relu ins(%x : tensor<?x4xf32>) sizes(%n) -> tensor<?x4xf32>
+      return %y : tensor<?x4xf32>
+    }
+    ```
+    becomes a function that loads `frame->inputs[0]`, calls `leat.ensure.1(frame, slot 0, 16, n)` for the result, stores the two pointers and `n`, `n` into argument arrays on
+    the stack, calls `frame->launch(frame, 0, buffers, scalars)`, returns its code if it is not 0, and fills `frame->outputs[0]`.
+
+    What the artifact must say is left as attributes: on each function `leat.function = {name, kind, slots, inputs, outputs}`; on the module `leat.kernels` (the launch order of kernels, with their
+    description and strategy), `leat.params` (the symbols in the order of `frame->params`), `leat.states` (likewise for `frame->states`) and `leat.messages` (run-time check failures).
+
+    States: kernels update the slots they are given in place. `leat.state_write` on the host stores its tensor when the slot is put back or a kernel takes it. A counter holds the number of
+    tokens seen; when append and ring slots are put back, their length becomes the new value of the function's counter, and before the first kernel that takes an append slot runs, the new value is compared with the
+    slot's capacity, so that a step that does not fit changes nothing.
+    A failed `cf.assert` reports its message; when its condition is a comparison, the two sides are the message's arguments {0} and {1}.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
+}
+
 #endif

@@ -2,4 +2,58 @@
 #define LEAT_PASSES_FUSE
 include "mlir/Pass/PassBase.td"
 
+def FormKernels : Pass<"leat-form-kernels", "mlir::func::FuncOp"> {
+  let summary = "group the tensor computations of a function into leat.kernel regions";
+  let description = [{
+    Walks each block from consumers to producers. An op that computes much per element it reads, or in an order of its own (a product, attention,
+    normalisation, reduction, scatter, ...), is the *root* of a kernel. An op whose elements can be computed one at a time is *pulled* into the kernel of its
+    consumer, or copied into each of several when that is trivially cheap; an elementwise consumer of a root that no other kernel needs becomes
+    its *epilogue*. Whatever is left is a kernel of its own.
+
+    Operands of products, convolutions and attention are read many times, so they come from buffers, cache views or state; softmax, normalisation and
+    reductions read each element once or twice and pull their producers. Work that would be repeated (a broadcast operand, a gathered one) is pulled only
+    when it is a few cheap instructions.
+
+    Outside of kernels stay scalars, `tensor.dim` of arguments, views (reshape, expand, collapse, cast), host-made tensors and control flow.
+    Constants, splats and ranges of slots are rematerialised inside. The dynamic sizes of results are computed outside, before the kernel.
+
+    ```mlir
+    %0 = leat.matmul %x, %w : (tensor<?x64xf32>, tensor<64x32xf32>) -> tensor<?x32xf32>
+    %e = tensor.empty(%n) : tensor<?x32xf32>
+    %1 = linalg.generic {add} ins(%0, %b : tensor<?x32xf32>, tensor<32xf32>) outs(%e : tensor<?x32xf32>) ...
+    ```
+    becomes
+    ```mlir
+    %1 = leat.kernel ins(%x, %w, %b : ...) scalars(%n : index) sizes(%n) -> tensor<?x32xf32> attributes {hint = "matmul_add"} {
+    ^bb0(%bx: tensor<?x64xf32>, %bw: tensor<64x32xf32>, %bb: tensor<32xf32>, %bn: index):
+      %0 = leat.matmul %bx, %bw : ...
+      %e = tensor.empty(%bn) : ...
+      %1 = linalg.generic {add} ins(%0, %bb) outs(%e) ...
+      leat.yield %1 : tensor<?x32xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["leat::LeatDialect", "mlir::arith::ArithDialect", "mlir::tensor::TensorDialect", "mlir::linalg::LinalgDialect"];
+  let statistics = [Statistic<"numKernels", "kernels", "Number of kernels formed">, Statistic<"numPulled", "pulled", "Number of ops pulled into a consumer's kernel">];
+}
+
+def OutlineKernels : Pass<"leat-outline-kernels", "mlir::ModuleOp"> {
+  let summary = "turn leat.kernel regions into shared leat.kernel_func symbols and leat.launch";
+  let description = [{
+    Kernels with equal bodies share one function, so a stack of identical layers is compiled once: weights are operands and do not tell kernels apart. Bodies
+    are found by hash and then compared, in time linear in the size of the module.
+
+    ```mlir
+    %1 = leat.kernel ins(%x : tensor<4xf32>) -> tensor<4xf32> attributes {hint = "neg"} { ^bb0(%a: tensor<4xf32>): ... }
+    ```
+    becomes
+    ```mlir
+    leat.kernel_func @neg_0 inputs 1 -> [tensor<4xf32>] { ^bb0(%a: tensor<4xf32>): ... }
+    %1 = leat.launch @neg_0 ins(%x : tensor<4xf32>) -> tensor<4xf32>
+    ```
+  }];
+  let dependentDialects = ["leat::LeatDialect"];
+  let statistics = [Statistic<"numLaunches", "launches", "Number of launches">, Statistic<"numFunctions", "functions", "Number of distinct kernels">];
+}
+
 #endif

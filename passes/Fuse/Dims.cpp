@@ -1,0 +1,295 @@
+// Shape rules of the ops below import. Static sizes come from types, so each rule only has to be right where a size is dynamic.
+#include "passes/Fuse/Dims.h"
+
+#include "dialects/Leat/Leat.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using Sizes = SmallVector<OpFoldResult>;
+
+namespace leat::fuse {
+
+Value Dims::materialize(OpFoldResult size, Operation *before) {
+  if (auto value = dyn_cast<Value>(size))
+    return value;
+  builder.setInsertionPoint(before);
+  return arith::ConstantIndexOp::create(builder, before->getLoc(), *getConstantIntValue(size));
+}
+
+FailureOr<SmallVector<Value>> Dims::dynamicOf(Value tensor) {
+  FailureOr<Sizes> sizes = of(tensor);
+  if (failed(sizes))
+    return failure();
+  SmallVector<Value> values;
+  Operation *def = tensor.getDefiningOp();
+  for (auto [dim, size] : llvm::enumerate(*sizes))
+    if (cast<RankedTensorType>(tensor.getType()).isDynamicDim(dim))
+      values.push_back(materialize(size, def ? def : &tensor.getParentBlock()->front()));
+  return values;
+}
+
+FailureOr<Sizes> Dims::of(Value tensor) {
+  auto it = known.find(tensor);
+  if (it != known.end())
+    return it->second;
+  auto type = cast<RankedTensorType>(tensor.getType());
+  FailureOr<Sizes> sizes = type.hasStaticShape() ? FailureOr<Sizes>(Sizes(type.getRank())) : compute(tensor);
+  if (failed(sizes))
+    return failure();
+  for (auto [dim, size] : llvm::enumerate(*sizes))
+    if (!type.isDynamicDim(dim))
+      size = builder.getIndexAttr(type.getDimSize(dim));
+  return known[tensor] = *sizes;
+}
+
+FailureOr<Sizes> Dims::compute(Value tensor) {
+  auto result = dyn_cast<OpResult>(tensor);
+  if (result && !result.getOwner()->getNumRegions())
+    return ofOp(result);
+  if (result && isa<linalg::LinalgOp>(result.getOwner()))
+    return of(cast<DestinationStyleOpInterface>(result.getOwner()).getTiedOpOperand(result)->get());
+  if (result && isa<tensor::PadOp, tensor::GenerateOp>(result.getOwner()))
+    return ofOp(result);
+  // An argument of a block or a result of control flow: it has its size when it is there.
+  builder.setInsertionPointAfterValue(tensor);
+  auto type = cast<RankedTensorType>(tensor.getType());
+  Sizes sizes;
+  for (int64_t dim = 0; dim < type.getRank(); ++dim)
+    sizes.push_back(type.isDynamicDim(dim) ? OpFoldResult(tensor::DimOp::create(builder, tensor.getLoc(), tensor, dim).getResult())
+                                           : builder.getIndexAttr(type.getDimSize(dim)));
+  return sizes;
+}
+
+/// Batch dimensions of a product: right aligned, a missing or static 1 dimension gives way to the other side.
+static Sizes broadcastBatch(ArrayRef<OpFoldResult> lhs, ArrayRef<OpFoldResult> rhs) {
+  Sizes batch(std::max(lhs.size(), rhs.size()));
+  for (size_t i = 0; i < batch.size(); ++i) {
+    OpFoldResult l = i < lhs.size() ? lhs[lhs.size() - 1 - i] : OpFoldResult(),
+                 r = i < rhs.size() ? rhs[rhs.size() - 1 - i] : OpFoldResult();
+    bool takeRhs = !l || (r && isConstantIntValue(l, 1)) || (r && !isConstantIntValue(r, 1) && isa<Attribute>(r));
+    batch[batch.size() - 1 - i] = takeRhs ? r : l;
+  }
+  return batch;
+}
+
+FailureOr<Sizes> Dims::ofOp(OpResult tensor) {
+  Operation *op = tensor.getOwner();
+  Location loc = op->getLoc();
+  auto at = [&] { builder.setInsertionPoint(op); };
+  // Index arithmetic on sizes; folds static ones.
+  auto apply = [&](auto make, OpFoldResult a, OpFoldResult b) -> OpFoldResult {
+    at();
+    Value l = getValueOrCreateConstantIndexOp(builder, loc, a), r = getValueOrCreateConstantIndexOp(builder, loc, b);
+    return make(l, r);
+  };
+  auto add = [&](OpFoldResult a, OpFoldResult b) {
+    return isConstantIntValue(a, 0) ? b
+           : isConstantIntValue(b, 0)
+               ? a
+               : apply([&](Value l, Value r) { return arith::AddIOp::create(builder, loc, l, r).getResult(); }, a, b);
+  };
+  auto mul = [&](OpFoldResult a, OpFoldResult b) {
+    return isConstantIntValue(a, 1) ? b
+           : isConstantIntValue(b, 1)
+               ? a
+               : apply([&](Value l, Value r) { return arith::MulIOp::create(builder, loc, l, r).getResult(); }, a, b);
+  };
+  auto same = [&](Value other) { return of(other); };
+
+  return TypeSwitch<Operation *, FailureOr<Sizes>>(op)
+      .Case<tensor::CastOp, SoftmaxOp, LayerNormOp, RotaryOp, CumSumOp, ScatterElementsOp, ScatterNDOp>(
+          [&](Operation *o) { return same(o->getOperand(0)); })
+      .Case<tensor::EmptyOp>([&](tensor::EmptyOp o) { return FailureOr<Sizes>(o.getMixedSizes()); })
+      .Case<tensor::SplatOp>([&](tensor::SplatOp o) {
+        Sizes sizes(o.getType().getRank());
+        auto dynamic = o.getDynamicSizes().begin();
+        for (int64_t dim = 0; dim < o.getType().getRank(); ++dim)
+          if (o.getType().isDynamicDim(dim))
+            sizes[dim] = *dynamic++;
+        return FailureOr<Sizes>(sizes);
+      })
+      .Case<tensor::ExtractSliceOp>([&](tensor::ExtractSliceOp o) {
+        Sizes sizes;
+        llvm::SmallBitVector dropped = o.getDroppedDims();
+        for (auto [dim, size] : llvm::enumerate(o.getMixedSizes()))
+          if (!dropped.test(dim))
+            sizes.push_back(size);
+        return FailureOr<Sizes>(sizes);
+      })
+      .Case<tensor::ConcatOp>([&](tensor::ConcatOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> sizes = of(o.getInputs().front());
+        for (Value input : o.getInputs().drop_front()) {
+          FailureOr<Sizes> next = of(input);
+          if (failed(sizes) || failed(next))
+            return failure();
+          for (size_t dim = 0; dim < sizes->size(); ++dim) {
+            if (dim == o.getDim())
+              (*sizes)[dim] = add((*sizes)[dim], (*next)[dim]);
+            else if (isa<Attribute>((*next)[dim]))
+              (*sizes)[dim] = (*next)[dim];
+          }
+        }
+        return sizes;
+      })
+      .Case<tensor::PadOp>([&](tensor::PadOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> sizes = of(o.getSource());
+        if (failed(sizes))
+          return failure();
+        SmallVector<OpFoldResult> low = o.getMixedLowPad(), high = o.getMixedHighPad();
+        for (size_t dim = 0; dim < sizes->size(); ++dim)
+          (*sizes)[dim] = add(add((*sizes)[dim], low[dim]), high[dim]);
+        return sizes;
+      })
+      .Case<tensor::ExpandShapeOp>([&](tensor::ExpandShapeOp o) { return FailureOr<Sizes>(o.getMixedOutputShape()); })
+      .Case<tensor::CollapseShapeOp>([&](tensor::CollapseShapeOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> source = of(o.getSrc());
+        if (failed(source))
+          return failure();
+        Sizes sizes;
+        for (const ReassociationIndices &group : o.getReassociationIndices()) {
+          OpFoldResult size = builder.getIndexAttr(1);
+          for (int64_t dim : group)
+            size = mul(size, (*source)[dim]);
+          sizes.push_back(size);
+        }
+        return sizes;
+      })
+      .Case<tensor::ReshapeOp>([&](tensor::ReshapeOp o) {
+        Sizes sizes;
+        auto elements = o.getShape().getDefiningOp<tensor::FromElementsOp>();
+        for (int64_t dim = 0; dim < cast<RankedTensorType>(o.getType()).getRank(); ++dim) {
+          at();
+          Value size = elements ? elements.getElements()[dim]
+                                : tensor::ExtractOp::create(builder, loc, o.getShape(),
+                                                            ValueRange{arith::ConstantIndexOp::create(builder, loc, dim)})
+                                      .getResult();
+          if (!size.getType().isIndex())
+            size = arith::IndexCastOp::create(builder, loc, builder.getIndexType(), size);
+          sizes.push_back(size);
+        }
+        return FailureOr<Sizes>(sizes);
+      })
+      .Case<MatmulOp>([&](MatmulOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> lhs = of(o.getLhs()), rhs = of(o.getRhs());
+        if (failed(lhs) || failed(rhs))
+          return failure();
+        Sizes sizes = broadcastBatch(ArrayRef(*lhs).drop_back(2), ArrayRef(*rhs).drop_back(2));
+        sizes.push_back((*lhs)[lhs->size() - (o.getTransA() ? 1 : 2)]);
+        sizes.push_back((*rhs)[rhs->size() - (o.getTransB() ? 2 : 1)]);
+        return sizes;
+      })
+      .Case<MatmulNBitsOp>([&](MatmulNBitsOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> sizes = of(o.getLhs());
+        if (succeeded(sizes))
+          sizes->back() = builder.getIndexAttr(o.getN());
+        return sizes;
+      })
+      .Case<ConvOp>([&](ConvOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> in = of(o.getInput()), filter = of(o.getFilter());
+        if (failed(in) || failed(filter))
+          return failure();
+        size_t spatial = in->size() - 2;
+        Sizes sizes = {(*in)[0], (*filter)[0]};
+        for (size_t i = 0; i < spatial; ++i) {
+          // (D + pads - dilation*(K-1) - 1) / stride + 1
+          OpFoldResult reach = mul((*filter)[i + 2], builder.getIndexAttr(-o.getDilations()[i]));
+          OpFoldResult room =
+              add(add((*in)[i + 2], reach), builder.getIndexAttr(o.getPads()[i] + o.getPads()[i + spatial] + o.getDilations()[i] - 1));
+          OpFoldResult steps = apply([&](Value l, Value r) { return arith::FloorDivSIOp::create(builder, loc, l, r).getResult(); }, room,
+                                     builder.getIndexAttr(o.getStrides()[i]));
+          sizes.push_back(add(steps, builder.getIndexAttr(1)));
+        }
+        return sizes;
+      })
+      .Case<TopKOp>([&](TopKOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> sizes = of(o.getInput());
+        if (succeeded(sizes) && o.getK())
+          (*sizes)[o.getAxis()] = o.getK();
+        return sizes;
+      })
+      .Case<ArgReduceOp>([&](ArgReduceOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> sizes = of(o.getInput());
+        if (succeeded(sizes))
+          (*sizes)[o.getAxis()] = builder.getIndexAttr(1);
+        return sizes;
+      })
+      .Case<NonZeroOp>([&](NonZeroOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> in = of(o.getInput());
+        if (failed(in))
+          return failure();
+        OpFoldResult count = builder.getIndexAttr(1);
+        for (OpFoldResult size : *in)
+          count = mul(count, size);
+        return Sizes{builder.getIndexAttr(in->size()), count};
+      })
+      .Case<KVAttendOp>([&](KVAttendOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> q = of(o.getQ().front()), v = of(o.getV().front());
+        if (failed(q) || failed(v))
+          return failure();
+        unsigned head = o.getQLayout() == "bhsd" ? 1 : 2;
+        OpFoldResult batch = (*q)[0], heads = (*q)[head], steps = (*q)[3 - head];
+        if (tensor.getResultNumber() == 1)
+          return Sizes{batch, heads, steps};
+        return o.getOLayout() == "bhsd" ? Sizes{batch, heads, steps, (*v)[3]} : Sizes{batch, steps, heads, (*v)[3]};
+      })
+      .Case<AttnMergeOp>([&](AttnMergeOp o) { return same(tensor.getResultNumber() == 0 ? o.getValues().front() : o.getLses().front()); })
+      .Case<SampleOp>([&](SampleOp o) -> FailureOr<Sizes> {
+        FailureOr<Sizes> logits = of(o.getLogits());
+        return failed(logits) ? FailureOr<Sizes>(failure()) : FailureOr<Sizes>(Sizes{logits->front()});
+      })
+      .Case<CacheViewOp>([&](CacheViewOp o) -> FailureOr<Sizes> {
+        // Only the axis that grows and the batch may be dynamic; the batch is the session's, seen on what is appended.
+        auto ofUpdate = [&](CacheAppendOp append) {
+          FailureOr<Sizes> sizes = of(append.getUpdate());
+          if (succeeded(sizes) && append.getLayout() == "bshd")
+            std::swap((*sizes)[1], (*sizes)[2]);
+          return sizes;
+        };
+        FailureOr<Sizes> sizes = failure();
+        Value state = o.getState();
+        SlotOp slot;
+        while (Operation *def = state.getDefiningOp()) {
+          if (auto append = dyn_cast<CacheAppendOp>(def)) {
+            if (failed(sizes))
+              sizes = ofUpdate(append);
+            state = append.getState();
+          } else {
+            if (auto get = dyn_cast<StateGetOp>(def))
+              slot = SymbolTable::lookupNearestSymbolFrom<SlotOp>(get, get.getSlotAttr());
+            break;
+          }
+        }
+        if (!slot)
+          return o.emitOpError("reads a state whose slot is not known here");
+        if (failed(sizes))
+          for (Operation *user : state.getUsers())
+            if (auto append = dyn_cast<CacheAppendOp>(user); append && append->getBlock() == o->getBlock() && failed(sizes))
+              if (Operation *update = append.getUpdate().getDefiningOp();
+                  update && update->getBlock() == o->getBlock() && update->isBeforeInBlock(o))
+                sizes = ofUpdate(append);
+        if (failed(sizes))
+          sizes = Sizes(o.getOutput().getType().getRank());
+        (*sizes)[slot.getAxis()] = o.getLength();
+        for (auto [dim, size] : llvm::enumerate(*sizes))
+          if (!size && o.getOutput().getType().isDynamicDim(dim))
+            return o.emitOpError("has a dynamic size in dimension ") << dim << " that no appended tensor tells";
+        return sizes;
+      })
+      .Default([&](Operation *o) -> FailureOr<Sizes> {
+        if (auto dps = dyn_cast<DestinationStyleOpInterface>(o))
+          return of(dps.getTiedOpOperand(tensor)->get());
+        at();
+        ReifiedRankedShapedTypeDims shapes;
+        if (isa<ReifyRankedShapedTypeOpInterface>(o) && succeeded(reifyResultShapes(builder, o, shapes)))
+          return shapes[tensor.getResultNumber()];
+        return o->emitOpError("has a result of dynamic size and no rule to compute it");
+      });
+}
+
+} // namespace leat::fuse

@@ -1,0 +1,133 @@
+// RUN: leat-opt %s -leat-form-kernels -split-input-file | FileCheck %s
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d1)>
+leat.param @w : tensor<64x32xf32> {value = dense<1.0> : tensor<64x32xf32>}
+
+// A product with its bias and activation is one kernel; sizes are known outside.
+// CHECK-LABEL: func @epilogue
+// CHECK: %[[N:.*]] = tensor.dim %arg0
+// CHECK: %[[K:.*]] = leat.kernel ins(%arg0, %{{.*}}, %arg1 : tensor<?x64xf32>, tensor<64x32xf32>, tensor<32xf32>) scalars(%[[N]] : index) sizes(%[[N]]) -> tensor<?x32xf32> attributes {hint = "matmul_add_tanh"}
+// CHECK: ^bb0(
+// CHECK: leat.matmul
+// CHECK: addf
+// CHECK: math.tanh
+// CHECK: leat.yield
+// CHECK-NOT: leat.kernel
+// CHECK: return %[[K]]
+func.func @epilogue(%x: tensor<?x64xf32>, %b: tensor<32xf32>) -> tensor<?x32xf32> {
+  %c0 = arith.constant 0 : index
+  %w = leat.param_ref @w : tensor<64x32xf32>
+  %0 = leat.matmul %x, %w : (tensor<?x64xf32>, tensor<64x32xf32>) -> tensor<?x32xf32>
+  %n = tensor.dim %0, %c0 : tensor<?x32xf32>
+  %e = tensor.empty(%n) : tensor<?x32xf32>
+  %1 = linalg.generic {indexing_maps = [#id, #row, #id], iterator_types = ["parallel", "parallel"]} ins(%0, %b : tensor<?x32xf32>, tensor<32xf32>) outs(%e : tensor<?x32xf32>) {
+  ^bb0(%a: f32, %c: f32, %o: f32):
+    %s = arith.addf %a, %c : f32
+    linalg.yield %s : f32
+  } -> tensor<?x32xf32>
+  %2 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%1 : tensor<?x32xf32>) outs(%e : tensor<?x32xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %s = math.tanh %a : f32
+    linalg.yield %s : f32
+  } -> tensor<?x32xf32>
+  return %2 : tensor<?x32xf32>
+}
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+
+// The operand of a product is read many times: what makes it is a kernel of its own.
+// CHECK-LABEL: func @matmul_operand
+// CHECK: leat.kernel {{.*}}hint = "exp"
+// CHECK: leat.kernel {{.*}}hint = "matmul"
+func.func @matmul_operand(%x: tensor<8x64xf32>, %w: tensor<64x32xf32>) -> tensor<8x32xf32> {
+  %e = tensor.empty() : tensor<8x64xf32>
+  %0 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%x : tensor<8x64xf32>) outs(%e : tensor<8x64xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %s = math.exp %a : f32
+    linalg.yield %s : f32
+  } -> tensor<8x64xf32>
+  %1 = leat.matmul %0, %w : (tensor<8x64xf32>, tensor<64x32xf32>) -> tensor<8x32xf32>
+  return %1 : tensor<8x32xf32>
+}
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+
+// The residual stream is needed twice, so it is a result, not repeated; the normalisation that follows reads it.
+// CHECK-LABEL: func @residual
+// CHECK: %[[X:.*]] = leat.kernel {{.*}}hint = "matmul_add"
+// CHECK: %[[Y:.*]] = leat.kernel ins(%[[X]], %arg3 : {{.*}}hint = "rms_norm"
+// CHECK: return %[[X]], %[[Y]]
+func.func @residual(%x: tensor<8x64xf32>, %w: tensor<64x64xf32>, %r: tensor<8x64xf32>, %g: tensor<64xf32>) -> (tensor<8x64xf32>, tensor<8x64xf32>) {
+  %0 = leat.matmul %x, %w : (tensor<8x64xf32>, tensor<64x64xf32>) -> tensor<8x64xf32>
+  %e = tensor.empty() : tensor<8x64xf32>
+  %1 = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel", "parallel"]} ins(%0, %r : tensor<8x64xf32>, tensor<8x64xf32>) outs(%e : tensor<8x64xf32>) {
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %s = arith.addf %a, %b : f32
+    linalg.yield %s : f32
+  } -> tensor<8x64xf32>
+  %2 = leat.layer_norm %1 scale %g : tensor<64xf32> {axis = 1 : i64, epsilon = 1.0e-5 : f64, rms} : tensor<8x64xf32> -> tensor<8x64xf32>
+  return %1, %2 : tensor<8x64xf32>, tensor<8x64xf32>
+}
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+
+// Two products meet in one elementwise op: the later one takes it as its epilogue, with the function of the other.
+// CHECK-LABEL: func @swiglu
+// CHECK: %[[G:.*]] = leat.kernel ins(%arg0, %arg1 {{.*}}hint = "matmul"
+// CHECK: %[[U:.*]] = leat.kernel ins(%arg0, %arg2, %[[G]]
+// CHECK-SAME: hint = "matmul_exp_mul"
+// CHECK: return %[[U]]
+func.func @swiglu(%x: tensor<8x64xf32>, %w: tensor<64x64xf32>, %v: tensor<64x64xf32>) -> tensor<8x64xf32> {
+  %e = tensor.empty() : tensor<8x64xf32>
+  %0 = leat.matmul %x, %w : (tensor<8x64xf32>, tensor<64x64xf32>) -> tensor<8x64xf32>
+  %u = leat.matmul %x, %v : (tensor<8x64xf32>, tensor<64x64xf32>) -> tensor<8x64xf32>
+  %1 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%0 : tensor<8x64xf32>) outs(%e : tensor<8x64xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %s = math.exp %a : f32
+    linalg.yield %s : f32
+  } -> tensor<8x64xf32>
+  %2 = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel", "parallel"]} ins(%1, %u : tensor<8x64xf32>, tensor<8x64xf32>) outs(%e : tensor<8x64xf32>) {
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %s = arith.mulf %a, %b : f32
+    linalg.yield %s : f32
+  } -> tensor<8x64xf32>
+  return %2 : tensor<8x64xf32>
+}
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d1)>
+
+// A broadcast operand would be computed once per row: a cheap one is pulled, an exponential is not.
+// CHECK-LABEL: func @broadcast
+// CHECK: %[[E:.*]] = leat.kernel ins(%arg1 : tensor<64xf32>) {{.*}}hint = "exp"
+// CHECK: leat.kernel ins(%arg2, %arg0, %[[E]] : {{.*}}hint = "neg_add"
+func.func @broadcast(%x: tensor<8x64xf32>, %a: tensor<64xf32>, %b: tensor<64xf32>) -> tensor<8x64xf32> {
+  %e1 = tensor.empty() : tensor<64xf32>
+  %e = tensor.empty() : tensor<8x64xf32>
+  %0 = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} ins(%a : tensor<64xf32>) outs(%e1 : tensor<64xf32>) {
+  ^bb0(%p: f32, %o: f32):
+    %s = math.exp %p : f32
+    linalg.yield %s : f32
+  } -> tensor<64xf32>
+  %1 = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} ins(%b : tensor<64xf32>) outs(%e1 : tensor<64xf32>) {
+  ^bb0(%p: f32, %o: f32):
+    %s = arith.negf %p : f32
+    linalg.yield %s : f32
+  } -> tensor<64xf32>
+  %2 = linalg.generic {indexing_maps = [#id, #row, #row, #id], iterator_types = ["parallel", "parallel"]} ins(%x, %0, %1 : tensor<8x64xf32>, tensor<64xf32>, tensor<64xf32>) outs(%e : tensor<8x64xf32>) {
+  ^bb0(%p: f32, %q: f32, %r: f32, %o: f32):
+    %s = arith.addf %p, %q : f32
+    %t = arith.addf %s, %r : f32
+    linalg.yield %t : f32
+  } -> tensor<8x64xf32>
+  return %2 : tensor<8x64xf32>
+}

@@ -1,6 +1,10 @@
 // Passes of the stage Import.
 #pragma once
 
+#include "dialects/Leat/Leat.h"
+#include "dialects/ONNX/ONNX.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 
 namespace leat::import {

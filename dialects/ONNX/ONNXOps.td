@@ -17,7 +17,8 @@ def ONNX_Dialect : Dialect {
   let description = [{
     Tensors of known rank are `tensor<?x?x576xf32>`, of unknown rank `tensor<*xf32>`; unsigned ONNX types are `ui8`...,
     strings are `!onnx.string` elements. Names of symbolic dimensions are on function arguments and results (`onnx.dims`).
-    A graph is a `func.func` with `onnx.graph`; the opsets it was written for are on the module (`onnx.opsets`).
+    A graph is a `func.func` with `onnx.graph`; the opsets it was written for are on the module (`onnx.opsets`, where ONNX's own
+    domain is `ai.onnx`). The domain of a node is "" for ONNX's own.
   }];
   let useDefaultTypePrinterParser = 1;
 }

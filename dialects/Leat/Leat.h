@@ -1,6 +1,7 @@
 // The leat dialect: classes of its ops, types and attributes.
 #pragma once
 
+#include "dialects/Leat/KVPolicy.h"
 #include "dialects/Leat/ParamStore.h"
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"

@@ -7,6 +7,7 @@ include "dialects/Leat/KernelOps.td"
 include "dialects/Leat/TensorOps.td"
 include "dialects/Leat/NormOps.td"
 include "dialects/Leat/AttentionOps.td"
+include "dialects/Leat/KVPolicy.td"
 include "dialects/Leat/CacheOps.td"
 include "dialects/Leat/DecodeOps.td"
 #endif

@@ -2,4 +2,52 @@
 #define LEAT_PASSES_STREAM
 include "mlir/Pass/PassBase.td"
 
+def MakeStep : Pass<"leat-make-step", "::mlir::ModuleOp"> {
+  let summary = "pair past and present tensors into state slots and make the step function";
+  let description = [{
+    Finds inputs and outputs of `@main` that are the same state one step apart (by a table of exporters' names, checked by type, or by an override file), and
+    adds `@step`: the same function with the state in slots. A result that is the input with entries appended becomes an in-place append.
+    Inputs that only say where the stream is (positions, masks of ones, lengths, write indices) are computed from the number of tokens seen.
+    `@main` stays as it is. Without any pair nothing is added.
+
+    ```mlir
+    func.func @main(%ids, %past: tensor<?x3x?x64xf32> {onnx.name = "past_key_values.0.key"}) -> (..., tensor<?x3x?x64xf32> {onnx.name = "present.0.key"})
+      %present = tensor.concat dim(2) %past, %new
+    // becomes, in @step
+      %s0 = leat.state_get @"past_key_values.0.key"
+      %s1 = leat.cache_append %s0, %new at %seen
+      %present = leat.cache_view %s1[%c0, %total]
+      leat.state_put @"past_key_values.0.key", %s1
+    ```
+  }];
+  let options = [Option<"overrideFile", "override", "std::string", "\"\"", "file with lines INPUT OUTPUT [append AXIS | fixed] that come before the name table">];
+  let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect"];
+}
+
+def ClassifyMasks : Pass<"leat-classify-masks", "::mlir::func::FuncOp"> {
+  let summary = "turn mask tensors of attention into causal and window attributes";
+  let description = [{
+    Exporters compute masks as tensors. Where the tensor provably is "key j <= query i" or a sliding window, the attention gets the attribute and the tensor
+    goes away; so does a key length that is the number of keys.
+
+    ```mlir
+    leat.kv_attend q(%q) k(%k) v(%v) bias(%mask) {scale = 0.125}
+    // becomes
+    leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125, causal}
+    ```
+  }];
+  let dependentDialects = ["::leat::LeatDialect"];
+}
+
+def ApplyKVPolicy : Pass<"leat-apply-kv-policy", "::mlir::ModuleOp"> {
+  let summary = "give the caches of @step a retention policy";
+  let description = [{
+    `retain=sink(S)+recent(R)`: each cache becomes S fixed entries and a ring of R. Attention reads the past from the slots and the new tokens from its
+    operands, so that appending may overwrite what the last step still saw; sinks are read by a query rotated at its rank in the cache (the dual-query form), the rest
+    at true positions, and the two results are merged. Every query sees the sinks, R past tokens and itself, however the text is cut into steps.
+  }];
+  let options = [Option<"policy", "policy", "std::string", "\"retain=all\"", "policy in the grammar of #leat.kv">];
+  let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect"];
+}
+
 #endif

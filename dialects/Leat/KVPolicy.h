@@ -1,0 +1,25 @@
+// A cache policy as data, and its text form.
+#pragma once
+
+#include "llvm/ADT/StringRef.h"
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace leat {
+
+struct KVPolicy {
+  enum class Position { Absolute, Rank };
+  int64_t sink = 0;    // first tokens that never leave
+  int64_t recent = -1; // past tokens visible besides the sinks; -1: all
+  Position sinkPosition = Position::Rank;
+  Position localPosition = Position::Absolute;
+
+  bool retainsAll() const { return recent < 0; }
+  /// The canonical text.
+  std::string str() const;
+  /// Null with a one-line reason in `error` when the text is no policy or names one that is not built.
+  static std::optional<KVPolicy> parse(llvm::StringRef text, std::string &error);
+};
+
+} // namespace leat

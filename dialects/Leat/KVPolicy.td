@@ -1,0 +1,24 @@
+// The cache policy: which tokens of a stream stay visible, and at which positions they are read.
+include "dialects/Leat/LeatDialect.td"
+
+def Leat_KVAttr : Leat_Attr<"KV", "kv"> {
+  let summary = "a cache policy in the policy grammar, as text";
+  let description = [{
+    `#leat.kv<"retain=sink(4)+recent(1020),pos=sink:rank;local:abs,event=after">`. The grammar has more points than are built; the verifier
+    refuses the others and names the dimension and rule. Built:
+
+      - `retain=all`, `retain=recent(R)`, `retain=sink(S)+recent(R)`: with R recent tokens a query sees R past tokens and itself;
+      - `pos=SEGMENT:RULE;...` with segments `sink`, `local`, `*` and rules `abs` (position in the text) and `rank` (position in the cache);
+        the default is `rank` for sinks and `abs` for the rest, which gives the same scores as ranks everywhere with rotary embeddings;
+      - `event=after`: tokens leave after the step that no longer needs them.
+
+    A policy without `retain=` may be written by its retention alone: `sink(4)+recent(1020)`.
+  }];
+  let parameters = (ins StringRefParameter<"policy text">:$text);
+  let assemblyFormat = "`<` $text `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The parsed policy; the verifier has accepted the text.
+    ::leat::KVPolicy getPolicy() const;
+  }];
+}

@@ -1,0 +1,665 @@
+// Abstract interpretation of the small tensor programs that compute masks, positions and lengths.
+#include "passes/Stream/IndexAnalysis.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include <cmath>
+
+using namespace mlir;
+
+namespace leat::stream {
+
+static constexpr unsigned kMaxDepth = 200; // recursion bound; deeper programs are "unknown"
+static constexpr size_t kMaxPieces = 64;   // more ranges than any mask has
+
+//===--- Linear ---------------------------------------------------------------------------------------------------===//
+
+Linear Linear::operator+(const Linear &other) const {
+  Linear sum;
+  sum.constant = constant + other.constant;
+  auto a = terms.begin(), b = other.terms.begin();
+  while (a != terms.end() || b != other.terms.end()) {
+    if (b == other.terms.end() || (a != terms.end() && a->first < b->first)) {
+      sum.terms.push_back(*a++);
+    } else if (a == terms.end() || b->first < a->first) {
+      sum.terms.push_back(*b++);
+    } else {
+      if (int64_t c = a->second + b->second)
+        sum.terms.push_back({a->first, c});
+      ++a, ++b;
+    }
+  }
+  return sum;
+}
+
+Linear Linear::operator*(int64_t factor) const {
+  Linear product;
+  if (factor == 0)
+    return product;
+  product.constant = constant * factor;
+  for (auto [s, c] : terms)
+    product.terms.push_back({s, c * factor});
+  return product;
+}
+
+//===--- Pieces ---------------------------------------------------------------------------------------------------===//
+
+static void append(Pieces &p, int64_t from, double value) {
+  if (p.pieces.empty() || p.pieces.back().value != value)
+    p.pieces.push_back({from, value});
+}
+
+static Pieces zipPieces(const Pieces &a, const Pieces &b, llvm::function_ref<double(double, double)> fn) {
+  Pieces out;
+  size_t i = 0, j = 0;
+  int64_t from = INT64_MIN;
+  while (true) {
+    append(out, from, fn(a.pieces[i].value, b.pieces[j].value));
+    int64_t nextA = i + 1 < a.pieces.size() ? a.pieces[i + 1].from : INT64_MAX;
+    int64_t nextB = j + 1 < b.pieces.size() ? b.pieces[j + 1].from : INT64_MAX;
+    if (nextA == INT64_MAX && nextB == INT64_MAX)
+      return out;
+    from = std::min(nextA, nextB);
+    i += nextA == from;
+    j += nextB == from;
+  }
+}
+
+//===--- Scalars --------------------------------------------------------------------------------------------------===//
+
+Linear IndexAnalysis::index(Value v) {
+  if (depth > kMaxDepth)
+    return Linear::value(v);
+  APInt constant;
+  if (matchPattern(v, m_ConstantInt(&constant)))
+    return Linear(constant.getSExtValue());
+  Operation *def = v.getDefiningOp();
+  if (!def)
+    return Linear::value(v);
+  ++depth;
+  Linear result = llvm::TypeSwitch<Operation *, Linear>(def)
+                      .Case<arith::AddIOp>([&](auto op) { return index(op.getLhs()) + index(op.getRhs()); })
+                      .Case<arith::SubIOp>([&](auto op) { return index(op.getLhs()) - index(op.getRhs()); })
+                      .Case<arith::MulIOp>([&](auto op) {
+                        Linear a = index(op.getLhs()), b = index(op.getRhs());
+                        if (auto c = b.asConstant())
+                          return a * *c;
+                        if (auto c = a.asConstant())
+                          return b * *c;
+                        return Linear::value(v);
+                      })
+                      .Case<arith::IndexCastOp, arith::ExtSIOp, arith::TruncIOp>([&](auto op) { return index(op.getIn()); })
+                      .Case<tensor::DimOp>([&](tensor::DimOp op) {
+                        auto axis = op.getConstantIndex();
+                        return axis ? size(op.getSource(), *axis) : Linear::value(v);
+                      })
+                      .Case<tensor::ExtractOp>([&](tensor::ExtractOp op) {
+                        SmallVector<Linear> at;
+                        for (Value i : op.getIndices())
+                          at.push_back(index(i));
+                        Formula f = element(op.getTensor(), at);
+                        if (f.linear)
+                          return *f.linear;
+                        if (f.pieces && f.pieces->asConstant() && v.getType().isIntOrIndex())
+                          return Linear(static_cast<int64_t>(*f.pieces->asConstant()));
+                        return Linear::value(v);
+                      })
+                      .Case<arith::MaxSIOp, arith::MinSIOp>([&](auto op) {
+                        bool max = isa<arith::MaxSIOp>(def);
+                        Linear a = index(op.getLhs()), b = index(op.getRhs());
+                        int s = sign(a - b);
+                        return s == 0 ? Linear::value(v) : (s > 0) == max ? a : b;
+                      })
+                      .Case<arith::SelectOp>([&](arith::SelectOp op) {
+                        Formula c = scalar(op.getCondition(), {}, Known());
+                        auto truth = c.pieces ? c.pieces->asConstant() : std::nullopt;
+                        return truth ? index(*truth != 0 ? op.getTrueValue() : op.getFalseValue()) : Linear::value(v);
+                      })
+                      .Default([&](Operation *) { return Linear::value(v); });
+  --depth;
+  return result;
+}
+
+Linear IndexAnalysis::size(Value t, int64_t axis) {
+  auto type = cast<RankedTensorType>(t.getType());
+  if (!type.isDynamicDim(axis))
+    return Linear(type.getDimSize(axis));
+  Operation *def = t.getDefiningOp();
+  // The only symbol for a size nobody explains is the tensor.dim that reads it; any existing one will do.
+  // Dimensions of arguments with one name are one symbol.
+  auto opaque = [&]() {
+    if (auto arg = dyn_cast<BlockArgument>(t))
+      if (auto f = dyn_cast<func::FuncOp>(arg.getOwner()->getParentOp()))
+        if (auto dims = f.getArgAttrOfType<ArrayAttr>(arg.getArgNumber(), "onnx.dims"))
+          if (auto name = dyn_cast<StringAttr>(dims[axis]); name && !name.empty())
+            return Linear::symbol({name.getAsOpaquePointer(), 0});
+    for (Operation *user : t.getUsers())
+      if (auto dim = dyn_cast<tensor::DimOp>(user))
+        if (dim.getConstantIndex() == axis)
+          return Linear::value(dim.getResult());
+    return Linear::symbol({t.getAsOpaquePointer(), axis + 1});
+  };
+  if (!def || depth > kMaxDepth)
+    return opaque();
+  ++depth;
+  auto dynamicSize = [&](ValueRange sizes) { return index(sizes[type.getDynamicDimIndex(axis)]); };
+  Linear result =
+      llvm::TypeSwitch<Operation *, Linear>(def)
+          .Case<tensor::EmptyOp>([&](auto op) { return dynamicSize(op.getDynamicSizes()); })
+          .Case<tensor::SplatOp>([&](auto op) { return dynamicSize(op.getDynamicSizes()); })
+          .Case<tensor::CastOp>([&](auto op) { return size(op.getSource(), axis); })
+          .Case<tensor::ConcatOp>([&](tensor::ConcatOp op) {
+            if (static_cast<int64_t>(op.getDim()) != axis)
+              return size(op.getInputs().front(), axis);
+            Linear sum;
+            for (Value v : op.getInputs())
+              sum = sum + size(v, axis);
+            return sum;
+          })
+          .Case<tensor::ExtractSliceOp>([&](tensor::ExtractSliceOp op) {
+            llvm::SmallBitVector dropped = op.getDroppedDims();
+            int64_t seen = -1;
+            for (auto [i, mixed] : llvm::enumerate(op.getMixedSizes()))
+              if (!dropped.test(i) && ++seen == axis)
+                return isa<Attribute>(mixed) ? Linear(cast<IntegerAttr>(cast<Attribute>(mixed)).getInt()) : index(cast<Value>(mixed));
+            return opaque();
+          })
+          .Case<tensor::ExpandShapeOp>([&](tensor::ExpandShapeOp op) {
+            OpFoldResult s = op.getMixedOutputShape()[axis];
+            return isa<Attribute>(s) ? Linear(cast<IntegerAttr>(cast<Attribute>(s)).getInt()) : index(cast<Value>(s));
+          })
+          .Case<tensor::ReshapeOp>([&](tensor::ReshapeOp op) {
+            auto from = op.getShape().getDefiningOp<tensor::FromElementsOp>();
+            return from ? index(from.getElements()[axis]) : opaque();
+          })
+          .Case<linalg::GenericOp, linalg::FillOp>(
+              [&](auto op) { return size(op.getOutputs()[cast<OpResult>(t).getResultNumber()], axis); })
+          .Case<RotaryOp, SoftmaxOp, LayerNormOp>([&](auto op) { return size(op.getInput(), axis); })
+          .Case<MatmulOp>([&](MatmulOp op) {
+            int64_t lhs = cast<RankedTensorType>(op.getLhs().getType()).getRank();
+            // Columns come from the right operand, all else from the left one where it has that dimension.
+            if (axis + 1 == type.getRank())
+              return size(op.getRhs(), cast<RankedTensorType>(op.getRhs().getType()).getRank() - (op.getTransB() ? 2 : 1));
+            if (lhs == type.getRank() && (axis + 2 < type.getRank() || !op.getTransA()))
+              return size(op.getLhs(), axis);
+            return opaque();
+          })
+          .Case<CacheViewOp>([&](CacheViewOp op) {
+            auto content = op.getState().getType().getContent();
+            return content.isDynamicDim(axis) ? index(op.getLength()) : Linear(content.getDimSize(axis));
+          })
+          .Default([&](Operation *) { return opaque(); });
+  --depth;
+  return result;
+}
+
+int IndexAnalysis::sign(const Linear &l) {
+  if (auto c = l.asConstant())
+    return *c < 0 ? -1 : 1;
+  // Replace formal indices by the ends of their ranges; the other symbols are sizes and counts, never negative.
+  auto bound = [&](bool upper) {
+    Linear b(l.constant);
+    for (auto [s, c] : l.terms) {
+      bool formal = !s.first;
+      if (!formal)
+        b = b + Linear::symbol(s) * c;
+      else if ((c > 0) == upper && s.second < static_cast<int64_t>(limits.size()))
+        b = b + (limits[s.second] + Linear(-1)) * c;
+      else if ((c > 0) == upper)
+        return std::optional<Linear>();
+    }
+    return std::optional<Linear>(b);
+  };
+  if (auto upper = bound(true))
+    if (upper->constant < 0 && llvm::all_of(upper->terms, [](auto &t) { return t.second < 0; }))
+      return -1;
+  if (auto lower = bound(false))
+    if (lower->constant >= 0 && llvm::all_of(lower->terms, [](auto &t) { return t.second > 0; }))
+      return 1;
+  return 0;
+}
+
+std::optional<Pieces> IndexAnalysis::asPieces(const Formula &f) {
+  if (f.pieces)
+    return f.pieces;
+  if (f.linear)
+    if (auto c = f.linear->asConstant())
+      return Pieces::constant(static_cast<double>(*c));
+  return std::nullopt;
+}
+
+Formula IndexAnalysis::combine(const Formula &a, const Formula &b, llvm::function_ref<double(double, double)> fn) {
+  auto pa = asPieces(a), pb = asPieces(b);
+  if (!pa || !pb)
+    return {};
+  Pieces out = zipPieces(*pa, *pb, fn);
+  return out.pieces.size() > kMaxPieces ? Formula() : Formula::of(std::move(out));
+}
+
+Formula IndexAnalysis::select(const Formula &c, const Formula &a, const Formula &b) {
+  auto pc = asPieces(c);
+  if (!pc)
+    return {};
+  if (auto truth = pc->asConstant())
+    return *truth != 0 ? a : b;
+  auto pa = asPieces(a), pb = asPieces(b);
+  if (!pa || !pb)
+    return {};
+  Pieces taken = zipPieces(*pc, *pa, [](double c, double v) { return c != 0 ? v : NAN; });
+  // NaN marks "not taken"; a NaN value of the program itself makes the answer unknown.
+  for (auto &p : pa->pieces)
+    if (std::isnan(p.value))
+      return {};
+  return Formula::of(zipPieces(taken, *pb, [](double v, double other) { return std::isnan(v) ? other : v; }));
+}
+
+static bool holds(int64_t difference, arith::CmpIPredicate p) {
+  switch (p) {
+  case arith::CmpIPredicate::eq:
+    return difference == 0;
+  case arith::CmpIPredicate::ne:
+    return difference != 0;
+  case arith::CmpIPredicate::slt:
+  case arith::CmpIPredicate::ult:
+    return difference < 0;
+  case arith::CmpIPredicate::sle:
+  case arith::CmpIPredicate::ule:
+    return difference <= 0;
+  case arith::CmpIPredicate::sgt:
+  case arith::CmpIPredicate::ugt:
+    return difference > 0;
+  case arith::CmpIPredicate::sge:
+  case arith::CmpIPredicate::uge:
+    return difference >= 0;
+  }
+  llvm_unreachable("unknown predicate");
+}
+
+Formula IndexAnalysis::compare(int predicate, const Formula &a, const Formula &b) {
+  auto p = static_cast<arith::CmpIPredicate>(predicate);
+  auto pa = asPieces(a), pb = asPieces(b);
+  if (pa && pb)
+    return Formula::of(zipPieces(*pa, *pb, [&](double x, double y) { return holds(x < y ? -1 : x > y, p) ? 1.0 : 0.0; }));
+  if (!a.linear || !b.linear)
+    return {};
+  Linear difference = *a.linear - *b.linear;
+  // The sign may be the same for all indices.
+  int negative = sign(difference), positive = sign(difference * -1);
+  if (negative < 0 || positive < 0)
+    return Formula::of(holds(negative < 0 ? -1 : 1, p) ? 1.0 : 0.0);
+  if (negative > 0 && (p == arith::CmpIPredicate::sge || p == arith::CmpIPredicate::slt))
+    return Formula::of(p == arith::CmpIPredicate::sge ? 1.0 : 0.0);
+  if (positive > 0 && (p == arith::CmpIPredicate::sle || p == arith::CmpIPredicate::sgt))
+    return Formula::of(p == arith::CmpIPredicate::sle ? 1.0 : 0.0);
+  if (distance.terms.empty())
+    return {};
+  for (int64_t s : {1, -1})
+    if (auto c = (difference - distance * s).asConstant()) {
+      // difference = s * d + c changes sign around d0 = -c * s.
+      int64_t d0 = -*c * s;
+      Pieces out;
+      append(out, INT64_MIN, holds(-s, p));
+      append(out, d0, holds(0, p));
+      append(out, d0 + 1, holds(s, p));
+      return Formula::of(std::move(out));
+    }
+  return {};
+}
+
+//===--- Tensors --------------------------------------------------------------------------------------------------===//
+
+static std::optional<double> asDouble(Attribute a) {
+  if (auto f = dyn_cast<FloatAttr>(a))
+    return f.getValueAsDouble();
+  if (auto i = dyn_cast<IntegerAttr>(a))
+    return i.getType().isInteger(1) ? static_cast<double>(i.getValue().getBoolValue()) : static_cast<double>(i.getValue().getSExtValue());
+  return std::nullopt;
+}
+
+Formula IndexAnalysis::table(ElementsAttr values, ArrayRef<Linear> indices) {
+  auto dense = dyn_cast<DenseElementsAttr>(values);
+  if (!dense)
+    return {};
+  bool integer = dense.getElementType().isIntOrIndex() && !dense.getElementType().isInteger(1);
+  auto make = [&](Attribute a) {
+    auto d = asDouble(a);
+    return !d ? Formula() : integer ? Formula::of(Linear(static_cast<int64_t>(*d))) : Formula::of(*d);
+  };
+  if (dense.isSplat())
+    return make(dense.getSplatValue<Attribute>());
+  int64_t flat = 0;
+  for (auto [i, n] : llvm::zip(indices, dense.getType().getShape())) {
+    auto c = i.asConstant();
+    if (!c || *c < 0 || *c >= n)
+      return {};
+    flat = flat * n + *c;
+  }
+  return make(dense.getValues<Attribute>()[flat]);
+}
+
+Formula IndexAnalysis::element(Value t, ArrayRef<Linear> indices) {
+  Operation *def = t.getDefiningOp();
+  if (!def || depth > kMaxDepth)
+    return {};
+  ++depth;
+  Formula result =
+      llvm::TypeSwitch<Operation *, Formula>(def)
+          .Case<arith::ConstantOp>([&](arith::ConstantOp op) {
+            auto values = dyn_cast<ElementsAttr>(op.getValue());
+            return values ? table(values, indices) : Formula();
+          })
+          .Case<tensor::SplatOp>([&](auto op) { return scalar(op.getInput(), {}, Known()); })
+          .Case<linalg::FillOp>([&](linalg::FillOp op) { return scalar(op.getInputs()[0], {}, Known()); })
+          .Case<tensor::CastOp>([&](auto op) { return element(op.getSource(), indices); })
+          .Case<tensor::FromElementsOp>([&](tensor::FromElementsOp op) {
+            int64_t flat = 0;
+            for (auto [i, n] : llvm::zip(indices, op.getType().getShape())) {
+              auto c = i.asConstant();
+              if (!c || *c < 0 || *c >= n)
+                return Formula();
+              flat = flat * n + *c;
+            }
+            return scalar(op.getElements()[flat], {}, Known());
+          })
+          .Case<tensor::ExtractSliceOp>([&](tensor::ExtractSliceOp op) {
+            llvm::SmallBitVector dropped = op.getDroppedDims();
+            SmallVector<Linear> at;
+            auto next = indices.begin();
+            for (auto [i, offset, stride] : llvm::enumerate(op.getMixedOffsets(), op.getMixedStrides())) {
+              Linear base =
+                  isa<Attribute>(offset) ? Linear(cast<IntegerAttr>(cast<Attribute>(offset)).getInt()) : index(cast<Value>(offset));
+              auto step = getConstantIntValue(stride);
+              if (!step)
+                return Formula();
+              at.push_back(dropped.test(i) ? base : base + *next++ * *step);
+            }
+            return element(op.getSource(), at);
+          })
+          .Case<tensor::ExpandShapeOp, tensor::CollapseShapeOp>([&](auto op) {
+            // Only unit dimensions may come or go; other splits of an index are not linear.
+            auto source = cast<RankedTensorType>(op.getSrc().getType());
+            SmallVector<Linear> at(source.getRank(), Linear(0));
+            bool expand = isa<tensor::ExpandShapeOp>(def);
+            for (auto [i, group] : llvm::enumerate(op.getReassociationIndices())) {
+              std::optional<int64_t> carrier;
+              for (int64_t g : group) {
+                int64_t n = expand ? op.getResultType().getDimSize(g) : source.getDimSize(g);
+                if (n == 1)
+                  continue;
+                if (carrier)
+                  return Formula();
+                carrier = g;
+              }
+              if (expand)
+                at[i] = carrier ? indices[*carrier] : Linear(0);
+              else if (carrier)
+                at[*carrier] = indices[i];
+            }
+            return element(op.getSrc(), at);
+          })
+          .Case<tensor::ReshapeOp>([&](tensor::ReshapeOp op) {
+            // The non-unit dimensions must match one to one.
+            auto source = cast<RankedTensorType>(op.getSource().getType());
+            auto target = cast<RankedTensorType>(op.getResult().getType());
+            SmallVector<int64_t> from, to;
+            for (int64_t i = 0; i < source.getRank(); ++i)
+              if (source.getDimSize(i) != 1)
+                from.push_back(i);
+            for (int64_t i = 0; i < target.getRank(); ++i)
+              if (target.getDimSize(i) != 1)
+                to.push_back(i);
+            if (from.size() != to.size())
+              return Formula();
+            SmallVector<Linear> at(source.getRank(), Linear(0));
+            for (auto [f, g] : llvm::zip(from, to)) {
+              if (!(size(op.getSource(), f) == size(op.getResult(), g)))
+                return Formula();
+              at[f] = indices[g];
+            }
+            return element(op.getSource(), at);
+          })
+          .Case<linalg::GenericOp>([&](linalg::GenericOp op) { return generic(op, cast<OpResult>(t).getResultNumber(), indices); })
+          .Case<CumSumOp>([&](CumSumOp op) {
+            // Of a constant: the constant times how many elements are summed.
+            Formula f = element(op.getInput(), indices);
+            auto c = f.linear ? f.linear->asConstant() : std::nullopt;
+            if (!c)
+              return Formula();
+            Linear i = indices[op.getAxis()];
+            Linear count = op.getReverse() ? size(op.getInput(), op.getAxis()) - i : i + Linear(1);
+            return Formula::of((op.getExclusive() ? count - Linear(1) : count) * *c);
+          })
+          .Default([&](Operation *) { return Formula(); });
+  --depth;
+  return result;
+}
+
+Formula IndexAnalysis::generic(linalg::GenericOp op, unsigned result, ArrayRef<Linear> indices) {
+  AffineMap out = op.getIndexingMapMatchingResult(op->getResult(result));
+  SmallVector<Linear> loops(op.getNumLoops());
+  SmallVector<bool> bound(op.getNumLoops());
+  for (auto [expr, i] : llvm::zip(out.getResults(), indices)) {
+    auto dim = dyn_cast<AffineDimExpr>(expr);
+    if (!dim)
+      return {};
+    loops[dim.getPosition()] = i;
+    bound[dim.getPosition()] = true;
+  }
+  auto at = [&](AffineMap map, SmallVector<Linear> &where) {
+    for (AffineExpr e : map.getResults()) {
+      if (auto d = dyn_cast<AffineDimExpr>(e))
+        where.push_back(loops[d.getPosition()]);
+      else if (auto c = dyn_cast<AffineConstantExpr>(e))
+        where.push_back(Linear(c.getValue()));
+      else
+        return false;
+    }
+    return true;
+  };
+  Block *body = op.getBody();
+  auto yield = cast<linalg::YieldOp>(body->getTerminator());
+  if (op.getNumParallelLoops() == op.getNumLoops()) {
+    Known known;
+    for (OpOperand *input : op.getDpsInputOperands()) {
+      SmallVector<Linear> where;
+      if (at(op.getMatchingIndexingMap(input), where))
+        known[body->getArgument(input->getOperandNumber())] =
+            isa<RankedTensorType>(input->get().getType()) ? element(input->get(), where) : scalar(input->get(), {}, Known());
+    }
+    return scalar(yield.getOperand(result), loops, known);
+  }
+  // A sum of the same constant: constant times the number of summands.
+  auto add = yield.getOperand(result).getDefiningOp();
+  if (op.getNumDpsInputs() != 1 || !isa_and_nonnull<arith::AddIOp>(add) || body->getOperations().size() != 2)
+    return {};
+  Linear count(1);
+  SmallVector<Linear> where;
+  AffineMap map = op.getMatchingIndexingMap(op.getDpsInputOperand(0));
+  for (auto [position, expr] : llvm::enumerate(map.getResults()))
+    if (auto d = dyn_cast<AffineDimExpr>(expr); d && !bound[d.getPosition()]) {
+      Linear n = size(op.getDpsInputOperand(0)->get(), position);
+      if (auto c = n.asConstant())
+        count = count * *c;
+      else if (auto c = count.asConstant())
+        count = n * *c;
+      else
+        return {};
+    }
+  if (!at(map, where))
+    return {};
+  Formula f = element(op.getDpsInputOperand(0)->get(), where);
+  auto c = f.linear ? f.linear->asConstant() : std::nullopt;
+  SmallVector<Linear> init(indices);
+  Formula start = element(op.getDpsInitOperand(result)->get(), init);
+  auto zero = start.linear   ? start.linear->asConstant()
+              : start.pieces ? std::optional<int64_t>(start.pieces->asConstant() == 0.0 ? 0 : 1)
+                             : std::nullopt;
+  if (!c || zero != 0)
+    return {};
+  return Formula::of(count * *c);
+}
+
+Formula IndexAnalysis::scalar(Value v, ArrayRef<Linear> loops, const Known &known) {
+  if (auto it = known.find(v); it != known.end())
+    return it->second;
+  Attribute constant;
+  if (matchPattern(v, m_Constant(&constant))) {
+    auto d = asDouble(constant);
+    if (!d)
+      return {};
+    return v.getType().isIntOrIndex() && !v.getType().isInteger(1) ? Formula::of(Linear(static_cast<int64_t>(*d))) : Formula::of(*d);
+  }
+  Operation *def = v.getDefiningOp();
+  if (!def || depth > kMaxDepth)
+    return v.getType().isIntOrIndex() ? Formula::of(Linear::value(v)) : Formula();
+  // Computed outside of any loop: an expression of symbols.
+  if (v.getType().isIntOrIndex() && !v.getType().isInteger(1) && !def->getParentOfType<linalg::GenericOp>())
+    return Formula::of(index(v));
+  auto get = [&](Value x) { return scalar(x, loops, known); };
+  auto linear2 = [&](Operation *op, auto fn) {
+    Formula a = get(op->getOperand(0)), b = get(op->getOperand(1));
+    return a.linear && b.linear ? Formula::of(fn(*a.linear, *b.linear)) : Formula();
+  };
+  ++depth;
+  Formula result =
+      llvm::TypeSwitch<Operation *, Formula>(def)
+          .Case<linalg::IndexOp>(
+              [&](linalg::IndexOp op) { return op.getDim() < loops.size() ? Formula::of(loops[op.getDim()]) : Formula(); })
+          .Case<arith::IndexCastOp, arith::IndexCastUIOp, arith::ExtSIOp, arith::ExtFOp, arith::TruncFOp>(
+              [&](auto op) { return get(op.getIn()); })
+          .Case<arith::TruncIOp>([&](auto op) { return op.getType().isInteger(1) ? Formula() : get(op.getIn()); })
+          .Case<arith::ExtUIOp, arith::UIToFPOp, arith::SIToFPOp, arith::FPToSIOp>([&](auto op) {
+            Formula f = get(op.getIn());
+            // A truth value becomes a number; a constant integer may be wanted as such below.
+            if (f.pieces && op.getType().isIntOrIndex())
+              if (auto c = f.pieces->asConstant())
+                return Formula::of(Linear(static_cast<int64_t>(*c)));
+            return f;
+          })
+          .Case<arith::AddIOp>([&](auto op) {
+            Formula f = linear2(op, [](const Linear &a, const Linear &b) { return a + b; });
+            return f ? f : combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a + b; });
+          })
+          .Case<arith::SubIOp>([&](auto op) {
+            Formula f = linear2(op, [](const Linear &a, const Linear &b) { return a - b; });
+            return f ? f : combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a - b; });
+          })
+          .Case<arith::MulIOp>([&](auto op) {
+            Formula a = get(op.getLhs()), b = get(op.getRhs());
+            if (a.linear && b.linear) {
+              if (auto c = b.linear->asConstant())
+                return Formula::of(*a.linear * *c);
+              if (auto c = a.linear->asConstant())
+                return Formula::of(*b.linear * *c);
+              return Formula();
+            }
+            return combine(a, b, [](double x, double y) { return x * y; });
+          })
+          .Case<arith::AddFOp, arith::SubFOp>([&](auto op) {
+            bool add = isa<arith::AddFOp>(def);
+            Formula f = combine(get(op.getLhs()), get(op.getRhs()), [&](double a, double b) { return add ? a + b : a - b; });
+            if (f)
+              return f;
+            return linear2(op, [&](const Linear &a, const Linear &b) { return add ? a + b : a - b; });
+          })
+          .Case<arith::MulFOp>([&](auto op) {
+            return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a == 0 || b == 0 ? 0.0 : a * b; });
+          })
+          .Case<arith::NegFOp>(
+              [&](auto op) { return combine(get(op.getOperand()), Formula::of(0.0), [](double a, double) { return -a; }); })
+          .Case<arith::MaximumFOp, arith::MaxNumFOp>(
+              [&](auto op) { return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return std::max(a, b); }); })
+          .Case<arith::MinimumFOp, arith::MinNumFOp>(
+              [&](auto op) { return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return std::min(a, b); }); })
+          .Case<arith::MaxSIOp, arith::MinSIOp>([&](auto op) {
+            bool max = isa<arith::MaxSIOp>(def);
+            Formula a = get(op.getLhs()), b = get(op.getRhs());
+            if (a.linear && b.linear)
+              if (int s = sign(*a.linear - *b.linear))
+                return (s > 0) == max ? a : b;
+            return combine(a, b, [&](double x, double y) { return max ? std::max(x, y) : std::min(x, y); });
+          })
+          .Case<arith::AndIOp>(
+              [&](auto op) { return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a != 0 && b != 0; }); })
+          .Case<arith::OrIOp>(
+              [&](auto op) { return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a != 0 || b != 0; }); })
+          .Case<arith::XOrIOp>([&](auto op) {
+            return v.getType().isInteger(1)
+                       ? combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return (a != 0) != (b != 0); })
+                       : Formula();
+          })
+          .Case<arith::CmpIOp>(
+              [&](arith::CmpIOp op) { return compare(static_cast<int>(op.getPredicate()), get(op.getLhs()), get(op.getRhs())); })
+          .Case<arith::CmpFOp>([&](arith::CmpFOp op) {
+            using P = arith::CmpFPredicate;
+            static const std::pair<P, arith::CmpIPredicate> map[] = {
+                {P::OEQ, arith::CmpIPredicate::eq},  {P::UEQ, arith::CmpIPredicate::eq},  {P::ONE, arith::CmpIPredicate::ne},
+                {P::UNE, arith::CmpIPredicate::ne},  {P::OLT, arith::CmpIPredicate::slt}, {P::ULT, arith::CmpIPredicate::slt},
+                {P::OLE, arith::CmpIPredicate::sle}, {P::ULE, arith::CmpIPredicate::sle}, {P::OGT, arith::CmpIPredicate::sgt},
+                {P::UGT, arith::CmpIPredicate::sgt}, {P::OGE, arith::CmpIPredicate::sge}, {P::UGE, arith::CmpIPredicate::sge}};
+            for (auto [from, to] : map)
+              if (op.getPredicate() == from)
+                return compare(static_cast<int>(to), get(op.getLhs()), get(op.getRhs()));
+            return Formula();
+          })
+          .Case<arith::SelectOp>(
+              [&](arith::SelectOp op) { return select(get(op.getCondition()), get(op.getTrueValue()), get(op.getFalseValue())); })
+          .Case<tensor::ExtractOp>([&](tensor::ExtractOp op) {
+            SmallVector<Linear> at;
+            for (Value i : op.getIndices()) {
+              Formula f = get(i);
+              if (!f.linear)
+                return Formula();
+              at.push_back(*f.linear);
+            }
+            return element(op.getTensor(), at);
+          })
+          .Case<tensor::DimOp>([&](tensor::DimOp op) {
+            auto axis = op.getConstantIndex();
+            return axis ? Formula::of(size(op.getSource(), *axis)) : Formula();
+          })
+          .Default([&](Operation *) { return Formula(); });
+  --depth;
+  return result;
+}
+
+//===--- Masks ----------------------------------------------------------------------------------------------------===//
+
+MaskClass classifyMask(Value bias, const Linear &queries, const Linear &keys) {
+  constexpr double kHidden = -1e4; // exp(-1e4) is 0 in every float type; exporters use this, finfo.min or -inf
+  // Formal indices 0..3 are b, h, q, k; d = k - (q + T - S).
+  Linear q = Linear::formal(2), k = Linear::formal(3);
+  Linear many(int64_t(1) << 40);
+  IndexAnalysis analysis(k - q - keys + queries, {many, many, queries, keys});
+  auto type = cast<RankedTensorType>(bias.getType());
+  SmallVector<Linear> at;
+  for (int64_t i = 0, r = type.getRank(); i < r; ++i) {
+    int64_t dim = 4 - r + i;
+    at.push_back(type.getDimSize(i) == 1 ? Linear(0) : Linear::formal(dim));
+  }
+  Formula f = analysis.element(bias, at);
+  if (!f.pieces)
+    return {};
+  // What lies beyond the last and before the first key of the sequence does not matter, nor does d > 0 if hidden.
+  auto &p = f.pieces->pieces;
+  for (auto &piece : p)
+    if (piece.value != 0 && !(piece.value <= kHidden))
+      return {};
+  MaskClass result;
+  if (p.size() == 1 && p[0].value == 0) {
+    result.kind = MaskClass::None;
+  } else if (p.size() == 2 && p[0].value == 0 && p[1].from == 1) {
+    result.kind = MaskClass::Causal;
+  } else if (p.size() == 3 && p[1].value == 0 && p[0].value != 0 && p[2].value != 0 && p[2].from == 1) {
+    result.kind = MaskClass::Window;
+    result.left = -p[1].from;
+  }
+  return result;
+}
+
+} // namespace leat::stream

@@ -1,0 +1,41 @@
+// RUN: leat-opt %s -split-input-file -verify-diagnostics
+
+// What is built parses; the text is kept.
+func.func @ok() attributes {a = #leat.kv<"sink(4)+recent(1020)">, b = #leat.kv<"kv<ring,retain=sink(4)+recent(1020),pos=sink:rank;local:abs,event=after>">,
+                            c = #leat.kv<"recent(7)">, d = #leat.kv<"retain=all,pos=*:abs">} { return }
+
+// -----
+// expected-error @+1 {{cache policy "top(1020,mass)": retain: 'top(...)' keeps tokens by score (rules D3, L6, L7), which is not built}}
+func.func @f() attributes {a = #leat.kv<"top(1020,mass)">} { return }
+
+// -----
+// expected-error @+1 {{retain: 'sink(S)' needs '+recent(R)'}}
+func.func @f() attributes {a = #leat.kv<"sink(4)">} { return }
+
+// -----
+// expected-error @+1 {{retain: 'recent(0)' needs a whole number of tokens, 1 or more}}
+func.func @f() attributes {a = #leat.kv<"recent(0)">} { return }
+
+// -----
+// expected-error @+1 {{retain: 'all' stands alone (rule L11: a token is in one segment)}}
+func.func @f() attributes {a = #leat.kv<"all+recent(3)">} { return }
+
+// -----
+// expected-error @+1 {{pos: 'const(4096)' reads unrotated keys at a fixed distance (rule L2), which is not built}}
+func.func @f() attributes {a = #leat.kv<"retain=sink(100)+recent(4096),pos=sink:const(4096);local:abs">} { return }
+
+// -----
+// expected-error @+1 {{policy item 'select' (dimension D5) is not built yet}}
+func.func @f() attributes {a = #leat.kv<"retain=all,select=topk(16,rep=toprho(4),agg=meanq,share=heads,on=step)">} { return }
+
+// -----
+// expected-error @+1 {{event 'before(100)' (dimension D12) is not built}}
+func.func @f() attributes {a = #leat.kv<"sink(4)+recent(9),event=before(100)">} { return }
+
+// -----
+// expected-error @+1 {{policy item 'colour=blue' is unknown}}
+func.func @f() attributes {a = #leat.kv<"recent(9),colour=blue">} { return }
+
+// -----
+// expected-error @+1 {{retain: 'recents(9)' is unknown}}
+func.func @f() attributes {a = #leat.kv<"recents(9)">} { return }

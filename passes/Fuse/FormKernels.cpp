@@ -5,6 +5,7 @@
 #include "passes/Fuse/Dims.h"
 #include "passes/Fuse/Grouping.h"
 #include "passes/Fuse/KernelNames.h"
+#include "passes/Fuse/StateOrder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -209,6 +210,12 @@ void FormKernels::runOnOperation() {
     numPulled += planned.group.members.size() - 1;
   }
   eraseDeadOps(func);
+  WalkResult ordered = func.walk([](Block *block) {
+    bool hasKernels = !isa<KernelOp>(block->getParentOp()) && !block->getOps<KernelOp>().empty();
+    return hasKernels && failed(orderStateUses(*block)) ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  if (ordered.wasInterrupted())
+    signalPassFailure();
 }
 
 } // namespace leat::fuse

@@ -60,8 +60,8 @@ Grouper::Consumers Grouper::consumersOf(Operation *op) {
       out.outside = true;
       continue;
     }
-    if (isa<CacheViewOp, StateReadOp>(op) && !isa<tensor::ReshapeOp>(user))
-      continue; // read in place by any kernel
+    if (isa<CacheViewOp, StateReadOp>(op) && !isa<CacheAppendOp, StateWriteOp>(user))
+      continue; // read in place by any kernel that does not change the state
     bool direct = user == use.getOwner();
     ReadKind read = readOf(use, user, direct);
     if (read == ReadKind::Buffer) {
@@ -102,6 +102,9 @@ bool Grouper::pull(Operation *op, Consumers &consumers) {
   if (copied && largeOperands(op) > 1)
     return false;
   for (Member &place : consumers.members) {
+    if (isa<CacheAppendOp>(groups[place.group].last) &&
+        llvm::any_of(op->getOperands(), [](Value v) { return isa_and_nonnull<CacheViewOp, StateReadOp>(v.getDefiningOp()); }))
+      return false; // it might read what the kernel overwrites
     if (place.paths > maxPaths || groups[place.group].members.size() >= maxMembers)
       return false;
     place.repeated |= copied;

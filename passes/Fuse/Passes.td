@@ -2,6 +2,24 @@
 #define LEAT_PASSES_FUSE
 include "mlir/Pass/PassBase.td"
 
+def FoldLayouts : Pass<"leat-fold-layouts", "mlir::func::FuncOp"> {
+  let summary = "absorb transposes and reshapes into the ops that can read or write the other layout";
+  let description = [{
+    A swap of the last two axes in front of a product becomes `trans_a` or `trans_b`; a swap of heads and steps around attention, or in front of a cache, becomes
+    its layout. Transposes in a row become one, of reshapes in a row the last stays.
+
+    ```mlir
+    %t = linalg.generic {transpose [0, 2, 1, 3]} ins(%q : tensor<?x?x12x32xf32>) ...
+    %o = leat.kv_attend q(%t) k(%k) v(%v) {scale = 0.17 : f64} : (tensor<?x12x?x32xf32>, ...) -> ...
+    ```
+    becomes
+    ```mlir
+    %o = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.17 : f64, q_layout = "bshd"} : (tensor<?x?x12x32xf32>, ...) -> ...
+    ```
+  }];
+  let dependentDialects = ["leat::LeatDialect", "mlir::linalg::LinalgDialect", "mlir::tensor::TensorDialect"];
+}
+
 def FormKernels : Pass<"leat-form-kernels", "mlir::func::FuncOp"> {
   let summary = "group the tensor computations of a function into leat.kernel regions";
   let description = [{

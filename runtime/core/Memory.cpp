@@ -46,6 +46,13 @@ bool Memory::allocate(int64_t bytes) {
   return true;
 }
 
+void Memory::zero() {
+  // Dropping private anonymous pages gives zero pages back, without touching them.
+  if (!pointer || (mapped && madvise(pointer, mapped, MADV_DONTNEED) == 0))
+    return;
+  std::memset(pointer, 0, size);
+}
+
 void Memory::release() {
   if (mapped)
     munmap(pointer, mapped);

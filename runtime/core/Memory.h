@@ -19,6 +19,8 @@ public:
 
   // Holds at least `bytes` zero bytes afterwards; what was held before is gone. False: negative, absurd, or no memory.
   bool allocate(int64_t bytes);
+  // All bytes zero again.
+  void zero();
   void release();
 
   void *data() const { return pointer; }

@@ -1,0 +1,227 @@
+// State slots: shapes resolved for a session, reset, copy, and the state file.
+#include "runtime/state/StateSet.h"
+#include "runtime/artifact/Container.h"
+#include "runtime/core/File.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace leat::rt {
+
+namespace {
+
+// The state table's bytes. Data of a slot: its live entries, [outer][live][inner].
+struct TableHeader {
+  uint64_t hash;
+  int64_t batch;
+  uint64_t count;
+};
+struct TableEntry {
+  int64_t length, live;
+  int64_t rank, dims[maxRank];
+  uint64_t offset, bytes;
+};
+
+bool growsFreely(const StateInfo &info) { return info.growth == Growth::Append && info.axis >= 0 && info.dims[info.axis] < 0; }
+
+} // namespace
+
+Result<StateSet> StateSet::create(const std::vector<StateInfo> &infos, int64_t batch, int64_t capacity) {
+  if (batch < 1)
+    return error(Code::InvalidArgument, "a session needs a batch of at least 1, given %lld", (long long)batch);
+  StateSet set;
+  set.infos = &infos;
+  for (const StateInfo &info : infos) {
+    LeatState state = {};
+    std::copy(info.dims.dims, info.dims.dims + info.dims.rank, state.dims);
+    if (info.batchAxis >= 0 && state.dims[info.batchAxis] < 0)
+      state.dims[info.batchAxis] = batch;
+    if (info.axis >= 0 && state.dims[info.axis] < 0)
+      state.dims[info.axis] = info.growth == Growth::Ring ? info.sink + info.ring : capacity;
+    state.capacity = info.axis >= 0 ? state.dims[info.axis] : 0;
+    int64_t bytes;
+    if (!byteSize(state.dims, info.dims.rank, dtypeSize(info.dtype), bytes))
+      return error(Code::InvalidArgument, "a context of %lld with a batch of %lld is not possible for state '%s'", (long long)capacity,
+                   (long long)batch, printable(info.name).c_str());
+    Memory memory;
+    if (!memory.allocate(bytes))
+      return error(Code::Capacity, "out of memory for state '%s' (%lld bytes): ask for a smaller context or batch",
+                   printable(info.name).c_str(), (long long)bytes);
+    state.data = memory.data();
+    set.states.push_back(state);
+    set.memory.push_back(std::move(memory));
+  }
+  return set;
+}
+
+void StateSet::reset() {
+  for (size_t i = 0; i < states.size(); ++i) {
+    memory[i].zero();
+    states[i].length = 0;
+  }
+}
+
+int64_t StateSet::bytes() const {
+  int64_t total = 0;
+  for (const Memory &block : memory)
+    total += block.bytes();
+  return total;
+}
+
+int64_t StateSet::tokens() const {
+  int64_t most = 0;
+  for (size_t i = 0; i < states.size(); ++i) {
+    if (info(i).growth == Growth::Counter)
+      for (int64_t n = 0; n < memory[i].bytes() / 8; ++n)
+        most = std::max(most, static_cast<const int64_t *>(states[i].data)[n]);
+    else if (info(i).growth == Growth::Append)
+      most = std::max(most, states[i].length);
+  }
+  return most;
+}
+
+int64_t StateSet::remaining() const {
+  int64_t least = INT64_MAX, seen = tokens();
+  for (size_t i = 0; i < states.size(); ++i)
+    if (info(i).growth == Growth::Append)
+      least = std::min(least, std::max<int64_t>(0, states[i].capacity - seen));
+  return least;
+}
+
+int64_t StateSet::live(size_t index) const {
+  if (info(index).axis < 0)
+    return 1;
+  if (info(index).growth != Growth::Append)
+    return states[index].capacity;
+  return std::clamp<int64_t>(std::max(states[index].length, tokens()), 0, states[index].capacity);
+}
+
+void StateSet::layout(size_t index, int64_t &outer, int64_t &inner) const {
+  const StateInfo &slot = info(index);
+  outer = 1;
+  inner = dtypeSize(slot.dtype);
+  for (int i = 0; i < slot.dims.rank; ++i)
+    if (slot.axis < 0 || i > slot.axis)
+      inner *= states[index].dims[i];
+    else if (i < slot.axis)
+      outer *= states[index].dims[i];
+}
+
+Status StateSet::copyFrom(const StateSet &other) {
+  for (size_t i = 0; i < states.size(); ++i)
+    if (other.live(i) > std::max<int64_t>(1, states[i].capacity))
+      return error(Code::Capacity, "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
+                   (long long)other.live(i), (long long)states[i].capacity);
+  reset();
+  for (size_t i = 0; i < states.size(); ++i) {
+    int64_t outer, inner, entries = other.live(i);
+    layout(i, outer, inner);
+    int64_t to = std::max<int64_t>(1, states[i].capacity) * inner, from = std::max<int64_t>(1, other.states[i].capacity) * inner;
+    for (int64_t o = 0; o < outer && entries * inner > 0; ++o)
+      std::memcpy(static_cast<uint8_t *>(states[i].data) + o * to, static_cast<const uint8_t *>(other.states[i].data) + o * from,
+                  entries * inner);
+    states[i].length = other.states[i].length;
+  }
+  return {};
+}
+
+Status StateSet::save(const std::string &path, uint64_t hash, int64_t batch) const {
+  TableHeader header = {hash, batch, states.size()};
+  std::vector<uint8_t> table(sizeof(header)), data;
+  std::memcpy(table.data(), &header, sizeof(header));
+  for (size_t i = 0; i < states.size(); ++i) {
+    int64_t outer, inner;
+    layout(i, outer, inner);
+    TableEntry entry = {};
+    entry.length = states[i].length;
+    entry.live = live(i);
+    entry.rank = info(i).dims.rank;
+    std::copy(states[i].dims, states[i].dims + maxRank, entry.dims);
+    entry.offset = data.size();
+    entry.bytes = static_cast<uint64_t>(outer * entry.live * inner);
+    int64_t stride = std::max<int64_t>(1, states[i].capacity) * inner;
+    for (int64_t o = 0; o < outer && entry.bytes > 0; ++o) {
+      auto from = static_cast<const uint8_t *>(states[i].data) + o * stride;
+      data.insert(data.end(), from, from + entry.live * inner);
+    }
+    auto bytes = reinterpret_cast<const uint8_t *>(&entry);
+    table.insert(table.end(), bytes, bytes + sizeof(entry));
+  }
+  SectionToWrite sections[] = {{SectionKind::StateTable, table}, {SectionKind::StateData, data, 4096}};
+  return writeContainer(path, stateMagic, stateFormat, sections);
+}
+
+Status StateSet::load(const std::string &path, uint64_t hash, int64_t batch) {
+  Result<MappedFile> file = MappedFile::open(path);
+  if (!file.ok())
+    return file.takeStatus();
+  return load({file->data(), file->size()}, hash, batch).withContext("'" + printable(path, 400) + "'");
+}
+
+Status StateSet::load(std::span<const uint8_t> file, uint64_t hash, int64_t batch) {
+  Result<std::vector<Section>> sections = parseContainer(file, stateMagic, stateFormat, "state file");
+  if (!sections.ok())
+    return sections.takeStatus();
+  const Section *table = findSection(*sections, SectionKind::StateTable), *data = findSection(*sections, SectionKind::StateData);
+  TableHeader header;
+  if (!table || !data || table->bytes.size() < sizeof(header))
+    return error(Code::BadFile, "the state file is damaged: it has no state table");
+  std::memcpy(&header, table->bytes.data(), sizeof(header));
+  if (header.hash != hash)
+    return error(Code::Version,
+                 "the state was saved by another model (state contract %016llx, this model has %016llx): save it again with this one",
+                 (unsigned long long)header.hash, (unsigned long long)hash);
+  if (header.batch != batch)
+    return error(Code::InvalidArgument, "the state was saved with a batch of %lld, this session has %lld", (long long)header.batch,
+                 (long long)batch);
+  if (header.count != states.size() || table->bytes.size() != sizeof(header) + states.size() * sizeof(TableEntry))
+    return error(Code::BadFile, "the state file is damaged: it has another number of slots than the model");
+
+  std::vector<TableEntry> entries(states.size());
+  for (size_t i = 0; i < states.size(); ++i) {
+    TableEntry &entry = entries[i];
+    std::memcpy(&entry, table->bytes.data() + sizeof(header) + i * sizeof(entry), sizeof(entry));
+    std::string where = printable(info(i).name);
+    bool fits = entry.rank == info(i).dims.rank && entry.length >= 0 && entry.live >= 0;
+    for (int d = 0; d < info(i).dims.rank && fits; ++d)
+      fits = entry.dims[d] == states[i].dims[d] || (growsFreely(info(i)) && d == info(i).axis);
+    if (!fits)
+      return error(Code::BadFile, "the state file is damaged: slot '%s' has another shape than the model's", where.c_str());
+    int64_t most = info(i).axis < 0 ? 1 : states[i].capacity;
+    if (growsFreely(info(i)) && entry.live > most)
+      return error(Code::Capacity, "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
+                   (long long)entry.live, (long long)most);
+    int64_t outer, inner;
+    layout(i, outer, inner);
+    bool sound = info(i).growth == Growth::Append ? entry.live <= most && entry.length <= entry.live : entry.live == most;
+    if (!sound || entry.bytes != static_cast<uint64_t>(outer * entry.live * inner) || entry.offset > data->bytes.size() ||
+        entry.bytes > data->bytes.size() - entry.offset)
+      return error(Code::BadFile, "the state file is damaged: slot '%s' has sizes that do not fit", where.c_str());
+    // A counter is an index into the slots: what it says must be possible.
+    if (info(i).growth == Growth::Counter)
+      for (uint64_t n = 0; n + 8 <= entry.bytes; n += 8) {
+        int64_t value;
+        std::memcpy(&value, data->bytes.data() + entry.offset + n, 8);
+        if (value < 0)
+          return error(Code::BadFile, "the state file is damaged: counter '%s' is negative", where.c_str());
+        for (size_t j = 0; j < states.size(); ++j)
+          if (growsFreely(info(j)) && value > states[j].capacity)
+            return error(Code::Capacity,
+                         "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
+                         (long long)value, (long long)states[j].capacity);
+      }
+  }
+
+  reset();
+  for (size_t i = 0; i < states.size(); ++i) {
+    int64_t outer, inner;
+    layout(i, outer, inner);
+    int64_t stride = std::max<int64_t>(1, states[i].capacity) * inner, piece = entries[i].live * inner;
+    for (int64_t o = 0; o < outer && piece > 0; ++o)
+      std::memcpy(static_cast<uint8_t *>(states[i].data) + o * stride, data->bytes.data() + entries[i].offset + o * piece, piece);
+    states[i].length = entries[i].length;
+  }
+  return {};
+}
+
+} // namespace leat::rt

@@ -1,0 +1,52 @@
+// The state slots of a session: allocated once for a batch and a capacity, never moved, saved and restored as a whole.
+#ifndef LEAT_RUNTIME_STATE_STATESET_H
+#define LEAT_RUNTIME_STATE_STATESET_H
+
+#include "leat/KernelABI.h"
+#include "runtime/artifact/Manifest.h"
+#include "runtime/core/Memory.h"
+
+#include <string>
+#include <vector>
+
+namespace leat::rt {
+
+class StateSet {
+public:
+  // Zeroed slots for `batch` rows and, where a slot grows without bound, `capacity` entries. `infos` must outlive the set.
+  static Result<StateSet> create(const std::vector<StateInfo> &infos, int64_t batch, int64_t capacity);
+
+  LeatState *data() { return states.data(); }
+  size_t size() const { return states.size(); }
+  const LeatState &operator[](size_t index) const { return states[index]; }
+  const StateInfo &info(size_t index) const { return (*infos)[index]; }
+
+  void reset();
+  // Bytes held, live or not: constant for the life of the set.
+  int64_t bytes() const;
+  // Tokens seen since the last reset: what the counters say.
+  int64_t tokens() const;
+  // How many more tokens fit; INT64_MAX when nothing bounds the stream.
+  int64_t remaining() const;
+  // The live content becomes `other`'s. Both must come from the same model and batch; capacities may differ if the content fits.
+  Status copyFrom(const StateSet &other);
+
+  // The container of artifacts, with `hash` as the model's name. Loading checks every number before it changes anything.
+  Status save(const std::string &path, uint64_t hash, int64_t batch) const;
+  Status load(const std::string &path, uint64_t hash, int64_t batch);
+  Status load(std::span<const uint8_t> file, uint64_t hash, int64_t batch);
+
+private:
+  // Entries along the growing axis that hold something; for slots without one, everything is one entry.
+  int64_t live(size_t index) const;
+  // A slot seen as [outer][entries][inner bytes].
+  void layout(size_t index, int64_t &outer, int64_t &inner) const;
+
+  const std::vector<StateInfo> *infos = nullptr;
+  std::vector<LeatState> states;
+  std::vector<Memory> memory;
+};
+
+} // namespace leat::rt
+
+#endif

@@ -327,7 +327,7 @@ LogicalResult GraphBuilder::buildNode(OpBuilder &builder, const Graph &graph, co
     Block &block = region.emplaceBlock();
     Scope inner;
     inner.outer = &scope;
-    for (const frontend::NamedValue &input : body->inputs)
+    for (const NamedValue &input : body->inputs)
       inner.values[input.name] = block.addArgument(toMLIR(context, input.type), loc);
     OpBuilder bodyBuilder = OpBuilder::atBlockEnd(&block);
     SmallVector<Value> outputs;
@@ -347,7 +347,11 @@ LogicalResult GraphBuilder::build(OpBuilder &builder, const Graph &graph, Scope 
   for (const Node &node : graph.nodes)
     if (failed(buildNode(builder, graph, node, scope, error)))
       return failure();
-  for (const frontend::NamedValue &output : graph.outputs) {
+  for (const NamedValue &output : graph.outputs) {
+    if (output.name.empty()) {
+      outputs.push_back(Value());
+      continue;
+    }
     outputs.push_back(scope.find(output.name));
     if (!outputs.back()) {
       error = "output " + quote(output.name) + " of graph " + quote(graph.name) + " is not defined";

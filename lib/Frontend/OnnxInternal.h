@@ -31,6 +31,24 @@ struct LoadContext {
 
 std::string describe(const onnx::NodeProto &node);
 
+/// The text of a foreign exception as one short line.
+std::string oneLine(const char *text);
+
+/// Runs `body`; whatever it throws becomes a message.
+template <typename Body> bool guarded(std::string &error, const Body &body) noexcept {
+  try {
+    body();
+    return true;
+  } catch (const std::bad_alloc &) {
+    error = "out of memory while reading the model";
+  } catch (const std::exception &reason) {
+    error = oneLine(reason.what());
+  } catch (...) {
+    error = "unknown failure while reading the model";
+  }
+  return false;
+}
+
 /// The domain in which the default one has the name "".
 inline const std::string &normalDomain(const std::string &domain) {
   static const std::string standard;

@@ -22,17 +22,6 @@ using onnx::TensorProto;
 constexpr int64_t newestOpset = 28; // of the ONNX library in third_party/onnx
 constexpr int smallTensor = 1024;   // elements; these are constants in the IR, and shape inference may look at them
 
-/// The text of a foreign exception as one short line.
-std::string oneLine(const char *text) {
-  std::string line;
-  for (const char *c = text; *c && line.size() < 300; ++c)
-    if (unsigned(*c) >= 0x20)
-      line += *c;
-    else if (!line.empty() && line.back() != ' ')
-      line += ' ';
-  return line;
-}
-
 template <typename Nodes, typename Visit> void forEachNode(Nodes &nodes, const Visit &visit, int depth, int limit) {
   if (depth > limit)
     throw LoadError("subgraphs are nested more than " + std::to_string(limit) + " deep");
@@ -411,21 +400,6 @@ private:
             dim.symbol.clear();
   }
 };
-
-/// Runs `body`; whatever it throws becomes a message.
-template <typename Body> bool guarded(std::string &error, const Body &body) noexcept {
-  try {
-    body();
-    return true;
-  } catch (const std::bad_alloc &) {
-    error = "out of memory while reading the model";
-  } catch (const std::exception &reason) {
-    error = oneLine(reason.what());
-  } catch (...) {
-    error = "unknown failure while reading the model";
-  }
-  return false;
-}
 
 } // namespace
 

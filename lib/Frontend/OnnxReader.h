@@ -13,9 +13,16 @@ bool readModelFile(const std::string &path, const FrontendOptions &options, Mode
 /// The same from memory. External data is refused, for there is no folder to look in.
 bool readModelBytes(const char *data, size_t size, const FrontendOptions &options, Model &model, std::string &error) noexcept;
 
-/// The body of an operator that ONNX defines as a function of others, for a node with these input types (Unknown for absent ones). Inputs
-/// and outputs of the body are named as the node's. Small constant inputs, given in `constants` under their names, sharpen the shapes.
-bool expandFunction(const Node &node, const std::vector<ValueType> &inputTypes, const std::vector<Tensor> &constants, Graph &body,
-                    std::string &error) noexcept;
+/// What is known of a node whose operator ONNX defines as a function of others.
+struct FunctionCall {
+  Node node;
+  std::vector<ValueType> inputTypes;  ///< Unknown for absent inputs
+  std::vector<ValueType> outputTypes; ///< Unknown where nothing is known
+  std::vector<Tensor> constants;      ///< values of small constant inputs, under the inputs' names; they sharpen the shapes
+};
+
+/// The function body for a call. Inputs and outputs of `body` stand in the order of the node's; an output that the body does not make has
+/// no name.
+bool expandFunction(const FunctionCall &call, Graph &body, std::string &error) noexcept;
 
 } // namespace leat::frontend

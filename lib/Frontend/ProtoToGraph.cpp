@@ -26,6 +26,16 @@ std::string describe(const NodeProto &node) {
   return node.output_size() ? text + " that makes " + quote(node.output(0)) : text;
 }
 
+std::string oneLine(const char *text) {
+  std::string line;
+  for (const char *c = text; *c && line.size() < 300; ++c)
+    if (static_cast<unsigned char>(*c) >= 0x20)
+      line += *c;
+    else if (!line.empty() && line.back() != ' ')
+      line += ' ';
+  return line;
+}
+
 int bitsOf(int32_t elementType) {
   switch (elementType) {
   case TensorProto::UINT2:

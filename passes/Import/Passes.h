@@ -3,6 +3,7 @@
 
 #include "dialects/Leat/Leat.h"
 #include "dialects/ONNX/ONNX.h"
+#include "passes/Import/FunctionExpander.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
@@ -12,4 +13,7 @@ namespace leat::import {
 #include "passes/Import/Passes.h.inc"
 #define GEN_PASS_REGISTRATION
 #include "passes/Import/Passes.h.inc"
+
+/// leat-import-onnx with the front end's function bodies.
+std::unique_ptr<mlir::Pass> createImportOnnxPass(FunctionExpander expander);
 } // namespace leat::import

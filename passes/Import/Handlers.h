@@ -1,0 +1,32 @@
+// The table of operators that Import converts itself. A new operator is one function and one line in its family's register function.
+#pragma once
+
+#include "passes/Import/OpContext.h"
+#include "llvm/ADT/StringMap.h"
+#include <map>
+
+namespace leat::import {
+
+using Handler = mlir::LogicalResult (*)(OpContext &);
+
+class HandlerTable {
+public:
+  /// All families.
+  HandlerTable();
+  void add(llvm::StringRef domain, llvm::StringRef op, int64_t sinceVersion, Handler handler) {
+    table[key(domain, op)][sinceVersion] = handler;
+  }
+  /// The handler with the highest since_version that is not above `version`; null if there is none. `known`: the operator has handlers of
+  /// other versions.
+  Handler find(llvm::StringRef domain, llvm::StringRef op, int64_t version, bool *known = nullptr) const;
+
+private:
+  static std::string key(llvm::StringRef domain, llvm::StringRef op) { return ((domain == "ai.onnx" ? "" : domain) + ":" + op).str(); }
+  llvm::StringMap<std::map<int64_t, Handler>> table;
+};
+
+// One register function per family, each in the file of its name.
+void registerElementwise(HandlerTable &table);
+void registerShape(HandlerTable &table);
+
+} // namespace leat::import

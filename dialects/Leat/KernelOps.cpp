@@ -49,7 +49,10 @@ LogicalResult KernelFuncOp::verify() {
 }
 
 LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  auto kernel = symbols.lookupNearestSymbolFrom<KernelFuncOp>(*this, getKernelAttr());
+  Operation *callee = symbols.lookupNearestSymbolFrom(*this, getKernelAttr());
+  auto kernel = dyn_cast_or_null<KernelFuncOp>(callee);
+  if (isa_and_nonnull<FunctionOpInterface>(callee))
+    return success(); // already machine code, whose signature is the ABI's
   if (!kernel)
     return emitOpError("names no leat.kernel_func: ") << getKernelAttr();
   SmallVector<Type> given(getInputs().getTypes());

@@ -4,6 +4,7 @@
 #include "dialects/Leat/Leat.h"
 #include "dialects/ONNX/ONNX.h"
 #include "passes/CPU/Passes.h"
+#include "passes/CPU/Pipeline.h"
 #include "passes/Fuse/Passes.h"
 #include "passes/Host/Passes.h"
 #include "passes/Import/Passes.h"
@@ -42,5 +43,6 @@ void leat::registerPasses() {
   leat::fuse::registerFusePasses();
   leat::schedule::registerSchedulePasses();
   leat::cpu::registerCPUPasses();
+  leat::cpu::registerPipelines();
   leat::host::registerHostPasses();
 }

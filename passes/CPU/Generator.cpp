@@ -1,0 +1,89 @@
+// What generators share, and the choice of the generator.
+#include "passes/CPU/Generator.h"
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+
+namespace leat::cpu {
+
+void Generator::runRange(KernelBuilder &k, Value begin, Value end) {
+  k.forLoop(begin, end, k.idx(1), [&](Value task) { run(k, task); });
+}
+
+Value Generator::scratch(KernelBuilder &k) { return k.idx(0); }
+
+Cost Generator::cost(KernelBuilder &k) {
+  Value bytes = k.idx(0), operations = k.idx(0);
+  auto elements = [&](Value tensor) { return k.product(k.dims(tensor)); };
+  for (BlockArgument arg : k.body().getArguments().take_front(k.kernel.getNumInputs())) {
+    auto type = dyn_cast<RankedTensorType>(arg.getType());
+    // A table that is only indexed moves no more than what is looked up, which the results count.
+    bool indexed = llvm::all_of(arg.getUsers(), [](Operation *user) { return isa<tensor::ExtractOp>(user); });
+    if (type && !indexed)
+      bytes = k.add(bytes, k.mul(elements(arg), k.idx(KernelBuilder::byteWidth(type.getElementType()))));
+  }
+  Value results = k.idx(0);
+  for (unsigned i = 0; i < k.numResults(); ++i) {
+    Value count = k.product(k.resultDims(i));
+    results = k.add(results, count);
+    bytes = k.add(bytes, k.mul(count, k.idx(KernelBuilder::byteWidth(k.resultType(i).getElementType()))));
+  }
+  for (Operation &op : k.body())
+    if (auto generic = dyn_cast<linalg::GenericOp>(op)) {
+      int64_t perElement = std::max<int64_t>(std::distance(generic.getBody()->begin(), generic.getBody()->end()) - 1, 0);
+      Value count = generic.getNumReductionLoops() ? k.product(Puller(k, 1).loopBounds(generic)) : results;
+      operations = k.add(operations, k.mul(count, k.idx(perElement)));
+    }
+  return {bytes, operations};
+}
+
+/// Ops that Puller computes on demand.
+static bool isPullable(Operation &op) {
+  if (auto generic = dyn_cast<linalg::GenericOp>(op))
+    return generic.getNumReductionLoops() == 0;
+  return !isa<LeatDialect>(op.getDialect()) || isa<CacheViewOp, StateReadOp, RotaryOp, YieldOp>(op);
+}
+
+Operation *findRoot(KernelFuncOp kernel) {
+  // The last one: a reduction that an earlier one depends on is pulled.
+  Operation *root = nullptr;
+  for (Operation &op : kernel.getBody().front())
+    if (!isPullable(op))
+      root = &op;
+  return root;
+}
+
+std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const Target &target) {
+  Operation *root = findRoot(kernel);
+  if (!root)
+    return createMapGenerator(kernel);
+  kernel.emitError("cannot generate code for kernel @") << kernel.getSymName() << ": no generator for '" << root->getName() << "'";
+  return nullptr;
+}
+
+SmallVector<Value> delinearize(KernelBuilder &k, Value linear, ValueRange dims) {
+  SmallVector<Value> at(dims.size(), k.idx(0));
+  std::optional<unsigned> first;
+  for (unsigned d = 0; d < dims.size(); ++d)
+    if (!first && getConstantIntValue(dims[d]) != 1)
+      first = d;
+  for (unsigned d = dims.size(); first && d-- > *first;) {
+    at[d] = d == *first ? linear : k.rem(linear, dims[d]);
+    if (d != *first)
+      linear = k.div(linear, dims[d]);
+  }
+  return at;
+}
+
+SmallVector<unsigned> resultsLike(KernelBuilder &k, Value like) {
+  SmallVector<unsigned> same;
+  for (unsigned i = 0; i < k.numResults(); ++i)
+    if (k.sameShape(k.yield().getOperand(i), like))
+      same.push_back(i);
+  return same;
+}
+
+} // namespace leat::cpu

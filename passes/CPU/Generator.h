@@ -1,0 +1,48 @@
+// A generator writes the functions of one family of kernels. Dispatch.cpp chooses it by the kernel's root op and schedule.
+#pragma once
+
+#include "passes/CPU/KernelBuilder.h"
+#include "passes/CPU/Pull.h"
+
+#include <memory>
+
+namespace leat::cpu {
+
+/// Bytes moved (a lower bound) and operations of one run (index values).
+struct Cost {
+  mlir::Value bytes, operations;
+};
+
+class Generator {
+public:
+  virtual ~Generator() = default;
+
+  /// Number of independent tasks (index). Must not depend on the number of threads; may depend on scalars only.
+  virtual mlir::Value tasks(KernelBuilder &k) = 0;
+  /// Code of task `task` (index).
+  virtual void run(KernelBuilder &k, mlir::Value task) = 0;
+  /// Code of tasks [begin, end). Override to share work between tasks.
+  virtual void runRange(KernelBuilder &k, mlir::Value begin, mlir::Value end);
+  /// Bytes of scratch per worker (index).
+  virtual mlir::Value scratch(KernelBuilder &k);
+  /// Default: every tensor operand and result moves once; one operation per result element and body op.
+  virtual Cost cost(KernelBuilder &k);
+};
+
+/// The op that decides the kernel's family: the only one that cannot be pulled; null for elementwise kernels.
+mlir::Operation *findRoot(KernelFuncOp kernel);
+/// The kernel's generator; null after an error.
+std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const Target &target);
+
+// --- families, one file each. `root` is what findRoot gives. --------------------------------------------------------------------
+std::unique_ptr<Generator> createMapGenerator(KernelFuncOp kernel);
+
+// --- parts that generators share ---------------------------------------------------------------------------------------------------
+/// Elements that one task of a memory-bound kernel handles: large enough to hide the launch, small enough to balance.
+constexpr int64_t kTaskElements = 16384;
+/// Results that are not `root`'s own descendants... all kernel results that have the same shape as `like`.
+llvm::SmallVector<unsigned> resultsLike(KernelBuilder &k, mlir::Value like);
+/// Row-major coordinates of `linear` over `dims` (index values).
+llvm::SmallVector<mlir::Value> delinearize(KernelBuilder &k, mlir::Value linear, mlir::ValueRange dims);
+
+} // namespace leat::cpu

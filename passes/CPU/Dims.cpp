@@ -152,7 +152,7 @@ Value KernelBuilder::materialize(const Dim &dim, Value tensor, unsigned d) {
   if (auto conv = dyn_cast<ConvOp>(op))
     return this->dim(d == 0 ? conv.getInput() : conv.getFilter(), 0);
   // Nothing known about the op: the host knows the size if the value is a result.
-  for (auto [i, yielded] : llvm::enumerate(yield().getOperands()))
+  for (auto [i, yielded] : llvm::enumerate(tensorResults))
     if (yielded == tensor)
       return resultDim(i, d);
   fail("the size of dimension " + Twine(d) + " is not known", op);

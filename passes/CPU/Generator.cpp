@@ -81,7 +81,7 @@ SmallVector<Value> delinearize(KernelBuilder &k, Value linear, ValueRange dims) 
 SmallVector<unsigned> resultsLike(KernelBuilder &k, Value like) {
   SmallVector<unsigned> same;
   for (unsigned i = 0; i < k.numResults(); ++i)
-    if (k.sameShape(k.yield().getOperand(i), like))
+    if (k.sameShape(k.result(i), like))
       same.push_back(i);
   return same;
 }

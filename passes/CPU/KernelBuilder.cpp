@@ -39,6 +39,9 @@ static StringRef suffix(KernelBuilder::Part part) {
 
 KernelBuilder::KernelBuilder(KernelFuncOp kernel, const Target &target, Part part)
     : kernel(kernel), target(target), part(part), b(kernel.getLoc(), kernel.getContext()) {
+  for (Value v : yield().getOperands())
+    if (isa<RankedTensorType>(v.getType()))
+      tensorResults.push_back(v);
   b.setInsertionPoint(kernel);
   Type ptr = LLVM::LLVMPointerType::get(b.getContext()), i64 = b.getI64Type();
   SmallVector<Type> in, out;
@@ -76,7 +79,7 @@ void KernelBuilder::fail(const Twine &why, Operation *at) {
   hasFailed = true;
 }
 
-RankedTensorType KernelBuilder::resultType(unsigned result) { return cast<RankedTensorType>(yield().getOperand(result).getType()); }
+RankedTensorType KernelBuilder::resultType(unsigned result) { return cast<RankedTensorType>(this->result(result).getType()); }
 
 // --- the ABI -----------------------------------------------------------------------------------------------------------------------
 

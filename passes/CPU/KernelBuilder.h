@@ -50,7 +50,9 @@ public:
   // --- the kernel's signature -------------------------------------------------------------------------------------------------
   mlir::Block &body() { return kernel.getBody().front(); }
   YieldOp yield() { return mlir::cast<YieldOp>(body().getTerminator()); }
-  unsigned numResults() { return yield().getNumOperands(); }
+  /// Results that are tensors: those have buffers. States are updated in place.
+  unsigned numResults() { return tensorResults.size(); }
+  mlir::Value result(unsigned result) { return tensorResults[result]; }
   mlir::RankedTensorType resultType(unsigned result);
 
   // --- values of the ABI ------------------------------------------------------------------------------------------------------
@@ -148,6 +150,7 @@ private:
 
   mlir::Operation *marker; ///< entry code goes before it
   bool hasFailed = false;
+  llvm::SmallVector<mlir::Value> tensorResults;
   llvm::DenseMap<mlir::Value, mlir::Value> scalars;
   llvm::DenseMap<std::pair<mlir::Value, unsigned>, mlir::Value> knownDims;
   llvm::DenseMap<std::pair<int64_t, mlir::Type>, mlir::Value> slots;

@@ -22,9 +22,9 @@ class MapGenerator : public Generator {
     SmallVector<Group> all;
     Puller probe(k, 1);
     for (unsigned i = 0; i < k.numResults(); ++i) {
-      Value value = k.yield().getOperand(i);
+      Value value = k.result(i);
       bool linear = probe.isLinear(value);
-      auto same = llvm::find_if(all, [&](Group &g) { return k.sameShape(k.yield().getOperand(g.results[0]), value); });
+      auto same = llvm::find_if(all, [&](Group &g) { return k.sameShape(k.result(g.results[0]), value); });
       if (same != all.end()) {
         same->results.push_back(i);
         same->linear &= linear;

@@ -465,10 +465,10 @@ void Puller::storeResult(unsigned result, ArrayRef<Idx> at, Value value) {
   k.scatter(value, k.resultBuffer(result), element, vector(linear));
 }
 
-void Puller::emitResult(unsigned result, ArrayRef<Idx> at) { storeResult(result, at, pull(k.yield().getOperand(result), at)); }
+void Puller::emitResult(unsigned result, ArrayRef<Idx> at) { storeResult(result, at, pull(k.result(result), at)); }
 
 void Puller::emitResultLinear(unsigned result, Idx linear) {
-  Value value = k.yield().getOperand(result);
+  Value value = k.result(result);
   if (k.resultType(result).getRank() == 0)
     return emitResult(result, {});
   Value element = pullLinear(value, linear);

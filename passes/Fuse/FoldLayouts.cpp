@@ -1,4 +1,5 @@
 // Lets products, attention and caches read and write the layout that is there, so that transposes around them cost nothing.
+#include "passes/Fuse/LayoutPatterns.h"
 #include "passes/Fuse/Passes.h"
 
 #include "dialects/Leat/Leat.h"
@@ -204,6 +205,7 @@ struct FoldLayouts : impl::FoldLayoutsBase<FoldLayouts> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<FoldIntoMatmul, FoldIntoAttend, FoldAttendResult, FoldIntoAppend, FoldTransposes, FoldReshapes>(&getContext());
+    populateFlatteningPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

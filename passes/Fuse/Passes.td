@@ -6,7 +6,8 @@ def FoldLayouts : Pass<"leat-fold-layouts", "mlir::func::FuncOp"> {
   let summary = "absorb transposes and reshapes into the ops that can read or write the other layout";
   let description = [{
     A swap of the last two axes in front of a product becomes `trans_a` or `trans_b`; a swap of heads and steps around attention, or in front of a cache, becomes
-    its layout. Transposes in a row become one, of reshapes in a row the last stays.
+    its layout. Transposes in a row become one, of reshapes in a row the last stays. A flattening of leading axes in front of a linear layer moves behind it, to meet
+    the reshape that undoes it.
 
     ```mlir
     %t = linalg.generic {transpose [0, 2, 1, 3]} ins(%q : tensor<?x?x12x32xf32>) ...

@@ -1,0 +1,175 @@
+// Exporters flatten [B, S, K] to [B*S, K] around a linear layer and unflatten behind it. The pair hides the epilogue (bias, residual) from
+// the product. The flattening is moved down until it meets its opposite; what is left of it is a free view of the result.
+#include "passes/Fuse/LayoutPatterns.h"
+#include "passes/Fuse/OpKinds.h"
+
+#include "dialects/Leat/Leat.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace leat::fuse {
+
+/// A size by what it comes from: a constant (no value), a scalar (dim -1), or an axis of a tensor.
+using SizeKey = std::pair<Value, int64_t>;
+
+static SizeKey keyOf(Value tensor, int64_t dim);
+
+static SizeKey keyOf(OpFoldResult size) {
+  if (std::optional<int64_t> constant = getConstantIntValue(size))
+    return {Value(), *constant};
+  auto value = cast<Value>(size);
+  auto dim = value.getDefiningOp<tensor::DimOp>();
+  if (dim && dim.getConstantIndex())
+    return keyOf(dim.getSource(), *dim.getConstantIndex());
+  return {value, -1};
+}
+
+/// Follows a size through ops that keep it, without making anything.
+static SizeKey keyOf(Value tensor, int64_t dim) {
+  for (;;) {
+    auto type = cast<RankedTensorType>(tensor.getType());
+    if (!type.isDynamicDim(dim))
+      return {Value(), type.getDimSize(dim)};
+    Operation *def = tensor.getDefiningOp();
+    if (!def)
+      return {tensor, dim};
+    if (auto empty = dyn_cast<tensor::EmptyOp>(def))
+      return keyOf(empty.getMixedSizes()[dim]);
+    if (auto expand = dyn_cast<tensor::ExpandShapeOp>(def))
+      return keyOf(expand.getMixedOutputShape()[dim]);
+    if (auto matmul = dyn_cast<MatmulOp>(def);
+        matmul && cast<RankedTensorType>(matmul.getRhs().getType()).getRank() == 2 && !matmul.getTransA() && dim + 1 < type.getRank()) {
+      tensor = matmul.getLhs();
+      continue;
+    }
+    if (isa<MatmulNBitsOp, SoftmaxOp, LayerNormOp>(def)) {
+      tensor = def->getOperand(0);
+      continue;
+    }
+    if (auto dps = dyn_cast<DestinationStyleOpInterface>(def)) {
+      tensor = dps.getTiedOpOperand(cast<OpResult>(tensor))->get();
+      continue;
+    }
+    return {tensor, dim};
+  }
+}
+
+/// The flattening of some leading axes into one: [[0, 1], [2], ...].
+static tensor::CollapseShapeOp matchFlattening(Value value) {
+  auto collapse = value.getDefiningOp<tensor::CollapseShapeOp>();
+  if (!collapse)
+    return {};
+  SmallVector<ReassociationIndices> groups = collapse.getReassociationIndices();
+  bool leading = groups.size() >= 2 && groups.front().size() > 1 &&
+                 llvm::all_of(ArrayRef(groups).drop_front(), [](const auto &g) { return g.size() == 1; });
+  return leading ? collapse : tensor::CollapseShapeOp();
+}
+
+/// Flattens `value` as `like` does.
+static Value flatten(PatternRewriter &rewriter, Location loc, Value value, RankedTensorType type, tensor::CollapseShapeOp like) {
+  return tensor::CollapseShapeOp::create(rewriter, loc, type, value, like.getReassociationIndices());
+}
+
+namespace {
+
+/// product(flatten(x), w) -> flatten(product(x, w))
+template <typename Op> struct SinkThroughProduct : OpRewritePattern<Op> {
+  using OpRewritePattern<Op>::OpRewritePattern;
+  LogicalResult matchAndRewrite(Op op, PatternRewriter &rewriter) const override {
+    if constexpr (std::is_same_v<Op, MatmulOp>)
+      if (op.getTransA() || cast<RankedTensorType>(op.getRhs().getType()).getRank() != 2)
+        return failure();
+    tensor::CollapseShapeOp collapse = matchFlattening(op->getOperand(0));
+    if (!collapse)
+      return failure();
+    auto type = cast<RankedTensorType>(op.getOutput().getType());
+    SmallVector<int64_t> shape(collapse.getSrcType().getShape());
+    shape.back() = type.getShape().back();
+    SmallVector<Value> operands(op->getOperands());
+    operands[0] = collapse.getSrc();
+    auto product =
+        Op::create(rewriter, op.getLoc(), TypeRange{RankedTensorType::get(shape, type.getElementType())}, operands, op->getAttrs());
+    rewriter.replaceOp(op, flatten(rewriter, op.getLoc(), product.getOutput(), type, collapse));
+    return success();
+  }
+};
+
+/// f(flatten(x), flatten(y), bias) -> flatten(f(x, y, bias)), where bias has no flattened axis.
+struct SinkThroughPointwise : OpRewritePattern<linalg::GenericOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(linalg::GenericOp op, PatternRewriter &rewriter) const override {
+    if (!isPointwise(op) || op.getNumLoops() == 0 || !op.getRegion().getOps<linalg::IndexOp>().empty())
+      return failure();
+    tensor::CollapseShapeOp collapse;
+    for (OpOperand *input : op.getDpsInputOperands()) {
+      AffineMap map = op.getMatchingIndexingMap(input);
+      if (!map.isFunctionOfDim(0))
+        continue;
+      tensor::CollapseShapeOp next = map.isIdentity() ? matchFlattening(input->get()) : tensor::CollapseShapeOp();
+      if (!next || (collapse && !sameSource(collapse, next)))
+        return failure();
+      collapse = collapse ? collapse : next;
+    }
+    if (!collapse)
+      return failure();
+    Location loc = op.getLoc();
+    RankedTensorType source = collapse.getSrcType();
+    int64_t more = source.getRank() - op.getNumLoops();
+    SmallVector<Value> inputs, sizes;
+    SmallVector<AffineMap> maps;
+    MLIRContext *context = op.getContext();
+    for (OpOperand *input : op.getDpsInputOperands()) {
+      AffineMap map = op.getMatchingIndexingMap(input);
+      bool flat = map.isFunctionOfDim(0);
+      inputs.push_back(flat ? cast<tensor::CollapseShapeOp>(input->get().getDefiningOp()).getSrc() : input->get());
+      maps.push_back(flat ? AffineMap::getMultiDimIdentityMap(source.getRank(), context) : map.shiftDims(more));
+    }
+    maps.push_back(AffineMap::getMultiDimIdentityMap(source.getRank(), context));
+    auto type = cast<RankedTensorType>(op.getResult(0).getType());
+    for (int64_t dim = 0; dim < source.getRank(); ++dim)
+      if (source.isDynamicDim(dim))
+        sizes.push_back(tensor::DimOp::create(rewriter, loc, collapse.getSrc(), dim));
+    Value init = tensor::EmptyOp::create(rewriter, loc, source.getShape(), type.getElementType(), sizes);
+    SmallVector<utils::IteratorType> iterators(source.getRank(), utils::IteratorType::parallel);
+    auto unflat = linalg::GenericOp::create(rewriter, loc, TypeRange{init.getType()}, inputs, ValueRange{init}, maps, iterators);
+    rewriter.inlineRegionBefore(op.getRegion(), unflat.getRegion(), unflat.getRegion().begin());
+    rewriter.replaceOp(op, flatten(rewriter, loc, unflat.getResult(0), type, collapse));
+    return success();
+  }
+
+  static bool sameSource(tensor::CollapseShapeOp a, tensor::CollapseShapeOp b) {
+    if (a.getReassociationIndices() != b.getReassociationIndices() || a.getSrcType().getRank() != b.getSrcType().getRank())
+      return false;
+    return llvm::all_of(llvm::seq<int64_t>(a.getSrcType().getRank()),
+                        [&](int64_t dim) { return keyOf(a.getSrc(), dim) == keyOf(b.getSrc(), dim); });
+  }
+};
+
+/// unflatten(flatten(x)) -> x when the sizes are known to be the same.
+struct CancelUnflatten : OpRewritePattern<tensor::ExpandShapeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(tensor::ExpandShapeOp op, PatternRewriter &rewriter) const override {
+    auto collapse = op.getSrc().getDefiningOp<tensor::CollapseShapeOp>();
+    if (!collapse || collapse.getReassociationIndices() != op.getReassociationIndices() || collapse.getSrcType() != op.getResultType())
+      return failure();
+    for (auto [dim, size] : llvm::enumerate(op.getMixedOutputShape()))
+      if (keyOf(size) != keyOf(collapse.getSrc(), dim))
+        return failure();
+    rewriter.replaceOp(op, collapse.getSrc());
+    return success();
+  }
+};
+
+} // namespace
+
+void populateFlatteningPatterns(RewritePatternSet &patterns) {
+  patterns.add<SinkThroughProduct<MatmulOp>, SinkThroughProduct<MatmulNBitsOp>, SinkThroughPointwise, CancelUnflatten>(
+      patterns.getContext());
+}
+
+} // namespace leat::fuse

@@ -1,0 +1,61 @@
+// RUN: leat-opt %s -leat-fold-layouts -split-input-file | FileCheck %s
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d1)>
+
+// Gemm as exporters write it: flatten, product, bias, unflatten.
+// CHECK-LABEL: func @linear
+// CHECK-NOT: tensor.collapse_shape
+// CHECK: %[[M:.*]] = leat.matmul %arg0, %arg1 : (tensor<?x?x64xf32>, tensor<64x32xf32>) -> tensor<?x?x32xf32>
+// CHECK: %[[R:.*]] = linalg.generic {{.*}} ins(%[[M]], %arg2 : tensor<?x?x32xf32>, tensor<32xf32>)
+// CHECK: return %[[R]]
+func.func @linear(%x: tensor<?x?x64xf32>, %w: tensor<64x32xf32>, %b: tensor<32xf32>) -> tensor<?x?x32xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %d0 = tensor.dim %x, %c0 : tensor<?x?x64xf32>
+  %d1 = tensor.dim %x, %c1 : tensor<?x?x64xf32>
+  %n = arith.muli %d0, %d1 : index
+  %f = tensor.collapse_shape %x [[0, 1], [2]] : tensor<?x?x64xf32> into tensor<?x64xf32>
+  %0 = leat.matmul %f, %w : (tensor<?x64xf32>, tensor<64x32xf32>) -> tensor<?x32xf32>
+  %e = tensor.empty(%n) : tensor<?x32xf32>
+  %1 = linalg.generic {indexing_maps = [#id, #row, #id], iterator_types = ["parallel", "parallel"]} ins(%0, %b : tensor<?x32xf32>, tensor<32xf32>) outs(%e : tensor<?x32xf32>) {
+  ^bb0(%a: f32, %c: f32, %o: f32):
+    %s = arith.addf %a, %c : f32
+    linalg.yield %s : f32
+  } -> tensor<?x32xf32>
+  %2 = tensor.expand_shape %1 [[0, 1], [2]] output_shape [%d0, %d1, 32] : tensor<?x32xf32> into tensor<?x?x32xf32>
+  return %2 : tensor<?x?x32xf32>
+}
+
+// -----
+
+// Other sizes than before: the view stays.
+// CHECK-LABEL: func @regrouped
+// CHECK: %[[M:.*]] = leat.matmul %arg0
+// CHECK: %[[F:.*]] = tensor.collapse_shape %[[M]]
+// CHECK: tensor.expand_shape %[[F]]
+func.func @regrouped(%x: tensor<?x?x64xf32>, %w: tensor<64x32xf32>, %p: index, %q: index) -> tensor<?x?x32xf32> {
+  %f = tensor.collapse_shape %x [[0, 1], [2]] : tensor<?x?x64xf32> into tensor<?x64xf32>
+  %0 = leat.matmul %f, %w : (tensor<?x64xf32>, tensor<64x32xf32>) -> tensor<?x32xf32>
+  %2 = tensor.expand_shape %0 [[0, 1], [2]] output_shape [%p, %q, 32] : tensor<?x32xf32> into tensor<?x?x32xf32>
+  return %2 : tensor<?x?x32xf32>
+}
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+
+// A column per flattened row has no place in the unflattened op.
+// CHECK-LABEL: func @row_scale
+// CHECK: %[[F:.*]] = tensor.collapse_shape %arg0
+// CHECK: linalg.generic {{.*}} ins(%[[F]], %arg1
+func.func @row_scale(%x: tensor<2x3x4xf32>, %s: tensor<6xf32>) -> tensor<6x4xf32> {
+  %f = tensor.collapse_shape %x [[0, 1], [2]] : tensor<2x3x4xf32> into tensor<6x4xf32>
+  %e = tensor.empty() : tensor<6x4xf32>
+  %1 = linalg.generic {indexing_maps = [#id, affine_map<(d0, d1) -> (d0)>, #id], iterator_types = ["parallel", "parallel"]} ins(%f, %s : tensor<6x4xf32>, tensor<6xf32>) outs(%e : tensor<6x4xf32>) {
+  ^bb0(%a: f32, %c: f32, %o: f32):
+    %m = arith.mulf %a, %c : f32
+    linalg.yield %m : f32
+  } -> tensor<6x4xf32>
+  return %1 : tensor<6x4xf32>
+}

@@ -113,7 +113,7 @@ uint64_t externalNumber(const std::string &text, const std::string &what, const 
   uint64_t value = 0;
   auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || failure != std::errc() || end != text.data() + text.size() || value > uint64_t(INT64_MAX))
-    throw LoadError(what + ": external data has the " + key + " " + quote(text) + ", which is no non-negative number");
+    throw LoadError(what + ": external data has the " + key + " " + quote(text) + ", which is no number of bytes");
   return value;
 }
 

@@ -19,7 +19,7 @@ namespace {
 /// Writes formulas for values of one shape.
 class Formula {
 public:
-  Formula(ImplicitLocOpBuilder &b, Type like, bool fma, bool round) : b(b), like(like), hasFMA(fma), hasRound(round) {}
+  Formula(ImplicitLocOpBuilder &b, Type like, bool fma) : b(b), like(like), hasFMA(fma) {}
 
   Value exp(Value x) { return scale(expPolynomial(x)); }
   Value exp2(Value x);
@@ -99,7 +99,7 @@ private:
 
   ImplicitLocOpBuilder &b;
   Type like;
-  bool hasFMA, hasRound;
+  bool hasFMA;
 };
 
 // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
@@ -256,7 +256,7 @@ struct ExpandMath : impl::ExpandMathBase<ExpandMath> {
   Value expand(Operation *op) {
     Type type = op->getResult(0).getType();
     ImplicitLocOpBuilder b(op->getLoc(), op);
-    Formula f(b, type, hasFMA, hasRound);
+    Formula f(b, type, hasFMA);
     Value x = op->getOperand(0);
     bool single = getElementTypeOrSelf(type).isF32();
     if (isa<math::FmaOp, vector::FMAOp>(op) && !hasFMA)

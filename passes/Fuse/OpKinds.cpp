@@ -29,7 +29,7 @@ bool isAlignedRead(OpOperand &use) {
 OpKind kindOf(Operation *op) {
   return TypeSwitch<Operation *, OpKind>(op)
       .Case<linalg::GenericOp>([](Operation *o) { return isPointwise(o) ? OpKind::Element : OpKind::Root; })
-      .Case<tensor::ExtractSliceOp, tensor::ConcatOp, tensor::PadOp>([](Operation *) { return OpKind::Element; })
+      .Case<tensor::ExtractSliceOp, tensor::ConcatOp, tensor::PadOp, RotaryOp>([](Operation *) { return OpKind::Element; })
       .Case<tensor::ReshapeOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>([](Operation *) { return OpKind::View; })
       .Case<tensor::SplatOp, tensor::EmptyOp, linalg::FillOp, CacheViewOp, StateReadOp>([](Operation *) { return OpKind::Sink; })
       .Case<tensor::FromElementsOp>([](tensor::FromElementsOp o) {
@@ -51,6 +51,8 @@ OpKind kindOf(Operation *op) {
 
 /// An operand with this map has one element per iteration (static unit loops aside), so nothing is read twice.
 static bool coversLoops(linalg::GenericOp op, AffineMap map) {
+  if (!map.isProjectedPermutation(/*allowZeroInResults=*/true))
+    return false; // windows overlap
   SmallVector<int64_t> ranges = op.getStaticLoopRanges();
   for (unsigned d = 0; d < map.getNumDims(); ++d)
     if (ranges[d] != 1 && !map.isFunctionOfDim(d))
@@ -103,6 +105,7 @@ int64_t elementCost(Operation *op) {
       })
       .Case<tensor::ExtractSliceOp>([](Operation *) { return 1; })
       .Case<tensor::CastOp>([](Operation *) { return 0; })
+      .Case<RotaryOp>([](Operation *) { return 2 * cheapCost; }) // four large reads: never repeated
       .Case<tensor::ConcatOp>([](Operation *o) { return 2 * static_cast<int64_t>(o->getNumOperands()); })
       .Default([](Operation *) { return 2; });
 }

@@ -69,3 +69,21 @@ func.func @shift() {
   leat.state_put @u, %n : !leat.state<tensor<4xf32>>
   return
 }
+
+// -----
+
+// Keys are rotated on their way into the cache, from the layout that the projection left them in.
+// CHECK-LABEL: func @rotate_append
+// CHECK: leat.kernel {{.*}}hint = "cache_append"
+// CHECK: leat.rotary
+// CHECK: leat.cache_append
+// CHECK-NOT: leat.kernel
+// CHECK: leat.state_put
+leat.slot @k : tensor<1x2x?x4xf32> growth append {axis = 2 : i64}
+func.func @rotate_append(%k: tensor<1x2x?x4xf32>, %cos: tensor<1x?x2xf32>, %sin: tensor<1x?x2xf32>, %at: index) {
+  %s = leat.state_get @k : !leat.state<tensor<1x2x?x4xf32>>
+  %r = leat.rotary %k, %cos, %sin {rotary_dim = 4 : i64} : (tensor<1x2x?x4xf32>, tensor<1x?x2xf32>, tensor<1x?x2xf32>) -> tensor<1x2x?x4xf32>
+  %n = leat.cache_append %s, %r at %at : !leat.state<tensor<1x2x?x4xf32>>, tensor<1x2x?x4xf32>
+  leat.state_put @k, %n : !leat.state<tensor<1x2x?x4xf32>>
+  return
+}

@@ -1,0 +1,76 @@
+// Finds the command and runs it.
+#include "lib/Driver/Driver.h"
+#include "lib/Driver/Commands.h"
+
+#include <cstdio>
+#include <cstring>
+
+namespace leat::driver {
+
+int fail(ExitCode code, const std::string &message) {
+  fprintf(stderr, "error: %s\n", message.c_str());
+  return code;
+}
+
+int fail(const rt::Status &status) {
+  switch (status.code()) {
+  case rt::Code::Unsupported: return fail(kUnsupported, status.message());
+  case rt::Code::InvalidArgument:
+  case rt::Code::NotFound:
+  case rt::Code::BadFile:
+  case rt::Code::Version: return fail(kBadInput, status.message());
+  default: return fail(kFailed, status.message());
+  }
+}
+
+void note(const Args &args, const std::string &message) {
+  if (!args.has("quiet"))
+    fprintf(stderr, "%s\n", message.c_str());
+}
+
+static const std::vector<Command> &commands() {
+  static const std::vector<Command> all{runCommand(), inspectCommand(), tokenizeCommand()};
+  return all;
+}
+
+static void usage(FILE *to) {
+  fprintf(to, "usage: leat COMMAND [arguments]\n\nCompiles ONNX models and runs them as streams.\n\n");
+  for (const Command &c : commands())
+    fprintf(to, "  %-10s %s\n", c.spec.name, c.spec.summary);
+  fprintf(to, "\nleat COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not supported, 4 bad input, 130 interrupted.\n");
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2) {
+    usage(stderr);
+    return kUsage;
+  }
+  std::string name = argv[1];
+  if (name == "--help" || name == "-h" || name == "help") {
+    usage(stdout);
+    return kOk;
+  }
+  if (name == "--version") {
+    printf("leat %s\n", LEAT_VERSION);
+    return kOk;
+  }
+  std::vector<std::string> names;
+  for (const Command &c : commands()) {
+    names.push_back(c.spec.name);
+    if (name != c.spec.name)
+      continue;
+    std::string error;
+    auto args = Args::parse(c.spec, argc - 2, argv + 2, error);
+    if (!args)
+      return fail(kUsage, error);
+    if (args->has("help")) {
+      fputs(helpText(c.spec).c_str(), stdout);
+      return kOk;
+    }
+    return c.run(*args);
+  }
+  std::string guess = closest(name, names);
+  return fail(kUsage, "leat has no command '" + name + "'" + (guess.empty() ? "" : ", did you mean '" + guess + "'?") + "; see leat --help");
+}
+
+} // namespace leat::driver

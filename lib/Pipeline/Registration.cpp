@@ -6,6 +6,7 @@
 #include "passes/CPU/Passes.h"
 #include "passes/CPU/Pipeline.h"
 #include "passes/Fuse/Passes.h"
+#include "passes/Fuse/Pipeline.h"
 #include "passes/Host/Passes.h"
 #include "passes/Import/Passes.h"
 #include "passes/Schedule/Passes.h"
@@ -41,6 +42,7 @@ void leat::registerPasses() {
   leat::import::registerImportPasses();
   leat::stream::registerStreamPasses();
   leat::fuse::registerFusePasses();
+  leat::fuse::registerPipelines();
   leat::schedule::registerSchedulePasses();
   leat::cpu::registerCPUPasses();
   leat::cpu::registerPipelines();

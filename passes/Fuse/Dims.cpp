@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -48,6 +49,13 @@ FailureOr<Sizes> Dims::of(Value tensor) {
   return known[tensor] = *sizes;
 }
 
+/// The names that the model gives to the sizes of a function's argument.
+static ArrayAttr namesOfSizes(Value tensor) {
+  auto arg = dyn_cast<BlockArgument>(tensor);
+  auto func = arg ? dyn_cast<FunctionOpInterface>(arg.getOwner()->getParentOp()) : FunctionOpInterface();
+  return func ? func.getArgAttrOfType<ArrayAttr>(arg.getArgNumber(), "onnx.dims") : ArrayAttr();
+}
+
 FailureOr<Sizes> Dims::compute(Value tensor) {
   auto result = dyn_cast<OpResult>(tensor);
   if (result && !result.getOwner()->getNumRegions())
@@ -57,12 +65,24 @@ FailureOr<Sizes> Dims::compute(Value tensor) {
   if (result && isa<tensor::PadOp, tensor::GenerateOp>(result.getOwner()))
     return ofOp(result);
   // An argument of a block or a result of control flow: it has its size when it is there.
-  builder.setInsertionPointAfterValue(tensor);
   auto type = cast<RankedTensorType>(tensor.getType());
+  ArrayAttr names = namesOfSizes(tensor);
   Sizes sizes;
-  for (int64_t dim = 0; dim < type.getRank(); ++dim)
-    sizes.push_back(type.isDynamicDim(dim) ? OpFoldResult(tensor::DimOp::create(builder, tensor.getLoc(), tensor, dim).getResult())
-                                           : builder.getIndexAttr(type.getDimSize(dim)));
+  for (int64_t dim = 0; dim < type.getRank(); ++dim) {
+    if (!type.isDynamicDim(dim)) {
+      sizes.push_back(builder.getIndexAttr(type.getDimSize(dim)));
+      continue;
+    }
+    StringRef name = names && dim < static_cast<int64_t>(names.size()) ? cast<StringAttr>(names[dim]).getValue() : StringRef();
+    Value known = name.empty() ? Value() : symbols.lookup(name);
+    if (!known) {
+      builder.setInsertionPointAfterValue(tensor);
+      known = tensor::DimOp::create(builder, tensor.getLoc(), tensor, dim);
+      if (!name.empty())
+        symbols[name] = known;
+    }
+    sizes.push_back(known);
+  }
   return sizes;
 }
 
@@ -76,6 +96,51 @@ static Sizes broadcastBatch(ArrayRef<OpFoldResult> lhs, ArrayRef<OpFoldResult> r
     batch[batch.size() - 1 - i] = takeRhs ? r : l;
   }
   return batch;
+}
+
+/// Sizes of what is read from a slot. A view has its length; the batch is the session's, seen on the tensors that go into the slot.
+FailureOr<Sizes> Dims::ofState(Operation *read) {
+  auto type = cast<RankedTensorType>(read->getResult(0).getType());
+  Sizes sizes(type.getRank());
+  auto take = [&](Value state) {
+    for (Operation *user : state.getUsers()) {
+      auto append = dyn_cast<CacheAppendOp>(user);
+      auto write = dyn_cast<StateWriteOp>(user);
+      if (!append && !write)
+        continue;
+      FailureOr<Sizes> given = of(append ? append.getUpdate() : write.getValue());
+      if (failed(given))
+        continue;
+      if (append && append.getLayout() == "bshd")
+        std::swap((*given)[1], (*given)[2]);
+      for (auto [size, other] : llvm::zip(sizes, *given)) {
+        auto value = dyn_cast<Value>(other);
+        Operation *def = value ? value.getDefiningOp() : nullptr;
+        bool known = !def || def->getBlock() != read->getBlock() || def->isBeforeInBlock(read);
+        if (!size && known)
+          size = other;
+      }
+    }
+  };
+  Value state = read->getOperand(0);
+  take(state);
+  while (auto def = state.getDefiningOp()) {
+    if (!isa<CacheAppendOp, StateWriteOp>(def))
+      break;
+    state = def->getOperand(0);
+    take(state);
+  }
+  if (auto view = dyn_cast<CacheViewOp>(read)) {
+    auto get = state.getDefiningOp<StateGetOp>();
+    auto slot = get ? SymbolTable::lookupNearestSymbolFrom<SlotOp>(get, get.getSlotAttr()) : SlotOp();
+    if (!slot)
+      return read->emitOpError("reads a state whose slot is not known here");
+    sizes[slot.getAxis()] = view.getLength();
+  }
+  for (auto [dim, size] : llvm::enumerate(sizes))
+    if (!size && type.isDynamicDim(dim))
+      return read->emitOpError("has a dynamic size in dimension ") << dim << " that no tensor of this step tells";
+  return sizes;
 }
 
 FailureOr<Sizes> Dims::ofOp(OpResult tensor) {
@@ -229,58 +294,30 @@ FailureOr<Sizes> Dims::ofOp(OpResult tensor) {
         return Sizes{builder.getIndexAttr(in->size()), count};
       })
       .Case<KVAttendOp>([&](KVAttendOp o) -> FailureOr<Sizes> {
-        FailureOr<Sizes> q = of(o.getQ().front()), v = of(o.getV().front());
-        if (failed(q) || failed(v))
+        FailureOr<Sizes> q = of(o.getQ().front());
+        if (failed(q))
           return failure();
+        OpFoldResult width;
+        if (auto v = cast<RankedTensorType>(o.getV().front().getType()); !v.isDynamicDim(3)) {
+          width = builder.getIndexAttr(v.getDimSize(3));
+        } else {
+          FailureOr<Sizes> all = of(o.getV().front());
+          if (failed(all))
+            return failure();
+          width = (*all)[3];
+        }
         unsigned head = o.getQLayout() == "bhsd" ? 1 : 2;
         OpFoldResult batch = (*q)[0], heads = (*q)[head], steps = (*q)[3 - head];
         if (tensor.getResultNumber() == 1)
           return Sizes{batch, heads, steps};
-        return o.getOLayout() == "bhsd" ? Sizes{batch, heads, steps, (*v)[3]} : Sizes{batch, steps, heads, (*v)[3]};
+        return o.getOLayout() == "bhsd" ? Sizes{batch, heads, steps, width} : Sizes{batch, steps, heads, width};
       })
       .Case<AttnMergeOp>([&](AttnMergeOp o) { return same(tensor.getResultNumber() == 0 ? o.getValues().front() : o.getLses().front()); })
       .Case<SampleOp>([&](SampleOp o) -> FailureOr<Sizes> {
         FailureOr<Sizes> logits = of(o.getLogits());
         return failed(logits) ? FailureOr<Sizes>(failure()) : FailureOr<Sizes>(Sizes{logits->front()});
       })
-      .Case<CacheViewOp>([&](CacheViewOp o) -> FailureOr<Sizes> {
-        // Only the axis that grows and the batch may be dynamic; the batch is the session's, seen on what is appended.
-        auto ofUpdate = [&](CacheAppendOp append) {
-          FailureOr<Sizes> sizes = of(append.getUpdate());
-          if (succeeded(sizes) && append.getLayout() == "bshd")
-            std::swap((*sizes)[1], (*sizes)[2]);
-          return sizes;
-        };
-        FailureOr<Sizes> sizes = failure();
-        Value state = o.getState();
-        SlotOp slot;
-        while (Operation *def = state.getDefiningOp()) {
-          if (auto append = dyn_cast<CacheAppendOp>(def)) {
-            if (failed(sizes))
-              sizes = ofUpdate(append);
-            state = append.getState();
-          } else {
-            if (auto get = dyn_cast<StateGetOp>(def))
-              slot = SymbolTable::lookupNearestSymbolFrom<SlotOp>(get, get.getSlotAttr());
-            break;
-          }
-        }
-        if (!slot)
-          return o.emitOpError("reads a state whose slot is not known here");
-        if (failed(sizes))
-          for (Operation *user : state.getUsers())
-            if (auto append = dyn_cast<CacheAppendOp>(user); append && append->getBlock() == o->getBlock() && failed(sizes))
-              if (Operation *update = append.getUpdate().getDefiningOp();
-                  update && update->getBlock() == o->getBlock() && update->isBeforeInBlock(o))
-                sizes = ofUpdate(append);
-        if (failed(sizes))
-          sizes = Sizes(o.getOutput().getType().getRank());
-        (*sizes)[slot.getAxis()] = o.getLength();
-        for (auto [dim, size] : llvm::enumerate(*sizes))
-          if (!size && o.getOutput().getType().isDynamicDim(dim))
-            return o.emitOpError("has a dynamic size in dimension ") << dim << " that no appended tensor tells";
-        return sizes;
-      })
+      .Case<CacheViewOp, StateReadOp>([&](Operation *o) { return ofState(o); })
       .Default([&](Operation *o) -> FailureOr<Sizes> {
         if (auto dps = dyn_cast<DestinationStyleOpInterface>(o))
           return of(dps.getTiedOpOperand(tensor)->get());

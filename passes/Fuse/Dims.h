@@ -4,6 +4,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Builders.h"
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/StringMap.h"
 
 namespace leat::fuse {
 
@@ -21,9 +22,11 @@ public:
 private:
   mlir::FailureOr<llvm::SmallVector<mlir::OpFoldResult>> compute(mlir::Value tensor);
   mlir::FailureOr<llvm::SmallVector<mlir::OpFoldResult>> ofOp(mlir::OpResult tensor);
+  mlir::FailureOr<llvm::SmallVector<mlir::OpFoldResult>> ofState(mlir::Operation *read);
 
   mlir::OpBuilder builder;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::OpFoldResult>> known;
+  llvm::StringMap<mlir::Value> symbols; // one size for all arguments of a function that name it alike (onnx.dims)
 };
 
 } // namespace leat::fuse

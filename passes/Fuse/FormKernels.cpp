@@ -126,7 +126,7 @@ LogicalResult FormKernels::normalise(func::FuncOp func, Dims &dims) {
   for (tensor::DimOp op : sizeQueries) {
     std::optional<int64_t> dim = op.getConstantIndex();
     Operation *source = op.getSource().getDefiningOp();
-    if (!dim || !source || isa<ParamRefOp>(source) || (source->getNumRegions() && !isa<linalg::LinalgOp, tensor::PadOp>(source)))
+    if (!dim || (source && (isa<ParamRefOp>(source) || (source->getNumRegions() && !isa<linalg::LinalgOp, tensor::PadOp>(source)))))
       continue;
     FailureOr<SmallVector<OpFoldResult>> sizes = dims.of(op.getSource());
     if (failed(sizes))

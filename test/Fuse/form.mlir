@@ -131,3 +131,26 @@ func.func @broadcast(%x: tensor<8x64xf32>, %a: tensor<64xf32>, %b: tensor<64xf32
   } -> tensor<8x64xf32>
   return %2 : tensor<8x64xf32>
 }
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+
+// Arguments that name a size alike share it.
+// CHECK-LABEL: func @named_sizes
+// CHECK: tensor.dim
+// CHECK-NOT: tensor.dim
+// CHECK: leat.kernel {{.*}} scalars(%[[N:.*]] : index) sizes(%[[N]])
+// CHECK: leat.kernel {{.*}} sizes(%[[N]])
+func.func @named_sizes(%x: tensor<?x4xf32> {onnx.dims = ["n", "4"]}, %y: tensor<?x4xf32> {onnx.dims = ["n", "4"]}) -> (tensor<?x4xf32>, tensor<?x4xf32>) {
+  %c0 = arith.constant 0 : index
+  %n = tensor.dim %x, %c0 : tensor<?x4xf32>
+  %e = tensor.empty(%n) : tensor<?x4xf32>
+  %0 = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%x : tensor<?x4xf32>) outs(%e : tensor<?x4xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %s = math.exp %a : f32
+    linalg.yield %s : f32
+  } -> tensor<?x4xf32>
+  %1 = leat.softmax %y {axis = 1 : i64} : tensor<?x4xf32>
+  return %0, %1 : tensor<?x4xf32>, tensor<?x4xf32>
+}

@@ -295,6 +295,9 @@ Value GraphBuilder::generate(ArrayRef<OpFoldResult> resultDims, Type e, ScalarFn
 }
 
 Value GraphBuilder::reduce(Value v, ArrayRef<int64_t> axes, bool keepDims, TypedAttr init, ScalarFn combine, ScalarFn pre) {
+  if (axes.empty())
+    return map({v}, {ops.getMultiDimIdentityMap(rank(v))}, dims(v), init.getType(),
+               [&](OpBuilder &b, Location l, ValueRange args) { return pre ? pre(b, l, args[0]) : args[0]; });
   Dims own = dims(v), kept, resultDims;
   SmallVector<AffineExpr> outExprs;
   SmallVector<utils::IteratorType> iterators;

@@ -5,6 +5,9 @@ namespace leat::import {
 
 HandlerTable::HandlerTable() {
   registerElementwise(*this);
+  registerIndexing(*this);
+  registerMovement(*this);
+  registerReduce(*this);
   registerShape(*this);
 }
 

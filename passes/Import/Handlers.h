@@ -27,6 +27,9 @@ private:
 
 // One register function per family, each in the file of its name.
 void registerElementwise(HandlerTable &table);
+void registerIndexing(HandlerTable &table);
+void registerMovement(HandlerTable &table);
+void registerReduce(HandlerTable &table);
 void registerShape(HandlerTable &table);
 
 } // namespace leat::import

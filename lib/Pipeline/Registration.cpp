@@ -3,6 +3,7 @@
 
 #include "dialects/Leat/Leat.h"
 #include "dialects/ONNX/ONNX.h"
+#include "lib/Pipeline/Compile.h"
 #include "passes/CPU/Passes.h"
 #include "passes/CPU/Pipeline.h"
 #include "passes/Fuse/Passes.h"
@@ -47,4 +48,5 @@ void leat::registerPasses() {
   leat::cpu::registerCPUPasses();
   leat::cpu::registerPipelines();
   leat::host::registerHostPasses();
+  leat::registerPipelines();
 }

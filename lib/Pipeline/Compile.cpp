@@ -1,0 +1,237 @@
+// The stages of a compilation in the order data flows, and what happens between them: dumps, progress, the final writing.
+#include "lib/Pipeline/Compile.h"
+
+#include "dialects/Leat/Leat.h"
+#include "lib/Artifact/Writer.h"
+#include "lib/Frontend/Frontend.h"
+#include "lib/Frontend/FunctionBodies.h"
+#include "lib/Target/Codegen.h"
+#include "passes/CPU/Passes.h"
+#include "passes/CPU/Pipeline.h"
+#include "passes/Fuse/Passes.h"
+#include "passes/Host/Passes.h"
+#include "passes/Import/Passes.h"
+#include "passes/Schedule/Passes.h"
+#include "passes/Stream/Passes.h"
+
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassOptions.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+using namespace mlir;
+
+namespace leat {
+
+namespace {
+
+using BuildStage = void (*)(OpPassManager &, const CompileOptions &, const target::TargetSpec &);
+
+void buildImport(OpPassManager &pm, const CompileOptions &, const target::TargetSpec &) {
+  OpPassManager &graph = pm.nest<func::FuncOp>();
+  graph.addPass(import::createLeatRaiseNorm());
+  graph.addPass(import::createLeatRaiseGelu());
+  graph.addPass(import::createLeatRaiseRotary());
+  graph.addPass(import::createLeatRaiseAttention());
+  pm.addPass(import::createImportOnnxPass(expandFunctionBody));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void buildStream(OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &) {
+  stream::MakeStepOptions step;
+  step.overrideFile = options.stateOverrides;
+  pm.addPass(stream::createMakeStep(step));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.nest<func::FuncOp>().addPass(stream::createClassifyMasks());
+  pm.addPass(createCanonicalizerPass());
+  stream::ApplyKVPolicyOptions policy;
+  policy.policy = options.kvPolicy;
+  pm.addPass(stream::createApplyKVPolicy(policy));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void buildKernels(OpPassManager &pm, const CompileOptions &, const target::TargetSpec &target) {
+  pm.nest<func::FuncOp>().addPass(fuse::createFoldLayouts());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.nest<func::FuncOp>().addPass(fuse::createFormKernels());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(fuse::createOutlineKernels());
+  schedule::ScheduleCPUOptions schedule;
+  schedule.vectorBits = target.vectorBits;
+  schedule.registers = target.vectorBits == 512 ? 32 : 16;
+  pm.addPass(schedule::createScheduleCPU(schedule));
+}
+
+void buildCode(OpPassManager &pm, const CompileOptions &, const target::TargetSpec &target) {
+  pm.addPass(host::createLowerHost());
+  cpu::LowerKernelsToCPUOptions kernels;
+  kernels.vectorBits = target.vectorBits;
+  kernels.features.assign(target.features.begin(), target.features.end());
+  pm.addPass(cpu::createLowerKernelsToCPU(kernels));
+}
+
+struct Stage {
+  StringRef name;
+  BuildStage build;
+  Emit gives; // what can be emitted after it
+};
+
+constexpr Stage kStages[] = {
+    {"import", buildImport, Emit::ONNX},
+    {"stream", buildStream, Emit::Leat},
+    {"kernels", buildKernels, Emit::Kernels},
+    {"code", buildCode, Emit::Artifact},
+};
+
+LogicalResult writeText(ModuleOp module, StringRef path, llvm::function_ref<void(llvm::raw_ostream &)> write) {
+  std::error_code error;
+  llvm::ToolOutputFile file(path, error, llvm::sys::fs::OF_Text);
+  if (error)
+    return module.emitError("cannot write '") << path << "': " << error.message();
+  write(file.os());
+  file.os().flush();
+  if (file.os().has_error()) {
+    std::string reason = file.os().error().message();
+    file.os().clear_error();
+    return module.emitError("cannot write '") << path << "': " << reason;
+  }
+  file.keep();
+  return success();
+}
+
+LogicalResult dump(ModuleOp module, const CompileOptions &options, unsigned number, StringRef stage) {
+  if (options.dumpStages.empty())
+    return success();
+  if (std::error_code error = llvm::sys::fs::create_directories(options.dumpStages))
+    return module.emitError("cannot create the folder '") << options.dumpStages << "': " << error.message();
+  SmallString<128> path(options.dumpStages);
+  llvm::sys::path::append(path, Twine(number) + "-" + stage + ".mlir");
+  return writeText(module, path, [&](llvm::raw_ostream &os) { module.print(os); });
+}
+
+/// The functions, kernels and constants of the code are in LLVM IR now; this writes the rest of the artifact around them.
+LogicalResult emitCode(ModuleOp module, const CompileOptions &options, const target::TargetSpec &spec, std::string irText,
+                       StringRef output) {
+  auto report = [&](StringRef stage, double fraction) {
+    if (options.progress)
+      options.progress(stage, fraction);
+  };
+  target::CodegenOptions codegen;
+  codegen.target = spec;
+  codegen.threads = options.threads;
+  codegen.verify = options.verifyEach;
+  codegen.wantLLVM = options.emit == Emit::LLVM;
+  codegen.wantAssembly = options.emit == Emit::Assembly;
+  codegen.progress = [&](unsigned done, unsigned total) { report("machine code", double(done) / total); };
+  cpu::Target cpuTarget = cpu::Target::fromFeatures(spec.vectorBits, spec.features);
+  codegen.kernelPipeline = [cpuTarget](OpPassManager &pm) { cpu::buildToLLVM(pm, cpuTarget); };
+  report("machine code", 0);
+  auto code = target::generateCode(module, codegen);
+  if (failed(code))
+    return failure();
+  if (options.emit == Emit::LLVM || options.emit == Emit::Assembly)
+    return writeText(module, output, [&](llvm::raw_ostream &os) { os << (options.emit == Emit::LLVM ? code->llvm : code->assembly); });
+
+  artifact::ArtifactContents contents;
+  contents.model = options.modelName;
+  contents.targetCpu = spec.cpu;
+  contents.features = spec.features;
+  contents.sharedObject = std::move(code->sharedObject);
+  contents.irText = std::move(irText);
+  contents.options = {{"target-cpu", options.targetCpu}, {"kv", options.kvPolicy}};
+  contents.progress = [&](int64_t done, int64_t total) { report("weights", total ? double(done) / total : 1); };
+  report("weights", 0);
+  if (llvm::Error error = artifact::writeArtifact(module, contents, output))
+    return module.emitError(llvm::toString(std::move(error)));
+  return success();
+}
+
+} // namespace
+
+FailureOr<OwningOpRef<ModuleOp>> loadModel(MLIRContext &context, StringRef path, const FrontendOptions &options, std::string &error) {
+  if (!path.ends_with(".mlir"))
+    return importOnnx(context, path, options, error);
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    if (error.empty())
+      llvm::raw_string_ostream(error) << diagnostic.getLocation() << ": " << diagnostic;
+  });
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(path, &context);
+  if (!module)
+    return failure();
+  error.clear();
+  return module;
+}
+
+LogicalResult compileModule(ModuleOp module, const CompileOptions &options, StringRef output) {
+  MLIRContext &context = *module.getContext();
+  auto spec = target::resolveTarget(options.targetCpu);
+  if (!spec)
+    return module.emitError(llvm::toString(spec.takeError()));
+  DialectRegistry registry;
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  context.appendDialectRegistry(registry);
+
+  auto print = [&] { return writeText(module, output, [&](llvm::raw_ostream &os) { module.print(os); }); };
+  if (failed(dump(module, options, 0, "onnx")))
+    return failure();
+  if (options.emit == Emit::ONNX)
+    return print();
+  std::string irText;
+  unsigned number = 0;
+  for (const Stage &stage : kStages) {
+    if (options.progress)
+      options.progress(stage.name, 0);
+    PassManager pm(&context);
+    pm.enableVerifier(options.verifyEach);
+    stage.build(pm, options, *spec);
+    if (failed(pm.run(module)) || failed(dump(module, options, ++number, stage.name)))
+      return failure();
+    if (stage.gives == options.emit && options.emit != Emit::Artifact && options.emit != Emit::ONNX)
+      return print();
+    if (stage.gives == Emit::Leat && options.embedIR)
+      llvm::raw_string_ostream(irText) << module;
+  }
+  return emitCode(module, options, *spec, std::move(irText), output);
+}
+
+void buildPipeline(OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &target) {
+  for (const Stage &stage : kStages) {
+    stage.build(pm, options, target);
+    if (stage.gives == options.emit && options.emit != Emit::ONNX)
+      return;
+  }
+}
+
+namespace {
+struct PipelineOptions : PassPipelineOptions<PipelineOptions> {
+  Option<std::string> cpu{*this, "target-cpu", llvm::cl::desc("as leat compile's --target-cpu"), llvm::cl::init("generic")};
+  Option<std::string> kv{*this, "kv", llvm::cl::desc("cache policy"), llvm::cl::init("retain=all")};
+  Option<std::string> to{*this, "to", llvm::cl::desc("last level: leat, kernels or code"), llvm::cl::init("code")};
+};
+} // namespace
+
+void registerPipelines() {
+  PassPipelineRegistration<PipelineOptions>(
+      "leat-pipeline", "all stages from onnx.node to the input of code generation", [](OpPassManager &pm, const PipelineOptions &given) {
+        CompileOptions options;
+        options.kvPolicy = given.kv;
+        options.emit = given.to == "leat" ? Emit::Leat : given.to == "kernels" ? Emit::Kernels : Emit::Artifact;
+        auto spec = target::resolveTarget(given.cpu);
+        if (!spec)
+          llvm::report_fatal_error(spec.takeError(), /*gen_crash_diag=*/false);
+        buildPipeline(pm, options, *spec);
+      });
+}
+
+} // namespace leat

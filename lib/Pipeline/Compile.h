@@ -1,0 +1,52 @@
+// The compile driver: from an imported model to an artifact, stage by stage.
+#pragma once
+
+#include "lib/Frontend/Options.h"
+#include "lib/Target/TargetSpec.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/Pass/PassManager.h"
+
+#include <functional>
+#include <string>
+
+namespace leat {
+
+/// What a compilation produces: the artifact, or the text of the IR after a stage.
+enum class Emit {
+  ONNX,     ///< the model as read
+  Leat,     ///< meaning: leat and linalg ops, with state
+  Kernels,  ///< fused, outlined, scheduled
+  LLVM,     ///< LLVM IR of kernels and host functions, optimised
+  Assembly, ///< the same as machine instructions
+  Artifact,
+};
+
+struct CompileOptions {
+  std::string targetCpu = "generic";   ///< see target::resolveTarget
+  std::string kvPolicy = "retain=all"; ///< what caches keep, in the grammar of #leat.kv
+  std::string stateOverrides;          ///< file with pairs of past and present tensors that the name table misses
+  Emit emit = Emit::Artifact;
+  std::string dumpStages;  ///< folder that gets the IR after each stage as text; empty: none
+  std::string modelName;   ///< recorded in the artifact
+  bool embedIR = false;    ///< keep the leat-level IR in the artifact
+  bool verifyEach = false; ///< run MLIR's verifier after every pass
+  unsigned threads = 0;    ///< 0: all
+  /// Called at the beginning of each stage and, where a stage takes long, on the way. `fraction` is that of the stage.
+  std::function<void(llvm::StringRef stage, double fraction)> progress;
+};
+
+/// Reads a model: ONNX, or Leat's own IR as text (`.mlir`). On failure `error` is one line.
+mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> loadModel(mlir::MLIRContext &context, llvm::StringRef path,
+                                                             const FrontendOptions &options, std::string &error);
+
+/// Compiles `module` in place and writes the result to `output` ("-": standard output). Problems are reported as MLIR diagnostics.
+mlir::LogicalResult compileModule(mlir::ModuleOp module, const CompileOptions &options, llvm::StringRef output);
+
+/// The passes of the stages up to what `options.emit` names; code generation itself is not a pass.
+void buildPipeline(mlir::OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &target);
+/// Registers the above as `leat-pipeline`.
+void registerPipelines();
+
+} // namespace leat

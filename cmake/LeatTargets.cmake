@@ -10,6 +10,10 @@ if(LEAT_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
+if(LEAT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # Everything that includes MLIR links this, and nothing else of LLVM or MLIR: a static library beside
 # the dylibs would carry a second copy of the TypeIDs.
 add_library(leat_mlir INTERFACE)

@@ -6,14 +6,49 @@
 namespace leat::frontend {
 namespace {
 
+/// Types larger than this many bytes come from no real model; copied from node to node they would fill all memory.
+constexpr size_t largestType = 8192;
+/// Values that are propagated for shapes are as long as a rank.
+constexpr int64_t longestValue = 4096;
+
 /// Runs a schema's inference; what it throws only means that less is known.
 void inferLeniently(const onnx::InferenceFunction &infer, onnx::InferenceContext &context) {
+  bool failed = false;
   try {
     infer(context);
   } catch (const std::exception &) {
-    for (size_t i = 0; i < context.getNumOutputs(); ++i)
-      if (auto *type = context.getOutputType(i); type && type->has_tensor_type())
-        type->mutable_tensor_type()->clear_shape();
+    failed = true;
+  }
+  for (size_t i = 0; i < context.getNumOutputs(); ++i) {
+    auto *type = context.getOutputType(i);
+    if (!type)
+      continue;
+    if (failed && type->has_tensor_type())
+      type->mutable_tensor_type()->clear_shape();
+    if (type->ByteSizeLong() > largestType)
+      type->Clear();
+  }
+}
+
+/// Elements of a vector operand. Asking ONNX for its value would already build one, element by element.
+int64_t lengthOf(onnx::DataPropagationContext &context, size_t input) {
+  const auto *type = context.getInputType(input);
+  if (!type || !type->tensor_type().has_shape() || type->tensor_type().shape().dim_size() != 1)
+    return 0;
+  if (const auto &dim = type->tensor_type().shape().dim(0); dim.has_dim_value())
+    return dim.dim_value();
+  const auto *value = context.getInputData(input);
+  return value ? value->dim_size() : 0;
+}
+
+void propagateLeniently(const onnx::DataPropagationFunction &propagate, onnx::DataPropagationContext &context) {
+  try {
+    int64_t length = 0;
+    for (size_t i = 0; i < context.getNumInputs(); ++i)
+      if (lengthOf(context, i) > longestValue || (length += lengthOf(context, i)) > longestValue)
+        return; // Concat could double a value at every node
+    propagate(context);
+  } catch (const std::exception &) {
   }
 }
 
@@ -36,10 +71,7 @@ public:
           [infer = schema->GetTypeAndShapeInferenceFunction()](onnx::InferenceContext &context) { inferLeniently(infer, context); });
     if (schema->has_data_propagation_function())
       lenient->PartialDataPropagationFunction([propagate = schema->GetDataPropagationFunction()](onnx::DataPropagationContext &context) {
-        try {
-          propagate(context);
-        } catch (const std::exception &) {
-        }
+        propagateLeniently(propagate, context);
       });
     slot->second = std::move(lenient);
     return slot->second.get();

@@ -1,6 +1,7 @@
 // The stages of reading a model, each behind the budget: parse, count, inline, order, check, infer, hand over.
 #include "lib/Frontend/OnnxReader.h"
 #include "lib/Frontend/OnnxInternal.h"
+#include "lib/Frontend/WireScan.h"
 
 #include "onnx/checker.h"
 #include "onnx/inliner/inliner.h"
@@ -55,6 +56,8 @@ public:
     if (size > size_t(options.budget.fileBytes))
       throw LoadError("the model has " + std::to_string(size) + " bytes, more than the limit of " +
                       std::to_string(options.budget.fileBytes) + "; keep the weights as external data");
+    if (countFields(data, size, options.budget.fields) > options.budget.fields)
+      throw LoadError("the model is over the load budget of " + std::to_string(options.budget.fields) + " protobuf fields");
     if (!proto.ParseFromArray(data, int(size)))
       throw LoadError("not an ONNX model: the protobuf message is truncated or damaged, or nested too deeply");
     if (!proto.has_graph())
@@ -69,6 +72,7 @@ public:
     orderGraph(graph);
     checkNodes(graph);
     checkShapes(graph);
+    checkScopes(graph);
     std::set<std::string> declared = symbols(graph);
     model.irVersion = proto.ir_version();
     // Under version 4 every initializer must be an input; they no longer are.
@@ -168,6 +172,9 @@ private:
   void inlineFunctions() {
     if (proto.functions().empty())
       return;
+    if (proto.functions_size() > options.budget.functions)
+      throw LoadError("the model has " + std::to_string(proto.functions_size()) + " functions, more than the load budget of " +
+                      std::to_string(options.budget.functions));
     std::unordered_map<std::string, FunctionProto *> functions;
     for (auto &function : *proto.mutable_functions()) {
       function.set_domain(normalDomain(function.domain()));
@@ -199,24 +206,34 @@ private:
     forEachNode(*proto.mutable_graph()->mutable_node(), prepareCall, 0, options.budget.depth);
     try {
       onnx::inliner::InlineLocalFunctions(proto, /*convert_version=*/false);
-      if (!proto.functions().empty())
-        onnx::inliner::InlineLocalFunctions(proto, /*convert_version=*/true);
     } catch (const std::exception &reason) {
       throw LoadError("the model's functions cannot be inlined: " + oneLine(reason.what()));
     }
-    for (const auto &function : proto.functions()) {
-      const std::string &name = function.name();
-      forEachNode(
-          *proto.mutable_graph()->mutable_node(),
-          [&](const NodeProto &node) {
-            if (node.op_type() == name && node.domain() == function.domain())
-              throw LoadError(describe(node) + " calls a function for other opset versions than the model's; export with one opset");
-          },
-          0, options.budget.depth);
-    }
+    refuseOtherVersions();
     context.nodes = 0;
     countNodes();
     resolveVersions();
+  }
+
+  /// What the inliner leaves are functions written for another opset than the model's. Converting them is not exact for every operator.
+  void refuseOtherVersions() {
+    std::unordered_set<std::string> left;
+    for (const auto &function : proto.functions())
+      left.insert(functionKey(function.domain(), function.name(), function.overload()));
+    auto refuse = [&](const NodeProto &node) {
+      if (left.count(functionKey(node.domain(), node.op_type(), node.overload())))
+        throw LoadError(describe(node) + " calls a function written for another opset than the model's; export the model with one opset");
+    };
+    if (!left.empty())
+      forEachNode(*proto.mutable_graph()->mutable_node(), refuse, 0, options.budget.depth);
+  }
+
+  /// Shape inference copies the names that a subgraph sees for each subgraph.
+  void checkScopes(GraphProto &graph) {
+    int64_t scopes = 0, used = 0;
+    forEachGraph(graph, [&](GraphProto &) { ++scopes; });
+    LoadContext::spend(used, (scopes - 1) * (context.nodes + context.tensors), options.budget.scopes, "typing of subgraphs",
+                       "subgraphs times names");
   }
 
   /// Checks the dimensions of a tensor and brings small external data into the message, where shape inference sees it.
@@ -268,9 +285,11 @@ private:
     std::unordered_set<std::string> constants;
     for (const auto &tensor : graph.initializer())
       constants.insert(tensor.name());
-    auto &inputs = *graph.mutable_input();
-    for (auto it = inputs.begin(); it != inputs.end();)
-      it = constants.count(it->name()) ? inputs.erase(it) : it + 1;
+    google::protobuf::RepeatedPtrField<onnx::ValueInfoProto> inputs;
+    inputs.Swap(graph.mutable_input());
+    for (auto &input : inputs)
+      if (!constants.count(input.name()))
+        graph.add_input()->Swap(&input);
   }
 
   static void bindSymbol(GraphProto &graph, const std::string &symbol, int64_t size) {

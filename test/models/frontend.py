@@ -1,9 +1,10 @@
-"""Small models for the tests of the front end: python frontend.py FOLDER writes them all.
+"""Small models for the tests of the front end: python frontend.py [--seeds] FOLDER writes them all.
 
 Models that are meant to be refused are in bad(); each is written beside the good ones as bad-NAME.onnx.
 """
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -334,16 +335,19 @@ def bad(folder):
     }
 
 
-def main(folder):
+def main(folder, seeds=False):
+    """All models with their files; as seeds for the fuzzer only the models, for links and pipes are nothing to read from."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, make in GOOD.items():
-        onnx.save(make(), folder / f"{name}.onnx")
-    onnx.save(external_data(folder), folder / "external.onnx")
-    for name, content in bad(folder).items():
-        data = content if isinstance(content, bytes) else content.SerializeToString()
-        (folder / f"bad-{name}.onnx").write_bytes(data)
+    with tempfile.TemporaryDirectory() as scratch:
+        side = Path(scratch) / "m" if seeds else folder
+        side.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        models = {name: make() for name, make in GOOD.items()}
+        models["external"] = external_data(side)
+        models.update({f"bad-{name}": content for name, content in bad(side).items()})
+        for name, content in models.items():
+            (folder / f"{name}.onnx").write_bytes(content if isinstance(content, bytes) else content.SerializeToString())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[-1], seeds="--seeds" in sys.argv)

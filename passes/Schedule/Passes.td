@@ -37,4 +37,29 @@ def ScheduleCPU : Pass<"leat-schedule-cpu", "mlir::ModuleOp"> {
   let dependentDialects = ["leat::LeatDialect"];
 }
 
+def PackParams : Pass<"leat-pack-params", "mlir::ModuleOp"> {
+  let summary = "choose the layout of weights";
+  let description = [{
+    A weight that all launches of a kernel give to the right side of a product is packed in panels of 64 columns, [ceil(N/64)][K][64], in the artifact. The kernel
+    learns of it by `leat.layouts`, one string per block argument. Layouts: `panel64` from [.., K, N], `panel64t` from [.., N, K] (also scales and zero points of
+    quantised weights), `nbits64.B.G` codes of B bits in groups of G values of k, `zeros64.B` packed zero points of B bits, one byte each.
+
+    A weight that is also used otherwise (an embedding tied to the logits) is copied: each use reads memory in its own order.
+
+    ```mlir
+    leat.param @w : tensor<576x1536xf32> {key = "w"}
+    leat.kernel_func @matmul_0 inputs 2 -> [tensor<?x1536xf32>] {...}
+    %w = leat.param_ref @w : tensor<576x1536xf32>
+    ```
+    becomes
+    ```mlir
+    leat.param @w.panel64 : tensor<576x1536xf32> {key = "w", layout = "panel64"}
+    leat.kernel_func @matmul_0 inputs 2 -> [tensor<?x1536xf32>] attributes {leat.layouts = ["", "panel64"]} {...}
+    %w = leat.param_ref @w.panel64 : tensor<576x1536xf32>
+    ```
+  }];
+  let dependentDialects = ["leat::LeatDialect"];
+  let statistics = [Statistic<"numPacked", "packed", "Number of operands that are packed">];
+}
+
 #endif

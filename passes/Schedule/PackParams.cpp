@@ -1,0 +1,153 @@
+// Decides which weights the artifact holds packed: those that are only ever the right operand of a product.
+#include "passes/Schedule/Passes.h"
+
+#include "dialects/Leat/Leat.h"
+
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/Support/FormatVariadic.h"
+
+namespace leat::schedule {
+#define GEN_PASS_DEF_PACKPARAMS
+#include "passes/Schedule/Passes.h.inc"
+} // namespace leat::schedule
+
+using namespace mlir;
+
+namespace leat::schedule {
+
+namespace {
+
+/// The parameter behind an operand, seen through views: all of them keep the bytes as they are.
+ParamRefOp findParam(Value operand) {
+  while (Operation *op = operand.getDefiningOp()) {
+    if (auto ref = dyn_cast<ParamRefOp>(op))
+      return ref;
+    if (!isa<tensor::ReshapeOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(op))
+      break;
+    operand = op->getOperand(0);
+  }
+  return nullptr;
+}
+
+struct PackParams : impl::PackParamsBase<PackParams> {
+  using PackParamsBase::PackParamsBase;
+  void runOnOperation() override;
+
+private:
+  using Wanted = llvm::SmallDenseMap<unsigned, std::string>;
+  /// Layouts that the ops of a kernel would like for its operands.
+  Wanted wantedLayouts(KernelFuncOp kernel);
+  StringAttr packed(ParamRefOp ref, RankedTensorType type, StringRef layout);
+
+  llvm::MapVector<std::pair<Attribute, Attribute>, StringAttr> copies; ///< (parameter, type and layout) -> packed parameter
+  SymbolTable *symbols = nullptr;
+};
+
+PackParams::Wanted PackParams::wantedLayouts(KernelFuncOp kernel) {
+  Wanted wanted;
+  auto argument = [&](Value v) -> BlockArgument {
+    auto arg = dyn_cast_or_null<BlockArgument>(v);
+    auto type = arg ? dyn_cast<RankedTensorType>(arg.getType()) : RankedTensorType();
+    return type && type.hasStaticShape() && arg.hasOneUse() && arg.getOwner() == &kernel.getBody().front() ? arg : BlockArgument();
+  };
+  for (Operation &op : kernel.getBody().front()) {
+    if (auto matmul = dyn_cast<MatmulOp>(op)) {
+      auto rhs = argument(matmul.getRhs());
+      if (rhs && cast<RankedTensorType>(rhs.getType()).getElementTypeBitWidth() % 8 == 0)
+        wanted[rhs.getArgNumber()] = matmul.getTransB() ? "panel64t" : "panel64";
+      continue;
+    }
+    auto product = dyn_cast<MatmulNBitsOp>(op);
+    if (!product)
+      continue;
+    // All operands of the weight or none.
+    auto codes = argument(product.getCodes()), scales = argument(product.getScales()), zeros = argument(product.getZeros());
+    auto isMatrix = [](BlockArgument arg) { return cast<RankedTensorType>(arg.getType()).getRank() == 2; };
+    if (!codes || !scales || !isMatrix(scales) || (product.getZeros() && (!zeros || !isMatrix(zeros))))
+      continue;
+    int64_t bits = product.getBits();
+    wanted[codes.getArgNumber()] = llvm::formatv("nbits64.{0}.{1}", bits, std::min<int64_t>(product.getBlock(), 32));
+    wanted[scales.getArgNumber()] = "panel64t";
+    if (zeros) {
+      bool bytes = isa<FloatType>(cast<RankedTensorType>(zeros.getType()).getElementType()) || bits == 8;
+      wanted[zeros.getArgNumber()] = bytes ? "panel64t" : llvm::formatv("zeros64.{0}", bits).str();
+    }
+  }
+  return wanted;
+}
+
+/// The name of a parameter with the bytes of `ref`'s in this layout: itself if nobody else wants it otherwise.
+StringAttr PackParams::packed(ParamRefOp ref, RankedTensorType type, StringRef layout) {
+  std::string key = layout.str();
+  llvm::raw_string_ostream(key) << ' ' << type;
+  auto &known = copies[{ref.getParamAttr(), StringAttr::get(ref.getContext(), key)}];
+  if (known)
+    return known;
+  auto param = symbols->lookup<ParamOp>(ref.getParam());
+  auto copy = cast<ParamOp>(param->clone());
+  copy.setSymName((param.getSymName() + "." + layout).str());
+  copy.setTypeAttr(TypeAttr::get(type));
+  copy.setLayout(layout);
+  if (auto value = dyn_cast_or_null<DenseElementsAttr>(copy.getValueAttr()))
+    copy.setValueAttr(value.reshape(type));
+  return known = symbols->insert(copy, std::next(param->getIterator()));
+}
+
+} // namespace
+
+void PackParams::runOnOperation() {
+  ModuleOp module = getOperation();
+  SymbolTable table(module);
+  symbols = &table;
+  llvm::MapVector<KernelFuncOp, SmallVector<LaunchOp>> launches;
+  module.walk([&](LaunchOp launch) {
+    if (auto kernel = table.lookup<KernelFuncOp>(launch.getKernel()))
+      launches[kernel].push_back(launch);
+  });
+
+  OpBuilder builder(&getContext());
+  for (auto &[kernel, sites] : launches) {
+    Wanted wanted = wantedLayouts(kernel);
+    bool everywhere = llvm::all_of(wanted, [&](auto &entry) {
+      return llvm::all_of(sites, [&](LaunchOp launch) {
+        ParamRefOp ref = findParam(launch.getInputs()[entry.first]);
+        return ref && cast<RankedTensorType>(ref.getType()).hasStaticShape() && !table.lookup<ParamOp>(ref.getParam()).getLayout();
+      });
+    });
+    if (wanted.empty() || !everywhere)
+      continue;
+    SmallVector<StringRef> layouts(kernel.getBody().front().getNumArguments(), "");
+    for (auto &[arg, layout] : wanted) {
+      layouts[arg] = layout;
+      for (LaunchOp launch : sites) {
+        Value operand = launch.getInputs()[arg];
+        auto type = cast<RankedTensorType>(kernel.getBody().getArgument(arg).getType());
+        StringAttr name = packed(findParam(operand), type, layout);
+        builder.setInsertionPoint(launch);
+        launch.getInputsMutable()[arg].set(ParamRefOp::create(builder, operand.getLoc(), type, FlatSymbolRefAttr::get(name)));
+        ++numPacked;
+      }
+    }
+    kernel->setAttr("leat.layouts", builder.getStrArrayAttr(layouts));
+  }
+
+  // References and parameters that nothing reads any more.
+  SmallVector<Operation *> views;
+  module.walk([&](Operation *op) {
+    if (isa<ParamRefOp, tensor::ReshapeOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(op))
+      views.push_back(op);
+  });
+  for (Operation *op : llvm::reverse(views))
+    if (op->use_empty())
+      op->erase();
+  for (auto &[from, to] : copies) {
+    auto param = table.lookup<ParamOp>(cast<FlatSymbolRefAttr>(from.first).getValue());
+    if (param && SymbolTable::symbolKnownUseEmpty(param, module))
+      table.erase(param);
+  }
+}
+
+} // namespace leat::schedule

@@ -1,0 +1,70 @@
+// RUN: leat-opt %s --split-input-file --leat-pack-params | FileCheck %s
+
+// The right side of a product is packed; a weight with another use is copied.
+// CHECK: leat.param @w.panel64t : tensor<4x2xf32> {key = "w", layout = "panel64t"}
+// CHECK: leat.param @tied : tensor<4x2xf32> {key = "tied"}
+// CHECK: leat.param @tied.panel64t : tensor<4x2xf32> {key = "tied", layout = "panel64t"}
+// CHECK: leat.kernel_func @mm {{.*}}leat.layouts = ["", "panel64t"]
+leat.param @w : tensor<4x2xf32> {key = "w"}
+leat.param @tied : tensor<4x2xf32> {key = "tied"}
+leat.kernel_func @mm inputs 2 -> [tensor<?x4xf32>] {
+^bb0(%a: tensor<?x2xf32>, %b: tensor<4x2xf32>):
+  %y = leat.matmul %a, %b {trans_b} : (tensor<?x2xf32>, tensor<4x2xf32>) -> tensor<?x4xf32>
+  leat.yield %y : tensor<?x4xf32>
+}
+// CHECK-LABEL: func.func @both
+// CHECK-DAG: %[[E:.*]] = leat.param_ref @tied :
+// CHECK-DAG: %[[W:.*]] = leat.param_ref @w.panel64t
+// CHECK-DAG: %[[T:.*]] = leat.param_ref @tied.panel64t
+// CHECK-DAG: leat.launch @mm ins(%{{.*}}, %[[W]]
+// CHECK-DAG: leat.launch @mm ins(%{{.*}}, %[[T]]
+// CHECK: return %{{.*}}, %{{.*}}, %[[E]]
+func.func @both(%x: tensor<?x2xf32>, %n: index) -> (tensor<?x4xf32>, tensor<?x4xf32>, tensor<4x2xf32>) {
+  %w = leat.param_ref @w : tensor<4x2xf32>
+  %e = leat.param_ref @tied : tensor<4x2xf32>
+  %0 = leat.launch @mm ins(%x, %w : tensor<?x2xf32>, tensor<4x2xf32>) sizes(%n) -> tensor<?x4xf32>
+  %1 = leat.launch @mm ins(%x, %e : tensor<?x2xf32>, tensor<4x2xf32>) sizes(%n) -> tensor<?x4xf32>
+  return %0, %1, %e : tensor<?x4xf32>, tensor<?x4xf32>, tensor<4x2xf32>
+}
+
+// -----
+
+// A kernel that is launched with something else once reads row-major memory everywhere.
+// CHECK: leat.param @w : tensor<2x4xf32> {key = "w"}
+// CHECK-NOT: leat.layouts
+leat.param @w : tensor<2x4xf32> {key = "w"}
+leat.kernel_func @mm inputs 2 -> [tensor<?x4xf32>] {
+^bb0(%a: tensor<?x2xf32>, %b: tensor<2x4xf32>):
+  %y = leat.matmul %a, %b : (tensor<?x2xf32>, tensor<2x4xf32>) -> tensor<?x4xf32>
+  leat.yield %y : tensor<?x4xf32>
+}
+func.func @mixed(%x: tensor<?x2xf32>, %y: tensor<2x4xf32>, %n: index) -> (tensor<?x4xf32>, tensor<?x4xf32>) {
+  %w = leat.param_ref @w : tensor<2x4xf32>
+  %0 = leat.launch @mm ins(%x, %w : tensor<?x2xf32>, tensor<2x4xf32>) sizes(%n) -> tensor<?x4xf32>
+  %1 = leat.launch @mm ins(%x, %y : tensor<?x2xf32>, tensor<2x4xf32>) sizes(%n) -> tensor<?x4xf32>
+  return %0, %1 : tensor<?x4xf32>, tensor<?x4xf32>
+}
+
+// -----
+
+// A quantised weight: codes, scales and zero points together, through the views in front of the launch.
+// CHECK: leat.param @codes.nbits64.4.32 : tensor<4x2x16xi8> {key = "codes", layout = "nbits64.4.32"}
+// CHECK: leat.param @scales.panel64t : tensor<4x2xf32> {key = "scales", layout = "panel64t"}
+// CHECK: leat.param @zeros.zeros64.4 : tensor<4x1xi8> {key = "zeros", layout = "zeros64.4"}
+// CHECK: leat.layouts = ["", "nbits64.4.32", "panel64t", "zeros64.4"]
+leat.param @codes : tensor<4x2x16xi8> {key = "codes"}
+leat.param @scales : tensor<8xf32> {key = "scales"}
+leat.param @zeros : tensor<4x1xi8> {key = "zeros"}
+leat.kernel_func @q inputs 4 -> [tensor<?x4xf32>] {
+^bb0(%a: tensor<?x64xf32>, %c: tensor<4x2x16xi8>, %s: tensor<4x2xf32>, %z: tensor<4x1xi8>):
+  %y = leat.matmul_nbits %a, %c, %s, %z {k = 64, n = 4, bits = 4, block = 32} : (tensor<?x64xf32>, tensor<4x2x16xi8>, tensor<4x2xf32>, tensor<4x1xi8>) -> tensor<?x4xf32>
+  leat.yield %y : tensor<?x4xf32>
+}
+func.func @quantised(%x: tensor<?x64xf32>, %n: index) -> tensor<?x4xf32> {
+  %c = leat.param_ref @codes : tensor<4x2x16xi8>
+  %s = leat.param_ref @scales : tensor<8xf32>
+  %s2 = tensor.expand_shape %s [[0, 1]] output_shape [4, 2] : tensor<8xf32> into tensor<4x2xf32>
+  %z = leat.param_ref @zeros : tensor<4x1xi8>
+  %0 = leat.launch @q ins(%x, %c, %s2, %z : tensor<?x64xf32>, tensor<4x2x16xi8>, tensor<4x2xf32>, tensor<4x1xi8>) sizes(%n) -> tensor<?x4xf32>
+  return %0 : tensor<?x4xf32>
+}

@@ -1,5 +1,6 @@
 // What generators share, and the choice of the generator.
 #include "passes/CPU/Generator.h"
+#include "passes/CPU/Products.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -60,6 +61,14 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const Target &ta
   Operation *root = findRoot(kernel);
   if (!root)
     return createMapGenerator(kernel);
+  if (auto matmul = dyn_cast<MatmulOp>(root))
+    return createGemmGenerator(matmul);
+  if (auto product = dyn_cast<MatmulNBitsOp>(root))
+    return createNBitsGenerator(product);
+  if (auto attend = dyn_cast<KVAttendOp>(root))
+    return createAttendGenerator(attend);
+  if (auto conv = dyn_cast<ConvOp>(root))
+    return createConvGenerator(conv);
   kernel.emitError("cannot generate code for kernel @") << kernel.getSymName() << ": no generator for '" << root->getName() << "'";
   return nullptr;
 }

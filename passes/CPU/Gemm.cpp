@@ -1,0 +1,240 @@
+// leat.matmul: register-tiled products over panels of 64 columns. One kernel for every number of rows: a row's sums run over k in order and
+// do not depend on the rows around it. Panels come packed from the artifact, or are packed (or computed) by the task that needs them.
+#include "passes/CPU/Generator.h"
+#include "passes/CPU/MicroKernels.h"
+#include "passes/CPU/Operands.h"
+#include "passes/CPU/Products.h"
+
+using namespace mlir;
+
+namespace leat::cpu {
+
+namespace {
+
+constexpr int64_t kDepth = 1024; ///< k is worked on in blocks of this size; partial sums rest in scratch in between, which is exact
+
+class GemmGenerator : public Generator {
+public:
+  explicit GemmGenerator(MatmulOp op) : op(op) {
+    lhsType = cast<RankedTensorType>(op.getLhs().getType());
+    rhsType = cast<RankedTensorType>(op.getRhs().getType());
+    outType = cast<RankedTensorType>(op.getOutput().getType());
+    Type l = lhsType.getElementType(), r = rhsType.getElementType();
+    acc = accumulatorType(l.getIntOrFloatBitWidth() >= r.getIntOrFloatBitWidth() ? l : r);
+  }
+
+  Value tasks(KernelBuilder &k) override {
+    Plan p = plan(k);
+    return k.mul(p.batch, k.mul(p.groups, p.blocks));
+  }
+
+  Value scratch(KernelBuilder &k) override {
+    Plan p = plan(k);
+    return k.add(p.lhsScratch, k.idx(lhsBytesAt()));
+  }
+
+  Cost cost(KernelBuilder &k) override {
+    Plan p = plan(k);
+    Value macs = k.mul(k.mul(k.product(p.outBatch), p.m), k.mul(p.n, p.depth));
+    auto bytes = [&](Value tensor) {
+      return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType())));
+    };
+    return {k.add(k.add(bytes(op.getLhs()), bytes(op.getRhs())), bytes(op.getOutput())), k.mul(macs, k.idx(2))};
+  }
+
+  void run(KernelBuilder &k, Value task) override {
+    Plan p = plan(k);
+    Value block = k.rem(task, p.blocks), rest = k.div(task, p.blocks);
+    Value group = k.rem(rest, p.groups), batch = k.div(rest, p.groups);
+    Value row0 = k.mul(block, k.idx(kBlockRows)), rows = k.min(k.sub(p.rows, row0), k.idx(kBlockRows));
+    SmallVector<Value> batchAt = p.flat ? SmallVector<Value>() : delinearize(k, batch, p.outBatch);
+    Rows lhs = prepareRows(k, p, batchAt, row0, rows);
+
+    Value firstPanel = k.mul(group, p.groupPanels), lastPanel = k.min(k.add(firstPanel, p.groupPanels), p.panels);
+    k.forLoop(firstPanel, lastPanel, k.idx(1), [&](Value panel) {
+      Value n0 = k.mul(panel, k.idx(kPanel)), nEnd = k.min(k.add(n0, k.idx(kPanel)), p.n);
+      // At least one block, so that an empty sum is zero.
+      k.forLoop(k.idx(0), k.max(p.depth, k.idx(1)), k.idx(kDepth), [&](Value k0) {
+        Value kn = k.min(k.sub(p.depth, k0), k.idx(kDepth));
+        Panel rhs = preparePanel(k, p, batchAt, panel, n0, nEnd, k0, kn);
+        Value again = arith::CmpIOp::create(k.b, arith::CmpIPredicate::ne, k0, k.idx(0));
+        Value a = k.elementPtr(lhs.base, lhs.type, k.mul(k0, lhs.colStride));
+        callProduct(k, {lhs.type, rhs.type, acc}, a, lhs.rowStride, lhs.colStride, rhs.base, rhs.stride, kn, sums(k), again, rows);
+      });
+      epilogue(k, p, batchAt, row0, rows, n0, nEnd);
+    });
+  }
+
+private:
+  struct Plan {
+    SmallVector<Value> outBatch;
+    Value m, n, depth;
+    bool flat;         ///< all rows of all batches share the right operand and are evenly spaced
+    Value batch, rows; ///< tasks see `batch` matrices of `rows` rows
+    Value blocks, panels, groupPanels, groups;
+    Value lhsScratch;
+  };
+  struct Rows {
+    Value base;
+    Type type;
+    Value rowStride, colStride;
+  };
+  struct Panel {
+    Value base;
+    Type type;
+    Value stride;
+  };
+
+  bool packed() { return operandLayout(op->getParentOfType<KernelFuncOp>(), op.getRhs()).starts_with("panel64"); }
+  static bool allOnes(ArrayRef<int64_t> dims) {
+    return llvm::all_of(dims, [](int64_t d) { return d == 1; });
+  }
+
+  Plan plan(KernelBuilder &k) {
+    Plan p;
+    int64_t rank = outType.getRank();
+    for (int64_t d = 0; d < rank - 2; ++d)
+      p.outBatch.push_back(k.dim(op.getOutput(), d));
+    int64_t lr = lhsType.getRank(), rr = rhsType.getRank();
+    p.m = k.dim(op.getLhs(), op.getTransA() ? lr - 1 : lr - 2);
+    p.depth = k.dim(op.getLhs(), op.getTransA() ? lr - 2 : lr - 1);
+    p.n = k.dim(op.getRhs(), op.getTransB() ? rr - 2 : rr - 1);
+    auto strided = traceStrided(k, op.getLhs());
+    bool oneMatrix = allOnes(outType.getShape().drop_back(2));
+    p.flat = allOnes(rhsType.getShape().drop_back(2)) && !op.getTransA() && (!strided || strided->dense || oneMatrix);
+    Value all = k.product(p.outBatch);
+    p.batch = p.flat ? k.idx(1) : all;
+    p.rows = p.flat ? k.mul(all, p.m) : p.m;
+    p.blocks = k.ceilDiv(p.rows, k.idx(kBlockRows));
+    p.panels = k.ceilDiv(p.n, k.idx(kPanel));
+    // A task handles at least 32768 weights: a few microseconds even for one row.
+    p.groupPanels = k.max(k.idx(1), k.div(k.idx(512), k.max(p.depth, k.idx(1))));
+    p.groups = k.ceilDiv(p.panels, p.groupPanels);
+    p.lhsScratch = strided ? k.idx(0) : k.mul(k.mul(k.min(p.rows, k.idx(kBlockRows)), p.depth), k.idx(carriedBytes(lhsType)));
+    return p;
+  }
+
+  // Scratch: sums, one packed block of a panel, rows of the left operand.
+  Value sums(KernelBuilder &k) { return k.scratch(); }
+  int64_t sumsBytes() { return kBlockRows * kPanel * acc.getIntOrFloatBitWidth() / 8; }
+  Value panelScratch(KernelBuilder &k) { return k.bytePtr(k.scratch(), k.idx(sumsBytes())); }
+  int64_t lhsBytesAt() { return sumsBytes() + kDepth * kPanel * acc.getIntOrFloatBitWidth() / 8; }
+  static int64_t carriedBytes(RankedTensorType type) { return KernelBuilder::byteWidth(KernelBuilder::carriedType(type.getElementType())); }
+
+  /// Coordinates of an operand's batch dimensions.
+  SmallVector<Value> operandBatch(KernelBuilder &k, RankedTensorType type, ArrayRef<Value> batchAt) {
+    SmallVector<Value> at;
+    int64_t shift = outType.getRank() - type.getRank();
+    for (int64_t d = 0; d < type.getRank() - 2; ++d)
+      at.push_back(type.getDimSize(d) == 1 || batchAt.empty() ? k.idx(0) : batchAt[d + shift]);
+    return at;
+  }
+
+  Rows prepareRows(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row0, Value rows) {
+    int64_t rank = lhsType.getRank(), mDim = op.getTransA() ? rank - 1 : rank - 2, kDim = op.getTransA() ? rank - 2 : rank - 1;
+    if (auto s = traceStrided(k, op.getLhs())) {
+      Value offset = s->offset;
+      if (!p.flat)
+        for (auto [at, stride] : llvm::zip(operandBatch(k, lhsType, batchAt), s->strides))
+          offset = k.add(offset, k.mul(at, stride));
+      offset = k.add(offset, k.mul(row0, s->strides[mDim]));
+      Type type = productType(k, s->element);
+      return {k.elementPtr(k.buffer(s->argument), type, offset), type, s->strides[mDim], s->strides[kDim]};
+    }
+    // Computed by the kernel: this task's rows are evaluated once.
+    Value base = k.bytePtr(k.scratch(), k.idx(lhsBytesAt()));
+    Type type = KernelBuilder::carriedType(lhsType.getElementType());
+    SmallVector<Value> lhsBatchDims;
+    for (int64_t d = 0; d < rank - 2; ++d)
+      lhsBatchDims.push_back(k.dim(op.getLhs(), d));
+    lhsBatchDims.push_back(p.m);
+    k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+      SmallVector<Value> at;
+      if (p.flat) {
+        at = delinearize(k, k.add(row0, r), lhsBatchDims);
+      } else {
+        at = operandBatch(k, lhsType, batchAt);
+        at.push_back(k.add(row0, r));
+      }
+      k.forLanes(k.idx(0), p.depth, op.getTransA() ? 1 : k.target.lanes(), [&](Value kk, int64_t lanes) {
+        Puller pull(k, lanes);
+        SmallVector<Idx> coordinates = pull.at(at);
+        coordinates.insert(coordinates.begin() + kDim, pull.at(kk, lanes > 1));
+        k.store(pull.pullVector(op.getLhs(), coordinates), base, type, k.add(k.mul(r, p.depth), kk));
+      });
+    });
+    return {base, type, p.depth, k.idx(1)};
+  }
+
+  Panel preparePanel(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value panel, Value n0, Value nEnd, Value k0, Value kn) {
+    int64_t rank = rhsType.getRank(), kDim = op.getTransB() ? rank - 1 : rank - 2, nDim = op.getTransB() ? rank - 2 : rank - 1;
+    SmallVector<Value> at = operandBatch(k, rhsType, batchAt);
+    if (packed()) {
+      auto arg = cast<BlockArgument>(op.getRhs());
+      Value matrix = k.idx(0);
+      for (auto [i, v] : llvm::enumerate(at))
+        matrix = k.add(k.mul(matrix, k.dim(op.getRhs(), i)), v);
+      Value row = k.add(k.mul(k.add(k.mul(matrix, p.panels), panel), p.depth), k0);
+      Type type = productType(k, rhsType.getElementType());
+      return {k.elementPtr(k.buffer(arg), type, k.mul(row, k.idx(kPanel))), type, k.idx(kPanel)};
+    }
+    Value out = panelScratch(k);
+    Value columns = k.sub(nEnd, n0);
+    if (auto s = traceStrided(k, op.getRhs())) {
+      bool columnsAdjacent = s->knownStrides[nDim] == 1, rowsAdjacent = s->knownStrides[kDim] == 1;
+      if (columnsAdjacent || rowsAdjacent) {
+        Value offset = k.add(s->offset, k.add(k.mul(n0, s->strides[nDim]), k.mul(k0, s->strides[kDim])));
+        for (auto [i, v] : llvm::enumerate(at))
+          offset = k.add(offset, k.mul(v, s->strides[i]));
+        Type type = productType(k, s->element);
+        Value source = k.elementPtr(k.buffer(s->argument), type, offset);
+        auto module = k.kernel->getParentOfType<ModuleOp>();
+        auto pack = columnsAdjacent ? packColumns(module, k.target, type, acc) : packTransposed(module, k.target, type, acc);
+        Value stride = columnsAdjacent ? s->strides[kDim] : s->strides[nDim];
+        func::CallOp::create(k.b, pack, ValueRange{out, source, k.i64(stride), k.i64(columns), k.i64(kn)});
+        return {out, acc, k.idx(kPanel)};
+      }
+    }
+    // Computed by the kernel, or spread out: element by element.
+    k.forLoop(k.idx(0), kn, k.idx(1), [&](Value kk) {
+      k.forLoop(k.idx(0), columns, k.idx(1), [&](Value j) {
+        Puller pull(k, 1);
+        SmallVector<Idx> coordinates = pull.at(at);
+        coordinates.push_back(pull.at(op.getTransB() ? k.add(n0, j) : k.add(k0, kk)));
+        coordinates.push_back(pull.at(op.getTransB() ? k.add(k0, kk) : k.add(n0, j)));
+        Value element = convertCarried(k, pull.pull(op.getRhs(), coordinates), acc);
+        k.store(element, out, acc, k.add(k.mul(kk, k.idx(kPanel)), j));
+      });
+      k.forLoop(columns, k.idx(kPanel), k.idx(1), [&](Value j) {
+        Value zero = arith::ConstantOp::create(k.b, k.b.getZeroAttr(acc));
+        k.store(zero, out, acc, k.add(k.mul(kk, k.idx(kPanel)), j));
+      });
+    });
+    return {out, acc, k.idx(kPanel)};
+  }
+
+  void epilogue(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row0, Value rows, Value n0, Value nEnd) {
+    SmallVector<Value> rowDims(p.outBatch);
+    rowDims.push_back(p.m);
+    k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+      SmallVector<Value> at;
+      if (p.flat) {
+        at = delinearize(k, k.add(row0, r), rowDims);
+      } else {
+        at.assign(batchAt.begin(), batchAt.end());
+        at.push_back(k.add(row0, r));
+      }
+      emitRow(k, op.getOutput(), at, n0, nEnd, sums(k), k.mul(r, k.idx(kPanel)), acc);
+    });
+  }
+
+  MatmulOp op;
+  RankedTensorType lhsType, rhsType, outType;
+  Type acc;
+};
+
+} // namespace
+
+std::unique_ptr<Generator> createGemmGenerator(MatmulOp op) { return std::make_unique<GemmGenerator>(op); }
+
+} // namespace leat::cpu

@@ -1,0 +1,171 @@
+// See MicroKernels.h.
+#include "passes/CPU/MicroKernels.h"
+
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace mlir;
+
+namespace leat::cpu {
+
+namespace {
+std::string typeName(Type type) {
+  std::string name;
+  llvm::raw_string_ostream(name) << type;
+  return name;
+}
+} // namespace
+
+Type accumulatorType(Type element) {
+  if (isa<FloatType>(element))
+    return element.getIntOrFloatBitWidth() < 32 ? Type(Float32Type::get(element.getContext())) : element;
+  return element.getIntOrFloatBitWidth() <= 8 ? Type(IntegerType::get(element.getContext(), 32)) : element;
+}
+
+/// `rows` x 64 of C. The columns are worked on in strips that fit the registers: rows * vectors accumulators.
+static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTypes t, int64_t rows) {
+  int64_t lanes = lanesOf(target, t.acc);
+  int64_t budget = target.avx512 ? 24 : 12, vectors = 1;
+  while (vectors * 2 * rows <= budget && vectors * 2 * lanes <= kPanel)
+    vectors *= 2;
+  std::string name = llvm::formatv("product_{0}_{1}_{2}_{3}x{4}", typeName(t.lhs), typeName(t.rhs), typeName(t.acc), rows, vectors * lanes);
+  Emit types(module.getLoc(), module.getContext());
+  Type i64 = types.i64(), ptr = types.ptr();
+  return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type()}, [&](Emit &b, ValueRange args) {
+    Value a = args[0], aRow = args[1], aCol = args[2], panel = args[3], ldb = args[4], k = args[5], c = args[6], ldc = args[7],
+          accumulate = args[8];
+    VectorType accVec = Emit::vec(lanes, t.acc), rhsVec = Emit::vec(lanes, t.rhs);
+    Values rowPtr;
+    for (int64_t r = 0; r < rows; ++r)
+      rowPtr.push_back(r ? b.at(a, t.lhs, b.mul(aRow, b.c(r))) : a);
+    b.loop(b.c(0), b.c(kPanel), b.c(vectors * lanes), [&](Value j) {
+      Value strip = b.at(panel, t.rhs, j);
+      auto cAt = [&](int64_t r, int64_t v) { return b.at(c, t.acc, b.add(j, b.add(b.mul(ldc, b.c(r)), b.c(v * lanes)))); };
+      llvm::SmallVector<Type> accTypes(rows * vectors, accVec);
+      Values init = b.choose(
+          accumulate, accTypes,
+          [&] {
+            Values loaded;
+            for (int64_t i = 0; i < rows * vectors; ++i)
+              loaded.push_back(b.load(accVec, cAt(i / vectors, i % vectors)));
+            return loaded;
+          },
+          [&] { return Values(rows * vectors, b.zero(accVec)); });
+      // Carried beside the accumulators: the offset into the rows of A and the pointer into the panel.
+      init.push_back(b.c(0));
+      init.push_back(strip);
+      Values sums = b.loop(b.c(0), k, b.c(1), init, [&](Value, ValueRange carried) {
+        Value offset = carried[rows * vectors], rhs = carried[rows * vectors + 1];
+        Values next, columns;
+        for (int64_t v = 0; v < vectors; ++v)
+          columns.push_back(b.widen(target, b.load(rhsVec, b.at(rhs, t.rhs, v * lanes)), t.acc));
+        for (int64_t r = 0; r < rows; ++r) {
+          Value x = b.splat(b.widen(target, b.load(t.lhs, b.at(rowPtr[r], t.lhs, offset)), t.acc), lanes);
+          for (int64_t v = 0; v < vectors; ++v)
+            next.push_back(b.fma(target, x, columns[v], carried[r * vectors + v]));
+        }
+        next.push_back(b.add(offset, aCol));
+        next.push_back(b.at(rhs, t.rhs, ldb));
+        return next;
+      });
+      for (int64_t i = 0; i < rows * vectors; ++i)
+        b.store(sums[i], cAt(i / vectors, i % vectors));
+    });
+  });
+}
+
+func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t) {
+  std::string name = llvm::formatv("product_{0}_{1}_{2}", typeName(t.lhs), typeName(t.rhs), typeName(t.acc));
+  Emit types(module.getLoc(), module.getContext());
+  Type i64 = types.i64(), ptr = types.ptr();
+  if (auto existing = module.lookupSymbol<func::FuncOp>(name))
+    return existing;
+  llvm::SmallVector<func::FuncOp> tiles;
+  for (int64_t r = 1; r <= kTileRows; ++r)
+    tiles.push_back(productTile(module, target, t, r));
+  return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64}, [&](Emit &b, ValueRange args) {
+    Value a = args[0], aRow = args[1], c = args[6], ldc = args[7], rows = args[9];
+    auto tileArgs = [&](Value row) {
+      return Values{b.at(a, t.lhs, b.mul(row, aRow)), aRow, args[2], args[3], args[4], args[5],
+                    b.at(c, t.acc, b.mul(row, ldc)),  ldc,  args[8]};
+    };
+    Value left = b.rem(rows, b.c(kTileRows)), full = b.sub(rows, left);
+    b.loop(b.c(0), full, b.c(kTileRows), [&](Value row) { b.call(tiles[kTileRows - 1], tileArgs(row)); });
+    for (int64_t r = 1; r < kTileRows; ++r)
+      b.when(b.eq(left, b.c(r)), [&] { b.call(tiles[r - 1], tileArgs(full)); });
+  });
+}
+
+Values transposeVectors(Emit &b, llvm::ArrayRef<Value> rows) {
+  // log2(n) perfect shuffles of the list are a transposition.
+  int64_t n = rows.size();
+  llvm::SmallVector<int64_t> low, high;
+  for (int64_t i = 0; i < n / 2; ++i) {
+    low.append({i, n + i});
+    high.append({n / 2 + i, n + n / 2 + i});
+  }
+  Values current(rows.begin(), rows.end());
+  for (int64_t stage = 1; stage < n; stage *= 2) {
+    Values next;
+    for (int64_t i = 0; i < n / 2; ++i) {
+      next.push_back(vector::ShuffleOp::create(b, current[i], current[i + n / 2], low));
+      next.push_back(vector::ShuffleOp::create(b, current[i], current[i + n / 2], high));
+    }
+    current = next;
+  }
+  return current;
+}
+
+func::FuncOp packTransposed(ModuleOp module, const Target &target, Type src, Type dst) {
+  int64_t lanes = lanesOf(target, dst);
+  std::string name = llvm::formatv("pack_transposed_{0}_{1}", typeName(src), typeName(dst));
+  Emit types(module.getLoc(), module.getContext());
+  Type i64 = types.i64(), ptr = types.ptr();
+  return sharedFunction(module, name, {ptr, ptr, i64, i64, i64}, [&](Emit &b, ValueRange args) {
+    Value out = args[0], in = args[1], stride = args[2], n = args[3], k = args[4];
+    VectorType inVec = Emit::vec(lanes, src);
+    b.loop(b.c(0), b.c(kPanel), b.c(lanes), [&](Value j0) {
+      Value outStrip = b.at(out, dst, j0), inStrip = b.at(in, src, b.mul(j0, stride));
+      Value whole = b.le(b.add(j0, b.c(lanes)), n);
+      Value kBlocks = b.select(whole, b.sub(k, b.rem(k, b.c(lanes))), b.c(0));
+      b.loop(b.c(0), kBlocks, b.c(lanes), [&](Value k0) {
+        Values rows;
+        for (int64_t r = 0; r < lanes; ++r)
+          rows.push_back(b.widen(target, b.load(inVec, b.at(inStrip, src, b.add(b.mul(stride, b.c(r)), k0))), dst));
+        Values columns = transposeVectors(b, rows);
+        for (int64_t r = 0; r < lanes; ++r)
+          b.store(columns[r], b.at(outStrip, dst, b.mul(b.add(k0, b.c(r)), b.c(kPanel))));
+      });
+      // What is left of k, or columns beyond n: element by element.
+      b.loop(b.c(0), b.c(lanes), b.c(1), [&](Value j) {
+        Value inside = b.lt(b.add(j0, j), n);
+        Value row = b.at(inStrip, src, b.mul(j, stride));
+        b.loop(kBlocks, k, b.c(1), [&](Value kk) {
+          Value element = b.choose(
+              inside, {dst}, [&] { return Values{b.widen(target, b.load(src, b.at(row, src, kk)), dst)}; },
+              [&] { return Values{b.zero(dst)}; })[0];
+          b.store(element, b.at(outStrip, dst, b.add(b.mul(kk, b.c(kPanel)), j)));
+        });
+      });
+    });
+  });
+}
+
+func::FuncOp packColumns(ModuleOp module, const Target &target, Type src, Type dst) {
+  int64_t lanes = lanesOf(target, dst);
+  std::string name = llvm::formatv("pack_columns_{0}_{1}", typeName(src), typeName(dst));
+  Emit types(module.getLoc(), module.getContext());
+  Type i64 = types.i64(), ptr = types.ptr();
+  return sharedFunction(module, name, {ptr, ptr, i64, i64, i64}, [&](Emit &b, ValueRange args) {
+    Value out = args[0], in = args[1], stride = args[2], n = args[3], k = args[4];
+    Values masks;
+    for (int64_t j = 0; j < kPanel; j += lanes)
+      masks.push_back(b.laneMask(b.max(b.sub(n, b.c(j)), b.c(0)), lanes));
+    b.loop(b.c(0), k, b.c(1), [&](Value kk) {
+      Value inRow = b.at(in, src, b.mul(kk, stride)), outRow = b.at(out, dst, b.mul(kk, b.c(kPanel)));
+      for (int64_t j = 0; j < kPanel; j += lanes)
+        b.store(b.widen(target, b.loadMasked(Emit::vec(lanes, src), b.at(inRow, src, j), masks[j / lanes]), dst), b.at(outRow, dst, j));
+    });
+  });
+}
+
+} // namespace leat::cpu

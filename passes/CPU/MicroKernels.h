@@ -1,0 +1,35 @@
+// The inner loops that products, attention and convolution share: one internal function each, compiled once per module.
+// Everything works on panels: 64 columns of the right operand, [K][64], so that one row of it is a cache line or four.
+#pragma once
+
+#include "passes/CPU/Emit.h"
+
+namespace leat::cpu {
+
+constexpr int64_t kPanel = 64;   ///< columns of a panel
+constexpr int64_t kTileRows = 6; ///< rows of a full register tile
+
+/// Element types of a product: operands as stored, and what they are widened to.
+struct ProductTypes {
+  mlir::Type lhs, rhs, acc;
+};
+/// f32 for 16- and 32-bit floats, f64 for f64, i32 for 8-bit integers, else the type itself.
+mlir::Type accumulatorType(mlir::Type element);
+
+/// C[rows][64] (+)= A[rows][k] * panel[k][64], for any number of rows.
+/// (a, aRowStride, aColStride, panel, panelStride, k, c, cStride, accumulate: i1, rows); strides in elements.
+/// Every element of C is the sum over k in order, whatever `rows` is.
+mlir::func::FuncOp productRows(mlir::ModuleOp module, const Target &target, ProductTypes types);
+
+/// Transposes rows of a matrix into a panel: dst[k][j] = j < n ? src[j * stride + k] : 0, converted to `dst`.
+/// (dst, src, stride, n, k)
+mlir::func::FuncOp packTransposed(mlir::ModuleOp module, const Target &target, mlir::Type src, mlir::Type dst);
+
+/// Copies columns of a matrix into a panel: dst[k][j] = j < n ? src[k * stride + j] : 0, converted to `dst`.
+/// (dst, src, stride, n, k)
+mlir::func::FuncOp packColumns(mlir::ModuleOp module, const Target &target, mlir::Type src, mlir::Type dst);
+
+/// Transposes lanes x lanes elements held in `rows` (one vector each).
+Values transposeVectors(Emit &b, llvm::ArrayRef<mlir::Value> rows);
+
+} // namespace leat::cpu

@@ -1,0 +1,26 @@
+// Finds out whether a value of a kernel's region is a buffer seen through strides, so that inner loops can read it in place.
+#pragma once
+
+#include "passes/CPU/KernelBuilder.h"
+
+#include <optional>
+
+namespace leat::cpu {
+
+/// Element [i...] is at base + offset + sum i_d * strides_d (in elements of `element`, as stored).
+struct Strided {
+  mlir::BlockArgument argument;
+  mlir::Type element;
+  mlir::Value offset;                      ///< index
+  llvm::SmallVector<mlir::Value> strides;  ///< index
+  bool dense = false;                      ///< row major without gaps: leading dimensions may be walked as one
+  llvm::SmallVector<int64_t> knownStrides; ///< ShapedType::kDynamic where not constant
+};
+
+/// Looks through reshapes, permutations, broadcasts, slices and cache views.
+std::optional<Strided> traceStrided(KernelBuilder &k, mlir::Value tensor);
+
+/// How the compiler stores the parameter behind an operand ("" = row major): `leat.layouts` of the kernel, written by leat-pack-params.
+llvm::StringRef operandLayout(KernelFuncOp kernel, mlir::Value operand);
+
+} // namespace leat::cpu

@@ -1,0 +1,40 @@
+// See Products.h.
+#include "passes/CPU/Products.h"
+
+using namespace mlir;
+
+namespace leat::cpu {
+
+void callProduct(KernelBuilder &k, ProductTypes types, Value a, Value rowStride, Value colStride, Value panel, Value panelStride,
+                 Value depth, Value sums, Value accumulate, Value rows, Value sumsStride) {
+  auto product = productRows(k.kernel->getParentOfType<ModuleOp>(), k.target, types);
+  func::CallOp::create(k.b, product,
+                       ValueRange{a, k.i64(rowStride), k.i64(colStride), panel, k.i64(panelStride), k.i64(depth), sums,
+                                  k.i64(sumsStride ? sumsStride : k.idx(kPanel)), accumulate, k.i64(rows)});
+}
+
+Value convertCarried(KernelBuilder &k, Value value, Type type) {
+  Emit e(k.b.getLoc(), k.b.getContext());
+  e.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());
+  if (getElementTypeOrSelf(value.getType()).isInteger(1))
+    return arith::ExtUIOp::create(k.b, type, value);
+  return e.convert(value, type);
+}
+
+void emitRow(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n0, Value nEnd, Value sums, Value offset, Type acc) {
+  Type element = cast<RankedTensorType>(root.getType()).getElementType();
+  Value base = k.sub(offset, n0);
+  k.forLanes(n0, nEnd, k.target.lanes(), [&](Value n, int64_t lanes) {
+    Puller pull(k, lanes);
+    pull.bind(root, [&](Puller &, ArrayRef<Idx>) {
+      Value sum = convertCarried(k, k.load(sums, acc, k.add(base, n), lanes), KernelBuilder::carriedType(element));
+      return k.roundTo(sum, element);
+    });
+    SmallVector<Idx> coordinates = pull.at(at);
+    coordinates.push_back(pull.at(n, lanes > 1));
+    for (unsigned result : resultsLike(k, root))
+      pull.emitResult(result, coordinates);
+  });
+}
+
+} // namespace leat::cpu

@@ -1,0 +1,34 @@
+// What the generators that are built on products (matmul, matmul_nbits, conv, attention) share.
+#pragma once
+
+#include "passes/CPU/Generator.h"
+#include "passes/CPU/MicroKernels.h"
+
+namespace leat::cpu {
+
+constexpr int64_t kBlockRows = 48; ///< rows of a task: sums of a panel stay in the first cache
+
+/// sums[rows][64] (+)= a * panel: see productRows. Index values; `accumulate` is i1.
+void callProduct(KernelBuilder &k, ProductTypes types, mlir::Value a, mlir::Value rowStride, mlir::Value colStride, mlir::Value panel,
+                 mlir::Value panelStride, mlir::Value depth, mlir::Value sums, mlir::Value accumulate, mlir::Value rows,
+                 mlir::Value sumsStride = {});
+
+/// Type of an operand's elements in memory: floats as they are, integers as they are stored.
+inline mlir::Type productType(KernelBuilder &k, mlir::Type element) {
+  return mlir::isa<mlir::FloatType>(element) ? element : k.storageType(element);
+}
+
+/// The carried value as `type`, for operands of a product that are computed by the kernel.
+mlir::Value convertCarried(KernelBuilder &k, mlir::Value value, mlir::Type type);
+
+/// Ends a row of a product: columns [n0, nEnd) of `root` at the leading coordinates `at` are sums[offset + n - n0]; the kernel's results
+/// are computed from them.
+void emitRow(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n0, mlir::Value nEnd, mlir::Value sums,
+             mlir::Value offset, mlir::Type acc);
+
+std::unique_ptr<Generator> createGemmGenerator(MatmulOp op);
+std::unique_ptr<Generator> createConvGenerator(ConvOp op);
+std::unique_ptr<Generator> createAttendGenerator(KVAttendOp op);
+std::unique_ptr<Generator> createNBitsGenerator(MatmulNBitsOp op);
+
+} // namespace leat::cpu

@@ -165,10 +165,61 @@ struct CancelUnflatten : OpRewritePattern<tensor::ExpandShapeOp> {
   }
 };
 
+/// unflatten(window(x)) -> window(unflatten(x)) where whole groups are cut out: the heads of a fused projection. The view moves to the
+/// buffer, the window to its reader.
+struct SplitWindow : OpRewritePattern<tensor::ExpandShapeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(tensor::ExpandShapeOp op, PatternRewriter &rewriter) const override {
+    auto window = op.getSrc().getDefiningOp<tensor::ExtractSliceOp>();
+    if (!window || window.getSourceType().getRank() != window.getType().getRank())
+      return failure();
+    RankedTensorType source = window.getSourceType(), type = op.getResultType();
+    SmallVector<OpFoldResult> offsets = window.getMixedOffsets(), sizes = window.getMixedSizes(), strides = window.getMixedStrides();
+    SmallVector<OpFoldResult> shape = op.getMixedOutputShape(), newShape, newOffsets, newSizes, newStrides;
+    SmallVector<int64_t> staticShape;
+    std::optional<int64_t> split; // the source axis that is split
+    for (auto [dim, group] : llvm::enumerate(op.getReassociationIndices())) {
+      if (group.size() == 1)
+        continue;
+      std::optional<int64_t> offset = getConstantIntValue(offsets[dim]), stride = getConstantIntValue(strides[dim]);
+      int64_t inner = group.size() == 2 ? type.getDimSize(group[1]) : ShapedType::kDynamic;
+      if (split || ShapedType::isDynamic(inner) || source.isDynamicDim(dim) || type.isDynamicDim(group[0]) || !offset || stride != 1 ||
+          inner == 0 || *offset % inner || source.getDimSize(dim) % inner)
+        return failure();
+      split = dim;
+    }
+    if (!split)
+      return failure();
+    auto constant = [&](int64_t value) { return OpFoldResult(rewriter.getIndexAttr(value)); };
+    for (auto [dim, group] : llvm::enumerate(op.getReassociationIndices())) {
+      int64_t size = source.getDimSize(dim);
+      if (static_cast<int64_t>(dim) != *split) {
+        newOffsets.push_back(offsets[dim]);
+        newSizes.push_back(sizes[dim]);
+        newStrides.push_back(strides[dim]);
+        staticShape.push_back(size);
+        newShape.push_back(source.isDynamicDim(dim) ? tensor::DimOp::create(rewriter, op.getLoc(), window.getSource(), dim).getResult()
+                                                    : constant(size));
+        continue;
+      }
+      int64_t inner = type.getDimSize(group[1]);
+      staticShape.append({size / inner, inner});
+      newShape.append({constant(size / inner), constant(inner)});
+      newOffsets.append({constant(*getConstantIntValue(offsets[dim]) / inner), constant(0)});
+      newSizes.append({shape[group[0]], shape[group[1]]});
+      newStrides.append({constant(1), constant(1)});
+    }
+    auto wide = RankedTensorType::get(staticShape, type.getElementType());
+    Value expanded = tensor::ExpandShapeOp::create(rewriter, op.getLoc(), wide, window.getSource(), op.getReassociationIndices(), newShape);
+    rewriter.replaceOpWithNewOp<tensor::ExtractSliceOp>(op, type, expanded, newOffsets, newSizes, newStrides);
+    return success();
+  }
+};
+
 } // namespace
 
 void populateFlatteningPatterns(RewritePatternSet &patterns) {
-  patterns.add<SinkThroughProduct<MatmulOp>, SinkThroughProduct<MatmulNBitsOp>, SinkThroughPointwise, CancelUnflatten>(
+  patterns.add<SinkThroughProduct<MatmulOp>, SinkThroughProduct<MatmulNBitsOp>, SinkThroughPointwise, CancelUnflatten, SplitWindow>(
       patterns.getContext());
 }
 

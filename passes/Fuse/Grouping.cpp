@@ -22,6 +22,7 @@ struct Member {
   unsigned group;
   bool aligned;  // computed at the indices of the group's result
   bool repeated; // an element may be computed more than once
+  bool strided;  // read through strides: only windows and permutations may come before it
   int64_t cost;  // of the repeated chain from here to where repetition starts
   int64_t paths;
 };
@@ -71,7 +72,8 @@ Grouper::Consumers Grouper::consumersOf(Operation *op) {
     bool aligned = direct && isAlignedRead(use);
     for (const Member &place : it->second) {
       bool repeated = place.repeated || read == ReadKind::Many;
-      Member now{place.group, place.aligned && aligned, repeated, repeated ? place.cost : 0, place.paths};
+      Member now{place.group, place.aligned && aligned, repeated, place.strided || read == ReadKind::Strided, repeated ? place.cost : 0,
+                 place.paths};
       auto [at, isNew] = entry.try_emplace(place.group, out.members.size());
       if (isNew) {
         out.members.push_back(now);
@@ -82,6 +84,7 @@ Grouper::Consumers Grouper::consumersOf(Operation *op) {
       sum.paths = sum.aligned && now.aligned ? std::max(sum.paths, now.paths) : sum.paths + now.paths;
       sum.aligned &= now.aligned;
       sum.repeated |= now.repeated;
+      sum.strided |= now.strided;
       sum.cost = std::max(sum.cost, now.cost);
     }
   }
@@ -105,6 +108,8 @@ bool Grouper::pull(Operation *op, Consumers &consumers) {
     if (isa<CacheAppendOp>(groups[place.group].last) &&
         llvm::any_of(op->getOperands(), [](Value v) { return isa_and_nonnull<CacheViewOp, StateReadOp>(v.getDefiningOp()); }))
       return false; // it might read what the kernel overwrites
+    if (place.strided && !isStridedView(op))
+      return false;
     if (place.paths > maxPaths || groups[place.group].members.size() >= maxMembers)
       return false;
     place.repeated |= copied;
@@ -123,7 +128,7 @@ bool Grouper::adopt(Operation *op, const Consumers &consumers) {
     return false;
   const Member &place = consumers.members.front();
   Group &group = groups[place.group];
-  if (!place.aligned || place.repeated || group.root)
+  if (!place.aligned || place.repeated || place.strided || group.root)
     return false;
   group.root = op;
   group.members.push_back(op);
@@ -132,7 +137,7 @@ bool Grouper::adopt(Operation *op, const Consumers &consumers) {
 }
 
 void Grouper::startGroup(Operation *op, bool isRoot) {
-  places[op].push_back(Member{static_cast<unsigned>(groups.size()), true, false, 0, 1});
+  places[op].push_back(Member{static_cast<unsigned>(groups.size()), true, false, false, 0, 1});
   groups.push_back(Group{op, isRoot ? op : nullptr, {op}});
 }
 

@@ -77,8 +77,28 @@ ReadKind readOf(OpOperand &use, Operation *user, bool direct) {
       .Case<tensor::ConcatOp>([](Operation *) { return ReadKind::Once; })
       .Case<SoftmaxOp, CumSumOp, ArgReduceOp>([](Operation *) { return ReadKind::Once; })
       .Case<LayerNormOp, RotaryOp>([&](Operation *) { return once(index == 0, ReadKind::Many); })
+      .Case<MatmulOp, MatmulNBitsOp>([&](Operation *op) { return index == 0 || isa<MatmulOp>(op) ? ReadKind::Strided : ReadKind::Buffer; })
+      .Case<KVAttendOp>([&](KVAttendOp op) {
+        // Queries are packed once by the task that needs them; keys and values are read where they are.
+        unsigned queries = op.getQ().size(), keysAndValues = op.getK().size() + op.getV().size();
+        return index < queries ? ReadKind::Once : index < queries + keysAndValues ? ReadKind::Strided : ReadKind::Buffer;
+      })
       .Case<CacheAppendOp>([&](Operation *) { return once(index == 1, ReadKind::Buffer); })
       .Default([](Operation *) { return ReadKind::Buffer; });
+}
+
+bool isStridedView(Operation *op) {
+  if (isa<tensor::CastOp>(op))
+    return true;
+  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op))
+    return slice.getSourceType().getRank() == slice.getType().getRank() && getConstantIntValue(slice.getMixedStrides().back()) == 1;
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  if (!generic || !isPointwise(op) || generic.getNumDpsInputs() != 1)
+    return false;
+  Block &body = generic.getRegion().front();
+  AffineMap map = generic.getMatchingIndexingMap(generic.getDpsInputOperand(0));
+  return body.getTerminator()->getOperand(0) == body.getArgument(0) && map.isProjectedPermutation() && map.getNumResults() > 0 &&
+         map.getDimPosition(map.getNumResults() - 1) + 1 == map.getNumDims();
 }
 
 static int64_t bodyOpCost(Operation *op) {

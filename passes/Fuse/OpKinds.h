@@ -17,13 +17,18 @@ OpKind kindOf(mlir::Operation *op);
 
 /// How a kernel that contains the user reads an operand.
 enum class ReadKind {
-  Buffer, // many times, or in an order of its own: the operand must be in memory
-  Once,   // each element once, or a few times in a row
-  Many    // elements are read again for other results: only cheap work may be repeated
+  Buffer,  // many times, or in an order of its own: the operand must be in memory
+  Strided, // the same, but through strides: the operand may be a window or a permutation of something in memory
+  Once,    // each element once, or a few times in a row
+  Many     // elements are read again for other results: only cheap work may be repeated
 };
 
 /// `direct` is false for a use in the region of the user (tensor.extract of a captured tensor).
 ReadKind readOf(mlir::OpOperand &use, mlir::Operation *user, bool direct);
+
+/// A window or a permutation (or broadcast) of axes that leaves the innermost axis innermost and adjacent: readable in place through
+/// strides.
+bool isStridedView(mlir::Operation *op);
 
 /// Rough instruction count of one element.
 int64_t elementCost(mlir::Operation *op);

@@ -59,3 +59,27 @@ func.func @row_scale(%x: tensor<2x3x4xf32>, %s: tensor<6xf32>) -> tensor<6x4xf32
   } -> tensor<6x4xf32>
   return %1 : tensor<6x4xf32>
 }
+
+// -----
+
+// The heads of a fused projection: the view goes to the buffer, the window to its reader.
+// CHECK-LABEL: func @heads
+// CHECK: %[[E:.*]] = tensor.expand_shape %arg0 {{\[\[}}0], [1], [2, 3]] output_shape [%{{.*}}, %{{.*}}, 36, 64] : tensor<?x?x2304xf32> into tensor<?x?x36x64xf32>
+// CHECK: tensor.extract_slice %[[E]][0, 0, 12, 0] [%{{.*}}, %{{.*}}, 12, 64] [1, 1, 1, 1] : tensor<?x?x36x64xf32> to tensor<?x?x12x64xf32>
+func.func @heads(%x: tensor<?x?x2304xf32>, %b: index, %s: index) -> tensor<?x?x12x64xf32> {
+  %0 = tensor.extract_slice %x[0, 0, 768] [%b, %s, 768] [1, 1, 1] : tensor<?x?x2304xf32> to tensor<?x?x768xf32>
+  %1 = tensor.expand_shape %0 [[0], [1], [2, 3]] output_shape [%b, %s, 12, 64] : tensor<?x?x768xf32> into tensor<?x?x12x64xf32>
+  return %1 : tensor<?x?x12x64xf32>
+}
+
+// -----
+
+// A window that cuts through a head is not moved.
+// CHECK-LABEL: func @cut
+// CHECK: tensor.extract_slice %arg0
+// CHECK: tensor.expand_shape
+func.func @cut(%x: tensor<4x100xf32>) -> tensor<4x2x32xf32> {
+  %0 = tensor.extract_slice %x[0, 10] [4, 64] [1, 1] : tensor<4x100xf32> to tensor<4x64xf32>
+  %1 = tensor.expand_shape %0 [[0], [1, 2]] output_shape [4, 2, 32] : tensor<4x64xf32> into tensor<4x2x32xf32>
+  return %1 : tensor<4x2x32xf32>
+}

@@ -154,3 +154,35 @@ func.func @named_sizes(%x: tensor<?x4xf32> {onnx.dims = ["n", "4"]}, %y: tensor<
   %1 = leat.softmax %y {axis = 1 : i64} : tensor<?x4xf32>
   return %0, %1 : tensor<?x4xf32>, tensor<?x4xf32>
 }
+
+// -----
+
+#id = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>
+
+// Keys and values are read in place through strides, so windows of one buffer need no copy; what is computed does. Queries are packed anyway.
+// CHECK-LABEL: func @windows
+// CHECK: %[[V:.*]] = leat.kernel ins(%arg0 {{.*}}hint = "slice_neg"
+// CHECK: leat.kernel ins(%arg0, %[[V]] {{.*}}hint = "attend"
+// CHECK-COUNT-2: tensor.extract_slice
+// CHECK: math.exp
+// CHECK: leat.kv_attend
+// CHECK-NOT: leat.kernel
+// CHECK: return
+func.func @windows(%qkv: tensor<2x5x12x8xf32>) -> tensor<2x5x4x8xf32> {
+  %q = tensor.extract_slice %qkv[0, 0, 0, 0] [2, 5, 4, 8] [1, 1, 1, 1] : tensor<2x5x12x8xf32> to tensor<2x5x4x8xf32>
+  %k = tensor.extract_slice %qkv[0, 0, 4, 0] [2, 5, 4, 8] [1, 1, 1, 1] : tensor<2x5x12x8xf32> to tensor<2x5x4x8xf32>
+  %v = tensor.extract_slice %qkv[0, 0, 8, 0] [2, 5, 4, 8] [1, 1, 1, 1] : tensor<2x5x12x8xf32> to tensor<2x5x4x8xf32>
+  %e = tensor.empty() : tensor<2x5x4x8xf32>
+  %eq = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%q : tensor<2x5x4x8xf32>) outs(%e : tensor<2x5x4x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %s = math.exp %a : f32
+    linalg.yield %s : f32
+  } -> tensor<2x5x4x8xf32>
+  %nv = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%v : tensor<2x5x4x8xf32>) outs(%e : tensor<2x5x4x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %s = arith.negf %a : f32
+    linalg.yield %s : f32
+  } -> tensor<2x5x4x8xf32>
+  %0 = leat.kv_attend q(%eq) k(%k) v(%nv) {scale = 0.5 : f64, q_layout = "bshd", kv_layout = "bshd", o_layout = "bshd"} : (tensor<2x5x4x8xf32>, tensor<2x5x4x8xf32>, tensor<2x5x4x8xf32>) -> tensor<2x5x4x8xf32>
+  return %0 : tensor<2x5x4x8xf32>
+}

@@ -4,6 +4,13 @@
 namespace leat::import {
 
 HandlerTable::HandlerTable() {
+  registerProducts(*this);
+  registerNorms(*this);
+  registerActivations(*this);
+  registerAttention(*this);
+  registerContribAttention(*this);
+  registerQuantization(*this);
+
   registerElementwise(*this);
   registerIndexing(*this);
   registerMovement(*this);

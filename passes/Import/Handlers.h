@@ -26,6 +26,13 @@ private:
 };
 
 // One register function per family, each in the file of its name.
+void registerActivations(HandlerTable &table);
+void registerAttention(HandlerTable &table);
+void registerContribAttention(HandlerTable &table);
+void registerNorms(HandlerTable &table);
+void registerProducts(HandlerTable &table);
+void registerQuantization(HandlerTable &table);
+
 void registerElementwise(HandlerTable &table);
 void registerIndexing(HandlerTable &table);
 void registerMovement(HandlerTable &table);

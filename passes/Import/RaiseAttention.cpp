@@ -1,4 +1,4 @@
-// leat-raise-attention: MatMul, scale, mask, Softmax, MatMul becomes Attention (version 24, four-dimensional operands).
+// leat-raise-attention: MatMul, scale, mask, Softmax, MatMul becomes Attention (version 23, four-dimensional operands).
 //
 // Masks stay operands: an additive one as it is, a Where with -inf as a bool mask, a Where with another huge negative number as an additive
 // one. The only difference that the raised form makes is in a row all of whose keys are hidden by -inf: zeros instead of NaN.
@@ -311,7 +311,7 @@ bool rewrite(OpBuilder &builder, NodeOp root) {
   SmallVector<Value> inputs{q, k, v};
   if (mask)
     inputs.push_back(mask);
-  NodeOp made = make(builder, root, "Attention", 24, inputs, {result.getType()}, attrs);
+  NodeOp made = make(builder, root, "Attention", 23, inputs, {result.getType()}, attrs);
   root->replaceAllUsesWith(made);
   return true;
 }

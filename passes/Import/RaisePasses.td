@@ -39,7 +39,7 @@ def LeatRaiseRotary : Pass<"leat-raise-rotary", "::mlir::func::FuncOp"> {
 def LeatRaiseAttention : Pass<"leat-raise-attention", "::mlir::func::FuncOp"> {
   let summary = "decomposed attention becomes Attention";
   let description = [{
-    `softmax(q k^T scale + mask) v` over [B, H, S, D] becomes Attention (24): scales of q, k or the product are multiplied out, transposes of k
+    `softmax(q k^T scale + mask) v` over [B, H, S, D] becomes Attention (23): scales of q, k or the product are multiplied out, transposes of k
     are undone, repeated key and value heads are read from the narrow tensors, masks (Add, Where) become the operand attn_mask, `c tanh(x / c)` the
     attribute softcap. It stays as it is when the weights are used elsewhere, or a Where hides scores with a number that a sum cannot stand for.
   }];

@@ -4,7 +4,7 @@
 // CHECK-LABEL: func.func @bert
 // CHECK-SAME: (%[[Q:.*]]: tensor<?x2x?x4xf32>, %[[K:.*]]: tensor<?x?x2x4xf32>, %[[V:.*]]: tensor<?x2x?x4xf32>, %[[M:.*]]: tensor<?x1x1x?xf32>)
 // CHECK-NEXT: %[[KT:.*]] = onnx.node "Transpose"(%[[K]]) : {{.*}} -> tensor<?x2x?x4xf32> attributes {attrs = {perm = array<i64: 0, 2, 1, 3>}
-// CHECK-NEXT: onnx.node "Attention"(%[[Q]], %[[KT]], %[[V]], %[[M]]) {{.*}}scale = 5.000000e-01{{.*}}version = 24
+// CHECK-NEXT: onnx.node "Attention"(%[[Q]], %[[KT]], %[[V]], %[[M]]) {{.*}}scale = 5.000000e-01{{.*}}version = 23
 // CHECK-NEXT: return
 func.func @bert(%q: tensor<?x2x?x4xf32>, %k: tensor<?x?x2x4xf32>, %v: tensor<?x2x?x4xf32>, %m: tensor<?x1x1x?xf32>) -> tensor<?x2x?x4xf32> {
   %two = onnx.constant dense<2.0> : tensor<f32>

@@ -160,11 +160,17 @@ std::string shapeText(const TensorInfo &info) {
   return text + "]";
 }
 
-const FunctionInfo *ManifestInfo::function(const std::string &name) const {
-  for (const FunctionInfo &function : functions)
-    if (function.name == name)
-      return &function;
-  return nullptr;
+Result<size_t> functionIndex(const ManifestInfo &manifest, const std::string &name) {
+  std::string known;
+  for (size_t i = 0; i < manifest.functions.size(); ++i) {
+    const FunctionInfo &function = manifest.functions[i];
+    if (name.empty() ? function.kind == "main" : function.name == name)
+      return i;
+    known += (i ? ", " : "") + printable(function.name);
+  }
+  if (name.empty())
+    return size_t(0);
+  return error(Code::NotFound, "the model has no function '%s'; it has %s", printable(name).c_str(), known.c_str());
 }
 
 Result<ManifestInfo> decodeManifest(std::span<const uint8_t> bytes, uint64_t weights) {

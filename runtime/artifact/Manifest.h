@@ -62,9 +62,10 @@ struct ManifestInfo {
   std::vector<StateInfo> states;
   std::vector<std::string> messages;
   std::vector<std::pair<std::string, std::string>> options, metadata;
-
-  const FunctionInfo *function(const std::string &name) const;
 };
+
+// Index of a function by name; the first of kind "main" for an empty name. An error lists the names there are.
+Result<size_t> functionIndex(const ManifestInfo &manifest, const std::string &name);
 
 // Verifies the FlatBuffers structure and the meaning: every range, rank, index and name. `weights` is the size of the weights section.
 Result<ManifestInfo> decodeManifest(std::span<const uint8_t> bytes, uint64_t weights);

@@ -72,19 +72,6 @@ Session::Plan Session::plan(const FunctionInfo &function) const {
   return plan;
 }
 
-Result<size_t> Session::functionIndex(const std::string &name) const {
-  const auto &functions = owner->manifest().functions;
-  std::string known;
-  for (size_t i = 0; i < functions.size(); ++i) {
-    if (name.empty() ? functions[i].kind == "main" : functions[i].name == name)
-      return i;
-    known += (i ? ", " : "") + printable(functions[i].name);
-  }
-  if (name.empty())
-    return size_t(0);
-  return error(Code::NotFound, "the model has no function '%s'; it has %s", printable(name).c_str(), known.c_str());
-}
-
 Status Session::checkShape(const FunctionInfo &function, const Plan &plan, size_t index, const Tensor &tensor) {
   const TensorInfo &info = function.inputs[index];
   if (tensor.dtype() != info.dtype)

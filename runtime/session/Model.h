@@ -52,8 +52,7 @@ public:
   const Model &model() const { return *owner; }
   const SessionOptions &options() const { return settings; }
 
-  // Index of a function by name; the first one of kind "main" for an empty name.
-  Result<size_t> functionIndex(const std::string &name) const;
+  Result<size_t> functionIndex(const std::string &name) const { return rt::functionIndex(owner->manifest(), name); }
   // Checks names, types and shapes, then runs. A call that fails in a check has changed nothing.
   Status run(size_t function, std::span<const NamedTensor> inputs);
   // Results of the last run that succeeded: views, valid until the next run on this session and while that run's inputs live.

@@ -1,6 +1,7 @@
 // What generators share, and the choice of the generator.
 #include "passes/CPU/Generator.h"
 #include "passes/CPU/Products.h"
+#include "passes/CPU/State.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -41,11 +42,11 @@ Cost Generator::cost(KernelBuilder &k) {
   return {bytes, operations};
 }
 
-/// Ops that Puller computes on demand.
+/// Ops that Puller computes on demand, and changes of states, which store what is pulled.
 static bool isPullable(Operation &op) {
   if (auto generic = dyn_cast<linalg::GenericOp>(op))
     return generic.getNumReductionLoops() == 0;
-  return !isa<LeatDialect>(op.getDialect()) || isa<CacheViewOp, StateReadOp, RotaryOp, YieldOp>(op);
+  return !isa<LeatDialect>(op.getDialect()) || isa<CacheViewOp, StateReadOp, RotaryOp, YieldOp, CacheAppendOp, StateWriteOp>(op);
 }
 
 Operation *findRoot(KernelFuncOp kernel) {
@@ -69,6 +70,19 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const Target &ta
     return createAttendGenerator(attend);
   if (auto conv = dyn_cast<ConvOp>(root))
     return createConvGenerator(conv);
+  if (!stateChanges(kernel).empty()) {
+    root->emitError("cannot generate code for kernel @")
+        << kernel.getSymName() << ": it changes a state beside its root op '" << root->getName() << "'";
+    return nullptr;
+  }
+  if (isa<linalg::GenericOp>(root))
+    return createReduceGenerator(root);
+  if (isa<SoftmaxOp>(root))
+    return createSoftmaxGenerator(root);
+  if (isa<LayerNormOp>(root))
+    return createNormGenerator(root);
+  if (isa<AttnMergeOp>(root))
+    return createMergeGenerator(root);
   kernel.emitError("cannot generate code for kernel @") << kernel.getSymName() << ": no generator for '" << root->getName() << "'";
   return nullptr;
 }
@@ -85,14 +99,6 @@ SmallVector<Value> delinearize(KernelBuilder &k, Value linear, ValueRange dims) 
       linear = k.div(linear, dims[d]);
   }
   return at;
-}
-
-SmallVector<unsigned> resultsLike(KernelBuilder &k, Value like) {
-  SmallVector<unsigned> same;
-  for (unsigned i = 0; i < k.numResults(); ++i)
-    if (k.sameShape(k.result(i), like))
-      same.push_back(i);
-  return same;
 }
 
 } // namespace leat::cpu

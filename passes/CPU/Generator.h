@@ -36,12 +36,14 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const Target &ta
 
 // --- families, one file each. `root` is what findRoot gives. --------------------------------------------------------------------
 std::unique_ptr<Generator> createMapGenerator(KernelFuncOp kernel);
+std::unique_ptr<Generator> createReduceGenerator(mlir::Operation *root);
+std::unique_ptr<Generator> createSoftmaxGenerator(mlir::Operation *root);
+std::unique_ptr<Generator> createNormGenerator(mlir::Operation *root);
+std::unique_ptr<Generator> createMergeGenerator(mlir::Operation *root);
 
 // --- parts that generators share ---------------------------------------------------------------------------------------------------
 /// Elements that one task of a memory-bound kernel handles: large enough to hide the launch, small enough to balance.
 constexpr int64_t kTaskElements = 16384;
-/// Results that are not `root`'s own descendants... all kernel results that have the same shape as `like`.
-llvm::SmallVector<unsigned> resultsLike(KernelBuilder &k, mlir::Value like);
 /// Row-major coordinates of `linear` over `dims` (index values).
 llvm::SmallVector<mlir::Value> delinearize(KernelBuilder &k, mlir::Value linear, mlir::ValueRange dims);
 

@@ -1,7 +1,8 @@
-// Elementwise kernels: every result element is pulled where it is stored. Results of one shape share a loop. Where all values are
-// elementwise over buffers of that shape the loop runs over the whole tensor; otherwise over rows, with vectors along the innermost
-// dimension.
+// Elementwise kernels: every result element is pulled where it is stored, in a result's buffer or in a state slot. Results of one shape
+// share a loop. Where all values are elementwise over buffers of that shape the loop runs over the whole tensor; otherwise over rows, with
+// vectors along the innermost dimension.
 #include "passes/CPU/Generator.h"
+#include "passes/CPU/State.h"
 
 #include "mlir/IR/Matchers.h"
 
@@ -15,8 +16,18 @@ class MapGenerator : public Generator {
   struct Group {
     SmallVector<unsigned> results;
     bool linear;
-    unsigned vectorDim; ///< the dimension along which vectors lie
+    unsigned vectorDim;          ///< the dimension along which vectors lie
+    Operation *change = nullptr; ///< instead of results: an op that changes a state
+
+    SmallVector<Value> dims(KernelBuilder &k) const { return change ? k.dims(storedTensor(change)) : k.resultDims(results[0]); }
   };
+
+  static unsigned innermost(RankedTensorType type) {
+    unsigned d = type.getRank() == 0 ? 0 : type.getRank() - 1;
+    while (d > 0 && type.getDimSize(d) == 1)
+      --d;
+    return d;
+  }
 
   SmallVector<Group> groups(KernelBuilder &k) {
     SmallVector<Group> all;
@@ -31,11 +42,10 @@ class MapGenerator : public Generator {
         continue;
       }
       RankedTensorType type = k.resultType(i);
-      unsigned vectorDim = type.getRank() == 0 ? 0 : type.getRank() - 1;
-      while (vectorDim > 0 && type.getDimSize(vectorDim) == 1)
-        --vectorDim;
-      all.push_back({{i}, linear || type.getRank() <= 1, vectorDim});
+      all.push_back({{i}, linear || type.getRank() <= 1, innermost(type)});
     }
+    for (Operation *change : stateChanges(k.kernel))
+      all.push_back({{}, false, innermost(cast<RankedTensorType>(storedTensor(change).getType())), change});
     return all;
   }
 
@@ -45,10 +55,10 @@ class MapGenerator : public Generator {
   };
 
   Split split(KernelBuilder &k, const Group &group) {
-    SmallVector<Value> dims = k.resultDims(group.results[0]);
+    SmallVector<Value> dims = group.dims(k);
     Split s;
     Value total = k.product(dims);
-    s.columns = group.linear ? total : dims[group.vectorDim];
+    s.columns = group.linear || dims.empty() ? total : dims[group.vectorDim];
     Value safe = k.max(s.columns, k.idx(1));
     s.rows = group.linear ? k.idx(1) : k.div(total, safe);
     s.chunk = k.idx(kTaskElements);
@@ -70,15 +80,22 @@ class MapGenerator : public Generator {
       });
       return;
     }
-    SmallVector<Value> outer = k.resultDims(group.results[0]);
-    outer.erase(outer.begin() + group.vectorDim);
+    SmallVector<Value> outer = group.dims(k);
+    bool scalar = outer.empty();
+    if (!scalar)
+      outer.erase(outer.begin() + group.vectorDim);
+    if (group.change && wrappingDim(group.change) == group.vectorDim)
+      lanes = 1;
     Value firstRow = k.mul(k.div(task, s.chunks), s.rowsPerTask), lastRow = k.min(k.add(firstRow, s.rowsPerTask), s.rows);
     k.forLoop(firstRow, lastRow, k.idx(1), [&](Value row) {
       SmallVector<Value> at = delinearize(k, row, outer);
       k.forLanes(lo, hi, lanes, [&](Value i, int64_t width) {
         Puller puller(k, width);
         SmallVector<Idx> coordinates = puller.at(at);
-        coordinates.insert(coordinates.begin() + group.vectorDim, puller.at(i, width > 1, width));
+        if (!scalar)
+          coordinates.insert(coordinates.begin() + group.vectorDim, puller.at(i, width > 1, width));
+        if (group.change)
+          storeState(puller, group.change, coordinates);
         for (unsigned result : group.results)
           puller.emitResult(result, coordinates);
       });

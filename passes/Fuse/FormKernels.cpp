@@ -5,6 +5,7 @@
 #include "passes/Fuse/Dims.h"
 #include "passes/Fuse/Grouping.h"
 #include "passes/Fuse/KernelNames.h"
+#include "passes/Fuse/SlotFacts.h"
 #include "passes/Fuse/StateOrder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -167,6 +168,7 @@ void FormKernels::runOnOperation() {
   func::FuncOp func = getOperation();
   if (func.isExternal())
     return;
+  annotateSlotFacts(func);
   eraseDeadOps(func);
   Dims dims(&getContext());
   if (failed(normalise(func, dims)))

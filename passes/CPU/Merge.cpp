@@ -1,0 +1,79 @@
+// Joins partial attention results by their log-sum-exp.
+#include "passes/CPU/Rows.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+
+#include <limits>
+
+using namespace mlir;
+
+namespace leat::cpu {
+namespace {
+
+class MergeGenerator : public Generator {
+  AttnMergeOp op;
+
+  /// Values [rows..., D] and lses [rows...].
+  RowTasks split(KernelBuilder &k) {
+    SmallVector<Value> outer = k.dims(op.getLses()[0]);
+    return RowTasks(k, outer, k.dim(op.getValues()[0], outer.size()));
+  }
+
+public:
+  explicit MergeGenerator(AttnMergeOp op) : op(op) {}
+
+  Value tasks(KernelBuilder &k) override { return split(k).tasks(k); }
+
+  void run(KernelBuilder &k, Value task) override {
+    auto &b = k.b;
+    Type f32 = b.getF32Type();
+    Value none = k.constant(f32, -std::numeric_limits<double>::infinity()), zero = k.constant(f32, 0);
+    split(k).forRows(k, task, [&](ValueRange row) {
+      Puller one(k, 1);
+      SmallVector<Value> lses, weights;
+      Value max = none;
+      for (Value part : op.getLses()) {
+        lses.push_back(one.pull(part, one.at(row)));
+        max = arith::MaximumFOp::create(b, max, lses.back());
+      }
+      // Nothing seen by any part: the shift must not make NaN of -inf - -inf.
+      Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, max, none);
+      Value shift = arith::SelectOp::create(b, empty, zero, max);
+      Value sum = zero;
+      for (Value lse : lses) {
+        weights.push_back(math::ExpOp::create(b, arith::SubFOp::create(b, lse, shift)));
+        sum = arith::AddFOp::create(b, sum, weights.back());
+      }
+      Value total = arith::AddFOp::create(b, shift, math::LogOp::create(b, sum));
+      Value lse = arith::SelectOp::create(b, empty, none, total);
+      Value inverse = arith::SelectOp::create(b, empty, zero, arith::DivFOp::create(b, k.constant(f32, 1), sum));
+      for (Value &weight : weights)
+        weight = arith::MulFOp::create(b, weight, inverse);
+      for (unsigned r = 0; r < k.numResults(); ++r)
+        if (k.result(r) == op.getLse())
+          one.storeResult(r, one.at(row), lse);
+      k.forLanes(k.idx(0), k.dim(op.getValues()[0], row.size()), k.target.lanes(), [&](Value d, int64_t width) {
+        Puller p(k, width);
+        SmallVector<Idx> at = p.at(row);
+        at.push_back(p.at(d, width > 1, width));
+        Value joined = k.splat(zero, width);
+        for (auto [part, weight] : llvm::zip_equal(op.getValues(), weights)) {
+          // A part that saw nothing may hold anything.
+          Value seen = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, weight, zero);
+          Value term = arith::MulFOp::create(b, p.pullVector(part, at), k.splat(weight, width));
+          joined = arith::AddFOp::create(b, joined, arith::SelectOp::create(b, seen, term, k.splat(zero, width)));
+        }
+        p.bind(op.getOutput(), [&](Puller &, ArrayRef<Idx>) { return joined; });
+        for (unsigned r = 0; r < k.numResults(); ++r)
+          if (k.result(r) != op.getLse() && dependsOn(k.result(r), op))
+            p.emitResult(r, at);
+      });
+    });
+  }
+};
+
+} // namespace
+
+std::unique_ptr<Generator> createMergeGenerator(Operation *root) { return std::make_unique<MergeGenerator>(cast<AttnMergeOp>(root)); }
+
+} // namespace leat::cpu

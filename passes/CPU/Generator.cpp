@@ -101,4 +101,12 @@ SmallVector<Value> delinearize(KernelBuilder &k, Value linear, ValueRange dims) 
   return at;
 }
 
+SmallVector<unsigned> resultsLike(KernelBuilder &k, Value like) {
+  SmallVector<unsigned> same;
+  for (unsigned i = 0; i < k.numResults(); ++i)
+    if (k.sameShape(k.result(i), like))
+      same.push_back(i);
+  return same;
+}
+
 } // namespace leat::cpu

@@ -44,6 +44,8 @@ std::unique_ptr<Generator> createMergeGenerator(mlir::Operation *root);
 // --- parts that generators share ---------------------------------------------------------------------------------------------------
 /// Elements that one task of a memory-bound kernel handles: large enough to hide the launch, small enough to balance.
 constexpr int64_t kTaskElements = 16384;
+/// The kernel's results that have the shape of `like`.
+llvm::SmallVector<unsigned> resultsLike(KernelBuilder &k, mlir::Value like);
 /// Row-major coordinates of `linear` over `dims` (index values).
 llvm::SmallVector<mlir::Value> delinearize(KernelBuilder &k, mlir::Value linear, mlir::ValueRange dims);
 

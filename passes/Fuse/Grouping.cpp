@@ -41,12 +41,14 @@ private:
   Consumers consumersOf(Operation *op);
   bool pull(Operation *op, Consumers &consumers);
   bool adopt(Operation *op, const Consumers &consumers);
+  bool followsRoot(Operation *op, unsigned depth = 0);
   void startGroup(Operation *op, bool isRoot);
   void evictViews();
 
   Block &block;
   SmallVector<Group> groups; // members in reverse program order while this runs
   llvm::DenseMap<Operation *, SmallVector<Member, 1>> places;
+  llvm::DenseMap<Operation *, bool> following; // answers of followsRoot
 };
 
 } // namespace
@@ -100,6 +102,10 @@ static bool hasOpaqueShape(Operation *op) {
 bool Grouper::pull(Operation *op, Consumers &consumers) {
   if (consumers.outside || consumers.members.empty() || consumers.members.size() > maxCopies)
     return false;
+  // What can end a product's kernel belongs there, and not in front of a consumer that reads each element several times.
+  bool canBeEpilogue = consumers.members.size() == 1 && consumers.members.front().aligned && !groups[consumers.members.front().group].root;
+  if (!canBeEpilogue && followsRoot(op))
+    return false;
   int64_t cost = elementCost(op);
   bool copied = consumers.members.size() > 1;
   if (copied && largeOperands(op) > 1)
@@ -121,6 +127,24 @@ bool Grouper::pull(Operation *op, Consumers &consumers) {
     groups[place.group].members.push_back(op);
   places[op].append(consumers.members.begin(), consumers.members.end());
   return true;
+}
+
+/// An elementwise op whose operand, through nothing but such ops, is a root that nobody else needs: the root will take it as its epilogue.
+bool Grouper::followsRoot(Operation *op, unsigned depth) {
+  if (!isPointwise(op) || depth > 32)
+    return false;
+  auto [known, isNew] = following.try_emplace(op, false);
+  if (!isNew)
+    return known->second;
+  bool follows = false;
+  for (OpOperand &use : op->getOpOperands()) {
+    Operation *def = use.get().getDefiningOp();
+    if (!def || def->getBlock() != &block || !isAlignedRead(use) ||
+        !llvm::all_of(def->getUsers(), [&](Operation *user) { return user == op; }))
+      continue;
+    follows |= takesEpilogue(def) || followsRoot(def, depth + 1);
+  }
+  return following[op] = follows;
 }
 
 bool Grouper::adopt(Operation *op, const Consumers &consumers) {

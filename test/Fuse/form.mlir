@@ -186,3 +186,29 @@ func.func @windows(%qkv: tensor<2x5x12x8xf32>) -> tensor<2x5x4x8xf32> {
   %0 = leat.kv_attend q(%eq) k(%k) v(%nv) {scale = 0.5 : f64, q_layout = "bshd", kv_layout = "bshd", o_layout = "bshd"} : (tensor<2x5x4x8xf32>, tensor<2x5x4x8xf32>, tensor<2x5x4x8xf32>) -> tensor<2x5x4x8xf32>
   return %0 : tensor<2x5x4x8xf32>
 }
+
+// -----
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+#row = affine_map<(d0, d1) -> (d1)>
+
+// Bias and residual could be pulled into the normalisation, which reads its row twice; they are the product's epilogue.
+// CHECK-LABEL: func @post_norm
+// CHECK: %[[X:.*]] = leat.kernel {{.*}}hint = "matmul_add"
+// CHECK: leat.kernel ins(%[[X]], %arg4 : {{.*}}hint = "layer_norm"
+func.func @post_norm(%x: tensor<8x64xf32>, %w: tensor<64x64xf32>, %b: tensor<64xf32>, %r: tensor<8x64xf32>, %g: tensor<64xf32>) -> tensor<8x64xf32> {
+  %0 = leat.matmul %x, %w : (tensor<8x64xf32>, tensor<64x64xf32>) -> tensor<8x64xf32>
+  %e = tensor.empty() : tensor<8x64xf32>
+  %1 = linalg.generic {indexing_maps = [#id, #row, #id], iterator_types = ["parallel", "parallel"]} ins(%0, %b : tensor<8x64xf32>, tensor<64xf32>) outs(%e : tensor<8x64xf32>) {
+  ^bb0(%a: f32, %c: f32, %o: f32):
+    %s = arith.addf %a, %c : f32
+    linalg.yield %s : f32
+  } -> tensor<8x64xf32>
+  %2 = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel", "parallel"]} ins(%1, %r : tensor<8x64xf32>, tensor<8x64xf32>) outs(%e : tensor<8x64xf32>) {
+  ^bb0(%a: f32, %c: f32, %o: f32):
+    %s = arith.addf %a, %c : f32
+    linalg.yield %s : f32
+  } -> tensor<8x64xf32>
+  %3 = leat.layer_norm %2 scale %g : tensor<64xf32> {axis = 1 : i64, epsilon = 1.0e-5 : f64} : tensor<8x64xf32> -> tensor<8x64xf32>
+  return %3 : tensor<8x64xf32>
+}

@@ -72,10 +72,60 @@ template <bool transposed> static llvm::Error packPanel64(RankedTensorType type,
   return llvm::Error::success();
 }
 
+/// Codes of MatMulNBits, [N, blocks, block * bits / 8] bytes with low bits first, as [ceil(N/64)][K/group][words][64][4 bytes]. In a group
+/// of values of k, byte b of word q holds, i-th bits from below, the code of k = i * group / (8 / bits) + 4 q + b: four neighbours of k in
+/// a word, 64 columns side by side.
+template <int bits, int group> static llvm::Error packNBits(RankedTensorType type, ArrayRef<char> source, ByteSink out) {
+  constexpr int64_t width = 64, perByte = 8 / bits, words = group / (4 * perByte), mask = (1 << bits) - 1;
+  int64_t n = type.getRank() == 3 ? type.getDimSize(0) : 0, row = n ? int64_t(source.size()) / n : 0, groups = row / (group / perByte);
+  if (n == 0 || row % (group / perByte) != 0)
+    return refuse("nbits64", type);
+  std::vector<char> panel(groups * words * width * 4);
+  for (int64_t first = 0; first < n; first += width) {
+    std::fill(panel.begin(), panel.end(), 0);
+    for (int64_t j = 0; j < std::min(width, n - first); ++j)
+      for (int64_t g = 0; g < groups; ++g) {
+        const char *codes = source.data() + (first + j) * row + g * (group / perByte);
+        for (int64_t k = 0; k < group; ++k) {
+          int64_t code = (uint8_t(codes[k / perByte]) >> (k % perByte * bits)) & mask;
+          int64_t i = k / (group / perByte), rest = k % (group / perByte);
+          panel[((g * words + rest / 4) * width + j) * 4 + rest % 4] |= static_cast<char>(code << (i * bits));
+        }
+      }
+    out(panel);
+  }
+  return llvm::Error::success();
+}
+
+/// Packed zero points, [N, bytes], as [ceil(N/64)][bytes * 8 / bits][64], one byte each.
+template <int bits> static llvm::Error packZeros(RankedTensorType type, ArrayRef<char> source, ByteSink out) {
+  if (type.getRank() != 2 || type.getElementTypeBitWidth() != 8)
+    return refuse("zeros64", type);
+  constexpr int64_t width = 64, perByte = 8 / bits;
+  int64_t n = type.getDimSize(0), bytes = type.getDimSize(1);
+  std::vector<char> panel(bytes * perByte * width);
+  for (int64_t first = 0; first < n; first += width) {
+    std::fill(panel.begin(), panel.end(), 0);
+    for (int64_t j = 0; j < std::min(width, n - first); ++j)
+      for (int64_t block = 0; block < bytes * perByte; ++block)
+        panel[block * width + j] = (uint8_t(source[(first + j) * bytes + block / perByte]) >> (block % perByte * bits)) & ((1 << bits) - 1);
+    out(panel);
+  }
+  return llvm::Error::success();
+}
+
 static constexpr Layout kLayouts[] = {
     {"", packRowMajor},
     {"panel64", packPanel64<false>}, // from [.., K, N]
     {"panel64t", packPanel64<true>}, // from [.., N, K]
+    {"nbits64.2.16", packNBits<2, 16>},
+    {"nbits64.2.32", packNBits<2, 32>},
+    {"nbits64.4.16", packNBits<4, 16>},
+    {"nbits64.4.32", packNBits<4, 32>},
+    {"nbits64.8.16", packNBits<8, 16>},
+    {"nbits64.8.32", packNBits<8, 32>},
+    {"zeros64.2", packZeros<2>},
+    {"zeros64.4", packZeros<4>},
 };
 
 const Layout *findLayout(StringRef name) {

@@ -272,7 +272,11 @@ private:
     Value codes = k.elementPtr(k.buffer(cast<BlockArgument>(op.getCodes())), i32, k.mul(panel, k.idx(groups * groupWords)));
     Value perPanel = k.mul(panel, k.idx(blocks * kPanel));
     Value scales = k.elementPtr(k.buffer(cast<BlockArgument>(op.getScales())), types.scale, perPanel);
-    Value zeros = op.getZeros() ? k.elementPtr(k.buffer(cast<BlockArgument>(op.getZeros())), types.zero, perPanel) : scales;
+    // Packed zero points fill whole bytes: there may be more of them than blocks.
+    int64_t zeroColumns = packedZeros() ? llvm::divideCeil(blocks * layout.bits, 8) * (8 / layout.bits) : blocks;
+    Value zeros = scales;
+    if (op.getZeros())
+      zeros = k.elementPtr(k.buffer(cast<BlockArgument>(op.getZeros())), types.zero, k.mul(panel, k.idx(zeroColumns * kPanel)));
     auto is = [&](int64_t r) { return arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, rows, k.idx(r)).getResult(); };
     for (int64_t r = 1; r <= kRegisterRows; ++r) {
       auto callee = quantizedRows(module, k.target, types, lhsType, r);

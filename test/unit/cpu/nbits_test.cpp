@@ -1,0 +1,153 @@
+// leat.matmul_nbits against double loops: bits, blocks, zero points, packed and plain weights, edge sizes.
+#include "KernelJit.h"
+#include "lib/Artifact/Layouts.h"
+
+#include "mlir/IR/Builders.h"
+
+#include "gtest/gtest.h"
+
+#include <cmath>
+#include <map>
+
+using namespace leat::test;
+
+namespace {
+
+struct Case {
+  int64_t bits, block, k, n;
+  std::string scale, zero; ///< zero: "", "i8" (packed) or a float type
+  std::string lhs = "f32";
+  std::string name() const {
+    std::string text = "q" + std::to_string(bits) + "_" + std::to_string(block) + "_" + std::to_string(k) + "_" + scale + zero + lhs;
+    return text;
+  }
+  int64_t blocks() const { return (k + block - 1) / block; }
+  int64_t zeroBytes() const { return (blocks() * bits + 7) / 8; }
+};
+
+const Case cases[] = {{4, 32, 96, 130, "f32", ""},
+                      {4, 32, 64, 64, "f16", "i8"},
+                      {4, 128, 640, 70, "f32", "f32"},
+                      {4, 16, 48, 65, "f32", "i8"},
+                      {4, 32, 50, 5, "f32", ""},
+                      {8, 32, 96, 66, "f32", ""},
+                      {8, 64, 128, 3, "f16", "i8"},
+                      {8, 16, 32, 64, "f32", "f16"},
+                      {2, 32, 64, 80, "f32", "i8"},
+                      {2, 16, 80, 64, "f32", ""},
+                      {4, 1024, 2048, 20, "f32", "i8"},
+                      {4, 32, 96, 40, "f16", "", "f16"},
+                      {4, 32, 96, 40, "bf16", "bf16", "bf16"}};
+
+std::string kernel(const Case &c, bool packed) {
+  auto n = std::to_string(c.n), k = std::to_string(c.k), blocks = std::to_string(c.blocks());
+  std::string lhs = "tensor<?x2x" + k + "x" + c.lhs + ">", out = "tensor<?x2x" + n + "x" + c.lhs + ">";
+  std::string codes = "tensor<" + n + "x" + blocks + "x" + std::to_string(c.block * c.bits / 8) + "xi8>",
+              scales = "tensor<" + n + "x" + blocks + "x" + c.scale + ">";
+  std::string zeros =
+      c.zero == "i8" ? "tensor<" + n + "x" + std::to_string(c.zeroBytes()) + "xi8>" : "tensor<" + n + "x" + blocks + "x" + c.zero + ">";
+  std::string text =
+      "leat.kernel_func @" + c.name() + (packed ? "_packed" : "") + " inputs " + (c.zero.empty() ? "3" : "4") + " -> [" + out + "]";
+  if (packed)
+    text += " attributes {leat.layouts = [\"\", \"nbits64." + std::to_string(c.bits) + "." +
+            std::to_string(std::min<int64_t>(c.block, 32)) + "\", \"panel64t\", \"z\"]}";
+  text += " {\n^bb0(%a: " + lhs + ", %c: " + codes + ", %s: " + scales + (c.zero.empty() ? "" : ", %z: " + zeros) + "):\n";
+  text += "  %y = leat.matmul_nbits %a, %c, %s" + std::string(c.zero.empty() ? "" : ", %z") + " {k = " + k + ", n = " + n +
+          ", bits = " + std::to_string(c.bits) + ", block = " + std::to_string(c.block) + "} : (" + lhs + ", " + codes + ", " + scales +
+          (c.zero.empty() ? "" : ", " + zeros) + ") -> " + out + "\n";
+  return text + "  leat.yield %y : " + out + "\n}\n";
+}
+
+int64_t codeAt(const Array &codes, const Case &c, int64_t n, int64_t k) {
+  int64_t bit = (k % c.block) * c.bits, byte = (n * c.blocks() + k / c.block) * (c.block * c.bits / 8) + bit / 8;
+  return (uint8_t(codes.bytes[byte]) >> (bit % 8)) & ((1 << c.bits) - 1);
+}
+
+/// As the artifact holds it.
+Array packed(const Array &a, const std::string &layout) {
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  mlir::Builder b(&context);
+  mlir::Type element = a.type == "i8"    ? mlir::Type(b.getI8Type())
+                       : a.type == "f32" ? b.getF32Type()
+                       : a.type == "f16" ? b.getF16Type()
+                                         : b.getBF16Type();
+  Array out = a;
+  out.bytes.clear();
+  auto append = [&](llvm::ArrayRef<char> bytes) { out.bytes.insert(out.bytes.end(), bytes.begin(), bytes.end()); };
+  const leat::artifact::Layout *known = leat::artifact::findLayout(layout);
+  EXPECT_TRUE(known) << layout;
+  llvm::ArrayRef<char> source(reinterpret_cast<const char *>(a.bytes.data()), a.bytes.size());
+  llvm::cantFail(known->pack(mlir::RankedTensorType::get(a.dims, element), source, append));
+  return out;
+}
+
+class NBits : public testing::TestWithParam<unsigned> {
+protected:
+  void SetUp() override {
+    if (!Kernels::supported(GetParam()))
+      GTEST_SKIP() << "this processor has no vectors of " << GetParam() << " bits";
+    std::string text;
+    for (const Case &c : cases)
+      text += kernel(c, false) + kernel(c, true);
+    jit = Kernels::compile(text, GetParam());
+    ASSERT_TRUE(jit);
+  }
+  std::unique_ptr<Kernels> jit;
+};
+
+TEST_P(NBits, ProductsOfAllForms) {
+  for (const Case &c : cases) {
+    SCOPED_TRACE(c.name());
+    Array codes = Array::random("i8", {c.n, c.blocks(), c.block * c.bits / 8}, 1, -128, 127),
+          scales = Array::random(c.scale, {c.n, c.blocks()}, 2, 0.01, 0.1), zeros;
+    if (c.zero == "i8")
+      zeros = Array::random("i8", {c.n, c.zeroBytes()}, 3, -128, 127);
+    else if (!c.zero.empty())
+      zeros = Array::random(c.zero, {c.n, c.blocks()}, 3, 0, 1 << c.bits);
+    std::string bits = std::to_string(c.bits);
+    Array packedCodes = packed(codes, "nbits64." + bits + "." + std::to_string(std::min<int64_t>(c.block, 32))),
+          packedScales = packed(scales, "panel64t"), packedZeros;
+    if (!c.zero.empty())
+      packedZeros = packed(zeros, c.zero == "i8" && c.bits < 8 ? "zeros64." + bits : "panel64t");
+    auto weight = [&](int64_t n, int64_t k) {
+      double zero = 1 << (c.bits - 1);
+      int64_t block = k / c.block;
+      if (c.zero == "i8")
+        zero = (uint8_t(zeros.bytes[n * c.zeroBytes() + block * c.bits / 8]) >> (block * c.bits % 8)) & ((1 << c.bits) - 1);
+      else if (!c.zero.empty())
+        zero = zeros.at(n * c.blocks() + block);
+      return (codeAt(codes, c, n, k) - zero) * scales.at(n * c.blocks() + block);
+    };
+    Array first;
+    for (int64_t rows : {0, 1, 2, 3, 25}) {
+      Array a = Array::random(c.lhs, {rows, 2, c.k}, 4), y(c.lhs, {rows, 2, c.n}), plain = y;
+      std::vector<Array *> in{&a, &packedCodes, &packedScales}, raw{&a, &codes, &scales};
+      if (!c.zero.empty()) {
+        in.push_back(&packedZeros);
+        raw.push_back(&zeros);
+      }
+      jit->run(c.name() + "_packed", in, {&y});
+      jit->run(c.name(), raw, {&plain});
+      EXPECT_EQ(y.bytes, plain.bytes) << "packed and plain weights differ, " << rows << " rows";
+      double epsilon = c.lhs == "f32" ? 3e-6 : c.lhs == "f16" ? 1e-3 : 1e-2;
+      for (int64_t i = 0; i < 2 * rows; ++i)
+        for (int64_t n = 0; n < c.n; ++n) {
+          double sum = 0, size = 1;
+          for (int64_t k = 0; k < c.k; ++k) {
+            sum += a.at(i * c.k + k) * weight(n, k);
+            size += std::abs(a.at(i * c.k + k) * weight(n, k));
+          }
+          ASSERT_NEAR(y.at(i * c.n + n), sum, size * epsilon) << "at " << i << ", " << n;
+        }
+      // The same first rows give the same bits whatever follows.
+      if (rows == 1)
+        first = y;
+      else if (rows > 1)
+        EXPECT_EQ(std::memcmp(first.bytes.data(), y.bytes.data(), first.bytes.size()), 0) << rows << " rows";
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(VectorBits, NBits, testing::Values(128, 256, 512));
+
+} // namespace

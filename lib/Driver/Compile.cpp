@@ -1,6 +1,7 @@
 // leat compile: a model to an artifact, or to the text of one of the levels on the way.
 #include "lib/Driver/Commands.h"
 
+#include "dialects/Leat/KVPolicy.h"
 #include "lib/Frontend/Frontend.h"
 #include "lib/Pipeline/Compile.h"
 #include "lib/Pipeline/Registration.h"
@@ -64,7 +65,7 @@ public:
   }
 
 private:
-  static constexpr unsigned kShown = 20;
+  static constexpr unsigned kShown = 200;
   unsigned errors = 0;
   mlir::ScopedDiagnosticHandler handler;
 };
@@ -80,6 +81,9 @@ int compile(const Args &args) {
   frontend.shapes = args.list("shape");
   options.targetCpu = args.get("target-cpu", "native");
   options.kvPolicy = args.get("kv", "retain=all");
+  std::string badPolicy;
+  if (!KVPolicy::parse(options.kvPolicy, badPolicy))
+    return fail(kUsage, "--kv \"" + options.kvPolicy + "\": " + badPolicy);
   options.stateOverrides = args.get("states");
   options.dumpStages = args.get("dump-stages");
   options.embedIR = args.has("embed-ir");

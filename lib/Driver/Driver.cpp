@@ -29,7 +29,7 @@ void note(const Args &args, const std::string &message) {
 }
 
 static const std::vector<Command> &commands() {
-  static const std::vector<Command> all{compileCommand(), runCommand(), inspectCommand(), tokenizeCommand()};
+  static const std::vector<Command> all{compileCommand(), runCommand(), generateCommand(), inspectCommand(), tokenizeCommand()};
   return all;
 }
 

@@ -469,7 +469,7 @@ private:
       Value lse = tail.select(seen, tail.add(maximum, math::LogOp::create(tail, sum)), none);
       Puller pull(k, 1);
       pull.bind(op.getLse(), [&](Puller &, ArrayRef<Idx>) { return lse; });
-      for (unsigned result : resultsLike(k, op.getLse()))
+      for (unsigned result : epilogueResults(k, op.getLse()))
         pull.emitResult(result, pull.at(ValueRange{batch, head, query}));
     });
   }

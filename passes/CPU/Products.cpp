@@ -21,6 +21,15 @@ Value convertCarried(KernelBuilder &k, Value value, Type type) {
   return e.convert(value, type);
 }
 
+SmallVector<unsigned> epilogueResults(KernelBuilder &k, Value root) {
+  auto type = cast<RankedTensorType>(root.getType());
+  SmallVector<unsigned> results;
+  for (unsigned i = 0; i < k.numResults(); ++i)
+    if (succeeded(verifyCompatibleShape(k.resultType(i), type)))
+      results.push_back(i);
+  return results;
+}
+
 void emitRow(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n0, Value nEnd, Value sums, Value offset, Type acc) {
   Type element = cast<RankedTensorType>(root.getType()).getElementType();
   Value base = k.sub(offset, n0);
@@ -32,7 +41,7 @@ void emitRow(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n0, Value n
     });
     SmallVector<Idx> coordinates = pull.at(at);
     coordinates.push_back(pull.at(n, lanes > 1));
-    for (unsigned result : resultsLike(k, root))
+    for (unsigned result : epilogueResults(k, root))
       pull.emitResult(result, coordinates);
   });
 }

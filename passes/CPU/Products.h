@@ -21,6 +21,9 @@ inline mlir::Type productType(KernelBuilder &k, mlir::Type element) {
 /// The carried value as `type`, for operands of a product that are computed by the kernel.
 mlir::Value convertCarried(KernelBuilder &k, mlir::Value value, mlir::Type type);
 
+/// The kernel's results that are elementwise in `root`: an epilogue has no others, so shapes that may be equal are equal.
+llvm::SmallVector<unsigned> epilogueResults(KernelBuilder &k, mlir::Value root);
+
 /// Ends a row of a product: columns [n0, nEnd) of `root` at the leading coordinates `at` are sums[offset + n - n0]; the kernel's results
 /// are computed from them.
 void emitRow(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n0, mlir::Value nEnd, mlir::Value sums,

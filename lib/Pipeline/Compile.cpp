@@ -66,6 +66,7 @@ void buildKernels(OpPassManager &pm, const CompileOptions &, const target::Targe
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(fuse::createOutlineKernels());
+  pm.addPass(schedule::createPackParams());
   schedule::ScheduleCPUOptions schedule;
   schedule.vectorBits = target.vectorBits;
   schedule.registers = target.vectorBits == 512 ? 32 : 16;

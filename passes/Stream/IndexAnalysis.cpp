@@ -118,6 +118,8 @@ Linear IndexAnalysis::index(Value v) {
                       .Case<arith::SelectOp>([&](arith::SelectOp op) {
                         Formula c = scalar(op.getCondition(), {}, Known());
                         auto truth = c.pieces ? c.pieces->asConstant() : std::nullopt;
+                        if (Linear a = index(op.getTrueValue()); !truth && a == index(op.getFalseValue()))
+                          return a;
                         return truth ? index(*truth != 0 ? op.getTrueValue() : op.getFalseValue()) : Linear::value(v);
                       })
                       .Default([&](Operation *) { return Linear::value(v); });
@@ -504,6 +506,20 @@ Formula IndexAnalysis::generic(linalg::GenericOp op, unsigned result, ArrayRef<L
   return Formula::of(count * *c);
 }
 
+/// size == 1 ? 0 : 1, beside an index below that size: how a size that may be 1 at run time is broadcast. The product is the index either
+/// way.
+bool IndexAnalysis::isBroadcastFactor(Value factor, const Formula &position) {
+  auto select = factor.getDefiningOp<arith::SelectOp>();
+  auto cmp = select ? select.getCondition().getDefiningOp<arith::CmpIOp>() : arith::CmpIOp();
+  if (!cmp || cmp.getPredicate() != arith::CmpIPredicate::eq || !matchPattern(cmp.getRhs(), m_One()) ||
+      !matchPattern(select.getTrueValue(), m_Zero()) || !matchPattern(select.getFalseValue(), m_One()) || !position.linear)
+    return false;
+  for (auto [i, limit] : llvm::enumerate(limits))
+    if (*position.linear == Linear::formal(i))
+      return limit == index(cmp.getLhs());
+  return false;
+}
+
 Formula IndexAnalysis::scalar(Value v, ArrayRef<Linear> loops, const Known &known) {
   if (auto it = known.find(v); it != known.end())
     return it->second;
@@ -551,6 +567,8 @@ Formula IndexAnalysis::scalar(Value v, ArrayRef<Linear> loops, const Known &know
           })
           .Case<arith::MulIOp>([&](auto op) {
             Formula a = get(op.getLhs()), b = get(op.getRhs());
+            if (isBroadcastFactor(op.getRhs(), a))
+              return a;
             if (a.linear && b.linear) {
               if (auto c = b.linear->asConstant())
                 return Formula::of(*a.linear * *c);

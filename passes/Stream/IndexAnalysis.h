@@ -74,6 +74,7 @@ public:
 private:
   using Known = llvm::DenseMap<mlir::Value, Formula>;
   Formula scalar(mlir::Value v, llvm::ArrayRef<Linear> loops, const Known &known);
+  bool isBroadcastFactor(mlir::Value factor, const Formula &position);
   Formula generic(mlir::linalg::GenericOp op, unsigned result, llvm::ArrayRef<Linear> indices);
   Formula table(mlir::ElementsAttr values, llvm::ArrayRef<Linear> indices);
   Formula compare(int predicate, const Formula &a, const Formula &b);

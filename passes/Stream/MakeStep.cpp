@@ -1,4 +1,5 @@
 // leat-make-step: the stateless model becomes a step function over state slots.
+#include "passes/Import/CacheForms.h"
 #include "passes/Stream/IndexAnalysis.h"
 #include "passes/Stream/Passes.h"
 #include "passes/Stream/StateNames.h"
@@ -148,6 +149,13 @@ std::optional<Growing> StepBuilder::growth(const Pair &pair) {
       return g;
     }
   }
+  // Written at positions that the names say are those after what was seen (write_indices, seqlens_k): at one's own length, so it appends.
+  if (auto write = import::matchCacheWrite(out); write && stripCasts(write->past) == arg) {
+    g.axis = write->axis;
+    g.update = {write->update};
+    g.producer = write->op;
+    return g;
+  }
   auto in = cast<RankedTensorType>(arg.getType()), end = cast<RankedTensorType>(ret.getOperand(pair.output).getType());
   if (succeeded(verifyCompatibleShape(in, end)))
     return g;
@@ -210,6 +218,10 @@ LogicalResult StepBuilder::convert(const Pair &pair) {
   Value view = CacheViewOp::create(at, where, result.getType(), next, zero, total);
   result.replaceAllUsesWith(view);
   g->producer->erase();
+  // What only fed the producer (the tensor that a written cache reads) still reads the past.
+  for (Operation *user : llvm::make_early_inc_range(arg.getUsers()))
+    if (!isa<tensor::DimOp>(user) && isOpTriviallyDead(user))
+      user->erase();
   finals.push_back({slot, next});
   // What else reads the past sees it as it was before this step.
   if (llvm::any_of(arg.getUsers(), [](Operation *u) { return !isa<tensor::DimOp>(u); })) {

@@ -1,0 +1,70 @@
+// RUN: leat-opt %s --split-input-file --leat-lower-kernels-cpu="vector-bits=512 features=avx512f,avx512bw,avx512dq,avx512vl,fma,f16c,sse4.1" | FileCheck %s --check-prefixes=CHECK,V4
+// RUN: leat-opt %s --split-input-file --leat-lower-kernels-cpu="vector-bits=256 features=fma,f16c,sse4.1" | FileCheck %s --check-prefixes=CHECK,V3
+// RUN: leat-opt %s --split-input-file --leat-lower-kernels-cpu="vector-bits=128" | FileCheck %s --check-prefixes=CHECK,V1
+
+// A packed weight: the inner loop holds a tile of sums in registers and reads one row of the panel; nothing is packed at run time.
+// V4-LABEL: func.func private @product_f32_f32_f32_6x64(
+// V4: scf.for {{.*}} -> (vector<16xf32>
+// V4-COUNT-24: vector.fma
+// V4-NOT: vector.fma
+// V4: scf.yield
+// V3-LABEL: func.func private @product_f32_f32_f32_6x16(
+// V3-COUNT-12: vector.fma {{.*}} : vector<8xf32>
+// V3-NOT: vector.fma
+// V3: scf.yield
+// Without the instruction there is no fma: it would be a call.
+// V1-LABEL: func.func private @product_f32_f32_f32_6x8(
+// V1-NOT: vector.fma
+// V1: arith.mulf {{.*}} : vector<4xf32>
+// CHECK-LABEL: func.func @packed(
+// CHECK-NOT: call @pack_
+// CHECK: call @product_f32_f32_f32(
+// CHECK-LABEL: func.func @packed.tasks(
+// CHECK-LABEL: func.func @packed.scratch(
+// CHECK-LABEL: func.func @packed.cost(
+leat.kernel_func @packed inputs 2 -> [tensor<?x128xf32>] attributes {leat.layouts = ["", "panel64"]} {
+^bb0(%a: tensor<?x96xf32>, %b: tensor<96x128xf32>):
+  %y = leat.matmul %a, %b : (tensor<?x96xf32>, tensor<96x128xf32>) -> tensor<?x128xf32>
+  leat.yield %y : tensor<?x128xf32>
+}
+
+// -----
+
+// Operands of run time are packed by the task: rows of a transposed one in registers.
+// CHECK-LABEL: func.func private @pack_transposed_f16_f32(
+// V4: vector.shuffle {{.*}} : vector<16xf32>
+// CHECK-LABEL: func.func @runtime(
+// CHECK: call @pack_transposed_f16_f32
+// CHECK: call @product_f16_f32_f32
+leat.kernel_func @runtime inputs 2 -> [tensor<?x4x?x?xf16>] {
+^bb0(%a: tensor<?x4x?x?xf16>, %b: tensor<?x1x?x?xf16>):
+  %y = leat.matmul %a, %b {trans_b} : (tensor<?x4x?x?xf16>, tensor<?x1x?x?xf16>) -> tensor<?x4x?x?xf16>
+  leat.yield %y : tensor<?x4x?x?xf16>
+}
+
+// -----
+
+// 8-bit integers are widened and added up in 32 bits.
+// CHECK-LABEL: func.func private @product_i8_i32_i32_1x
+// CHECK: arith.extsi
+// CHECK: arith.muli
+leat.kernel_func @integers inputs 2 -> [tensor<?x?xi32>] {
+^bb0(%a: tensor<?x?xi8>, %b: tensor<?x?xi8>):
+  %y = leat.matmul %a, %b : (tensor<?x?xi8>, tensor<?x?xi8>) -> tensor<?x?xi32>
+  leat.yield %y : tensor<?x?xi32>
+}
+
+// -----
+
+// 4-bit codes become floats by a table of 16 in a register, or by shift, mask and conversion.
+// CHECK-LABEL: func.func private @dequantize_q4_32_f32(
+// V4: llvm.call_intrinsic "llvm.x86.avx512.permvar.sf.512"
+// V3: arith.sitofp {{.*}} : vector<8xi32> to vector<8xf32>
+// CHECK-LABEL: func.func @quantised(
+// CHECK: call @product_f32_q4_32_f32_x1
+// CHECK: call @dequantize_q4_32_f32
+leat.kernel_func @quantised inputs 3 -> [tensor<?x64xf32>] attributes {leat.layouts = ["", "nbits64.4.32", "panel64t"]} {
+^bb0(%a: tensor<?x64xf32>, %c: tensor<64x2x16xi8>, %s: tensor<64x2xf32>):
+  %y = leat.matmul_nbits %a, %c, %s {k = 64, n = 64, bits = 4, block = 32} : (tensor<?x64xf32>, tensor<64x2x16xi8>, tensor<64x2xf32>) -> tensor<?x64xf32>
+  leat.yield %y : tensor<?x64xf32>
+}

@@ -1,6 +1,5 @@
 // State slots: shapes resolved for a session, reset, copy, and the state file.
 #include "runtime/state/StateSet.h"
-#include "runtime/artifact/Container.h"
 #include "runtime/core/File.h"
 
 #include <algorithm>
@@ -158,8 +157,8 @@ Status StateSet::load(const std::string &path, uint64_t hash, int64_t batch) {
   return load({file->data(), file->size()}, hash, batch).withContext("'" + printable(path, 400) + "'");
 }
 
-Status StateSet::load(std::span<const uint8_t> file, uint64_t hash, int64_t batch) {
-  Result<std::vector<Section>> sections = parseContainer(file, stateMagic, stateFormat, "state file");
+Status StateSet::load(std::span<const uint8_t> file, uint64_t hash, int64_t batch, const ContainerChecks &checks) {
+  Result<std::vector<Section>> sections = parseContainer(file, stateMagic, stateFormat, "state file", checks);
   if (!sections.ok())
     return sections.takeStatus();
   const Section *table = findSection(*sections, SectionKind::StateTable), *data = findSection(*sections, SectionKind::StateData);

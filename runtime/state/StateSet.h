@@ -3,6 +3,7 @@
 #define LEAT_RUNTIME_STATE_STATESET_H
 
 #include "leat/KernelABI.h"
+#include "runtime/artifact/Container.h"
 #include "runtime/artifact/Manifest.h"
 #include "runtime/core/Memory.h"
 
@@ -34,7 +35,7 @@ public:
   // The container of artifacts, with `hash` as the model's name. Loading checks every number before it changes anything.
   Status save(const std::string &path, uint64_t hash, int64_t batch) const;
   Status load(const std::string &path, uint64_t hash, int64_t batch);
-  Status load(std::span<const uint8_t> file, uint64_t hash, int64_t batch);
+  Status load(std::span<const uint8_t> file, uint64_t hash, int64_t batch, const ContainerChecks &checks = {});
 
 private:
   // Entries along the growing axis that hold something; for slots without one, everything is one entry.

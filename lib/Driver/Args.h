@@ -25,8 +25,8 @@ struct CommandSpec {
 
 class Args {
 public:
-  /// Parses what follows the command's name. `--name value`, `--name=value`; an option that is not given is looked up as LEAT_NAME in the environment
-  /// (dashes become underscores). On a mistake returns nothing and `error` is one line.
+  /// Parses what follows the command's name. `--name value`, `--name=value`; an option that is not given is looked up as LEAT_NAME in the
+  /// environment (dashes become underscores). On a mistake returns nothing and `error` is one line.
   static std::optional<Args> parse(const CommandSpec &spec, int argc, char **argv, std::string &error);
 
   bool has(const std::string &name) const { return values.count(name) != 0; }

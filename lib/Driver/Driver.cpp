@@ -14,12 +14,15 @@ int fail(ExitCode code, const std::string &message) {
 
 int fail(const rt::Status &status) {
   switch (status.code()) {
-  case rt::Code::Unsupported: return fail(kUnsupported, status.message());
+  case rt::Code::Unsupported:
+    return fail(kUnsupported, status.message());
   case rt::Code::InvalidArgument:
   case rt::Code::NotFound:
   case rt::Code::BadFile:
-  case rt::Code::Version: return fail(kBadInput, status.message());
-  default: return fail(kFailed, status.message());
+  case rt::Code::Version:
+    return fail(kBadInput, status.message());
+  default:
+    return fail(kFailed, status.message());
   }
 }
 
@@ -37,7 +40,8 @@ static void usage(FILE *to) {
   fprintf(to, "usage: leat COMMAND [arguments]\n\nCompiles ONNX models and runs them as streams.\n\n");
   for (const Command &c : commands())
     fprintf(to, "  %-10s %s\n", c.spec.name, c.spec.summary);
-  fprintf(to, "\nleat COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not supported, 4 bad input, 130 interrupted.\n");
+  fprintf(to,
+          "\nleat COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not supported, 4 bad input, 130 interrupted.\n");
 }
 
 int main(int argc, char **argv) {
@@ -70,7 +74,8 @@ int main(int argc, char **argv) {
     return c.run(*args);
   }
   std::string guess = closest(name, names);
-  return fail(kUsage, "leat has no command '" + name + "'" + (guess.empty() ? "" : ", did you mean '" + guess + "'?") + "; see leat --help");
+  return fail(kUsage,
+              "leat has no command '" + name + "'" + (guess.empty() ? "" : ", did you mean '" + guess + "'?") + "; see leat --help");
 }
 
 } // namespace leat::driver

@@ -65,9 +65,10 @@ void report(const Args &args, const Stream &s) {
   const GeneratorStatistics &st = s.generator->statistics();
   double prompt = st.promptSeconds > 0 ? static_cast<double>(st.promptTokens) / st.promptSeconds : 0;
   double decode = st.decodeSeconds > 0 ? static_cast<double>(st.generatedTokens) / st.decodeSeconds : 0;
-  note(args, formatText("prompt %lld tokens, %.1f tokens/s; generated %lld tokens, %.1f tokens/s (sampling and text excluded); state %.1f MB",
-                        static_cast<long long>(st.promptTokens), prompt, static_cast<long long>(st.generatedTokens), decode,
-                        static_cast<double>(s.session->state().bytes()) / 1e6));
+  note(args,
+       formatText("prompt %lld tokens, %.1f tokens/s; generated %lld tokens, %.1f tokens/s (sampling and text excluded); state %.1f MB",
+                  static_cast<long long>(st.promptTokens), prompt, static_cast<long long>(st.generatedTokens), decode,
+                  static_cast<double>(s.session->state().bytes()) / 1e6));
 }
 
 Result<std::string> readText(const std::string &path) {
@@ -99,7 +100,8 @@ int perplexity(const Args &args, Stream &s, const std::string &path, int64_t blo
     for (double n : nll)
       part += n;
     sum += part, count += static_cast<int64_t>(nll.size());
-    printf("%8zu %12.4f %12.4f\n", end, std::exp(part / static_cast<double>(std::max<size_t>(1, nll.size()))), std::exp(sum / static_cast<double>(count)));
+    printf("%8zu %12.4f %12.4f\n", end, std::exp(part / static_cast<double>(std::max<size_t>(1, nll.size()))),
+           std::exp(sum / static_cast<double>(count)));
     fflush(stdout);
     if (interrupted)
       return kInterrupted;
@@ -108,7 +110,8 @@ int perplexity(const Args &args, Stream &s, const std::string &path, int64_t blo
   return kOk;
 }
 
-/// Reads standard input for as long as it comes. In chat each line is a message and gets an answer; otherwise the text is read on and continued at its end.
+/// Reads standard input for as long as it comes. In chat each line is a message and gets an answer; otherwise the text is read on and
+/// continued at its end.
 int stream(const Args &args, Stream &s) {
   std::string line;
   bool first = true;

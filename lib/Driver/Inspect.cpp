@@ -54,15 +54,18 @@ llvm::json::Value artifactJson(const rt::Artifact &a) {
   const rt::ManifestInfo &m = a.manifest();
   llvm::json::Array functions, kernels, states, params;
   for (const rt::FunctionInfo &f : m.functions)
-    functions.push_back(llvm::json::Object{{"name", f.name}, {"kind", f.kind}, {"inputs", tensorsJson(f.inputs)}, {"outputs", tensorsJson(f.outputs)}});
+    functions.push_back(
+        llvm::json::Object{{"name", f.name}, {"kind", f.kind}, {"inputs", tensorsJson(f.inputs)}, {"outputs", tensorsJson(f.outputs)}});
   for (const rt::KernelInfo &k : m.kernels)
     kernels.push_back(llvm::json::Object{{"name", k.name}, {"description", k.description}, {"strategy", k.strategy}});
   for (const rt::StateInfo &s : m.states)
-    states.push_back(llvm::json::Object{{"name", s.name}, {"dtype", rt::dtypeName(s.dtype)}, {"growth", growthName(s.growth)}, {"sink", s.sink}, {"ring", s.ring}});
+    states.push_back(llvm::json::Object{
+        {"name", s.name}, {"dtype", rt::dtypeName(s.dtype)}, {"growth", growthName(s.growth)}, {"sink", s.sink}, {"ring", s.ring}});
   uint64_t bytes = 0;
   for (const rt::ParamInfo &p : m.params) {
     bytes += p.length;
-    params.push_back(llvm::json::Object{{"name", p.name}, {"dtype", rt::dtypeName(p.dtype)}, {"layout", p.layout}, {"bytes", static_cast<int64_t>(p.length)}});
+    params.push_back(llvm::json::Object{
+        {"name", p.name}, {"dtype", rt::dtypeName(p.dtype)}, {"layout", p.layout}, {"bytes", static_cast<int64_t>(p.length)}});
   }
   llvm::json::Object options, metadata;
   for (auto &[k, v] : m.options)
@@ -108,8 +111,8 @@ int inspectArtifact(const Args &args, const std::string &path) {
   uint64_t weights = 0;
   for (const rt::ParamInfo &p : m.params)
     weights += p.length;
-  outs() << formatv("model     {0}\ncompiler  {1}\ntarget    {2}; CPU features needed: {3}\nfile      {4}, weights {5} in {6} tensors\n", m.model, m.compiler,
-                    m.targetCpu, features, humanBytes(a.fileSize()), humanBytes(weights), m.params.size());
+  outs() << formatv("model     {0}\ncompiler  {1}\ntarget    {2}; CPU features needed: {3}\nfile      {4}, weights {5} in {6} tensors\n",
+                    m.model, m.compiler, m.targetCpu, features, humanBytes(a.fileSize()), humanBytes(weights), m.params.size());
   for (auto &[k, v] : m.options)
     outs() << formatv("option    {0} = {1}\n", k, v);
   outs() << "functions\n";
@@ -130,17 +133,22 @@ int inspectArtifact(const Args &args, const std::string &path) {
   if (args.has("params")) {
     outs() << "parameters\n";
     for (const rt::ParamInfo &p : m.params)
-      outs() << formatv("  {0}: {1} {2} {3}{4}\n", p.name, rt::dtypeName(p.dtype), rt::shapeText(p.dims), humanBytes(p.length), p.layout.empty() ? "" : " " + p.layout);
+      outs() << formatv("  {0}: {1} {2} {3}{4}\n", p.name, rt::dtypeName(p.dtype), rt::shapeText(p.dims), humanBytes(p.length),
+                        p.layout.empty() ? "" : " " + p.layout);
   }
   return kOk;
 }
 
 const char *statusName(import::NodeStatus s) {
   switch (s) {
-  case import::NodeStatus::Handled: return "handled";
-  case import::NodeStatus::Expanded: return "expanded";
-  case import::NodeStatus::Failed: return "unsupported";
-  case import::NodeStatus::Blocked: return "blocked";
+  case import::NodeStatus::Handled:
+    return "handled";
+  case import::NodeStatus::Expanded:
+    return "expanded";
+  case import::NodeStatus::Failed:
+    return "unsupported";
+  case import::NodeStatus::Blocked:
+    return "blocked";
   }
   return "";
 }
@@ -157,17 +165,23 @@ int coverage(const Args &args, mlir::ModuleOp module) {
     auto &count = byOperator[(n.domain.empty() ? "" : n.domain + ".") + n.op + " " + std::to_string(n.version)];
     ++count.first, count.second += bad;
     if (json)
-      list.push_back(llvm::json::Object{{"node", llvm::json::fixUTF8(n.node)}, {"op", n.op}, {"domain", n.domain}, {"version", n.version},
-                                        {"status", statusName(n.status)}, {"reason", llvm::json::fixUTF8(n.reason)}});
+      list.push_back(llvm::json::Object{{"node", llvm::json::fixUTF8(n.node)},
+                                        {"op", n.op},
+                                        {"domain", n.domain},
+                                        {"version", n.version},
+                                        {"status", statusName(n.status)},
+                                        {"reason", llvm::json::fixUTF8(n.reason)}});
   }
   if (json) {
     outs() << formatv("{0:2}\n", llvm::json::Value(llvm::json::Object{{"schema", 1}, {"nodes", std::move(list)}}));
   } else {
     for (auto &[name, count] : byOperator)
-      outs() << formatv("{0,-44} {1,6} nodes{2}\n", name, count.first, count.second ? formatv(", {0} not supported", count.second).str() : "");
+      outs() << formatv("{0,-44} {1,6} nodes{2}\n", name, count.first,
+                        count.second ? formatv(", {0} not supported", count.second).str() : "");
     for (const import::NodeReport &n : nodes)
       if (n.status == import::NodeStatus::Failed || n.status == import::NodeStatus::Blocked)
-        outs() << formatv("{0}: {1}{2} version {3} at node \"{4}\": {5}\n", statusName(n.status), n.domain.empty() ? "" : n.domain + ".", n.op, n.version, n.node, n.reason);
+        outs() << formatv("{0}: {1}{2} version {3} at node \"{4}\": {5}\n", statusName(n.status), n.domain.empty() ? "" : n.domain + ".",
+                          n.op, n.version, n.node, n.reason);
     outs() << formatv("{0} nodes, {1} not supported\n", nodes.size(), missing);
   }
   return missing ? kUnsupported : kOk;
@@ -235,7 +249,8 @@ Command inspectCommand() {
   return {{"inspect",
            "MODEL.onnx|MODEL.leat",
            "show what a model or a compiled model holds, without running it",
-           {{"coverage", nullptr, "for a .onnx file: every node that Leat cannot compile, with the reason; exit code 3 if there is one", "Options"},
+           {{"coverage", nullptr, "for a .onnx file: every node that Leat cannot compile, with the reason; exit code 3 if there is one",
+             "Options"},
             {"params", nullptr, "for a .leat file: list the parameters too", "Options"},
             {"shape", "NAME=VALUE", "fix a symbolic dimension or an input's shape, as in leat compile", "Options"},
             {"format", "table|json", "how to print (table)", "Options"}},

@@ -110,21 +110,24 @@ int run(const Args &args) {
 } // namespace
 
 Command runCommand() {
-  return {{"run",
-           "MODEL.leat",
-           "run a compiled model once on tensors from files or the command line",
-           {{"input", "[NAME=]TENSOR", "@FILE.npy, 2x3xf32=1,2,3,4,5,6, 4xi64=7, 2xf32=@RAW, 8xf32=rand(SEED,LOW,HIGH); without NAME the next input", "Inputs and outputs"},
-            {"output-dir", "DIR", "write one NAME.npy per output (name percent-encoded); otherwise outputs are printed", "Inputs and outputs"},
-            {"print", "N", "elements to print per output (32)", "Inputs and outputs"},
-            {"function", "NAME", "which function: main (the ONNX signature, the default) or step (state in place)", "Execution"},
-            {"threads", "N", "worker threads (0: one per CPU)", "Execution"},
-            {"batch", "N", "rows of the session's state, for step (1)", "Stream state"},
-            {"context", "N", "tokens that growing caches have room for (2048)", "Stream state"},
-            {"state-load", "FILE", "start from a saved state", "Stream state"},
-            {"state-save", "FILE", "save the state afterwards", "Stream state"}},
-           1,
-           1},
-          run};
+  return {
+      {"run",
+       "MODEL.leat",
+       "run a compiled model once on tensors from files or the command line",
+       {{"input", "[NAME=]TENSOR",
+         "@FILE.npy, 2x3xf32=1,2,3,4,5,6, 4xi64=7, 2xf32=@RAW, 8xf32=rand(SEED,LOW,HIGH); without NAME the next input",
+         "Inputs and outputs"},
+        {"output-dir", "DIR", "write one NAME.npy per output (name percent-encoded); otherwise outputs are printed", "Inputs and outputs"},
+        {"print", "N", "elements to print per output (32)", "Inputs and outputs"},
+        {"function", "NAME", "which function: main (the ONNX signature, the default) or step (state in place)", "Execution"},
+        {"threads", "N", "worker threads (0: one per CPU)", "Execution"},
+        {"batch", "N", "rows of the session's state, for step (1)", "Stream state"},
+        {"context", "N", "tokens that growing caches have room for (2048)", "Stream state"},
+        {"state-load", "FILE", "start from a saved state", "Stream state"},
+        {"state-save", "FILE", "save the state afterwards", "Stream state"}},
+       1,
+       1},
+      run};
 }
 
 } // namespace leat::driver

@@ -41,23 +41,41 @@ static bool store(Tensor &t, int64_t i, const std::string &word) {
   };
   int64_t n = 0;
   switch (t.dtype()) {
-  case DType::F32: t.as<float>()[i] = strtof(word.c_str(), &end); return !*end;
-  case DType::F64: t.as<double>()[i] = strtod(word.c_str(), &end); return !*end;
-  case DType::F16: t.as<uint16_t>()[i] = floatToHalf(strtof(word.c_str(), &end)); return !*end;
-  case DType::BF16: t.as<uint16_t>()[i] = floatToBfloat(strtof(word.c_str(), &end)); return !*end;
-  case DType::I64: return integer(INT64_MIN, INT64_MAX, n) && (t.as<int64_t>()[i] = n, true);
-  case DType::I32: return integer(INT32_MIN, INT32_MAX, n) && (t.as<int32_t>()[i] = static_cast<int32_t>(n), true);
-  case DType::I16: return integer(INT16_MIN, INT16_MAX, n) && (t.as<int16_t>()[i] = static_cast<int16_t>(n), true);
-  case DType::I8: return integer(INT8_MIN, INT8_MAX, n) && (t.as<int8_t>()[i] = static_cast<int8_t>(n), true);
-  case DType::U8: return integer(0, UINT8_MAX, n) && (t.as<uint8_t>()[i] = static_cast<uint8_t>(n), true);
-  case DType::U16: return integer(0, UINT16_MAX, n) && (t.as<uint16_t>()[i] = static_cast<uint16_t>(n), true);
-  case DType::U32: return integer(0, UINT32_MAX, n) && (t.as<uint32_t>()[i] = static_cast<uint32_t>(n), true);
-  case DType::U64: t.as<uint64_t>()[i] = strtoull(word.c_str(), &end, 0); return !errno && !*end && word[0] != '-';
+  case DType::F32:
+    t.as<float>()[i] = strtof(word.c_str(), &end);
+    return !*end;
+  case DType::F64:
+    t.as<double>()[i] = strtod(word.c_str(), &end);
+    return !*end;
+  case DType::F16:
+    t.as<uint16_t>()[i] = floatToHalf(strtof(word.c_str(), &end));
+    return !*end;
+  case DType::BF16:
+    t.as<uint16_t>()[i] = floatToBfloat(strtof(word.c_str(), &end));
+    return !*end;
+  case DType::I64:
+    return integer(INT64_MIN, INT64_MAX, n) && (t.as<int64_t>()[i] = n, true);
+  case DType::I32:
+    return integer(INT32_MIN, INT32_MAX, n) && (t.as<int32_t>()[i] = static_cast<int32_t>(n), true);
+  case DType::I16:
+    return integer(INT16_MIN, INT16_MAX, n) && (t.as<int16_t>()[i] = static_cast<int16_t>(n), true);
+  case DType::I8:
+    return integer(INT8_MIN, INT8_MAX, n) && (t.as<int8_t>()[i] = static_cast<int8_t>(n), true);
+  case DType::U8:
+    return integer(0, UINT8_MAX, n) && (t.as<uint8_t>()[i] = static_cast<uint8_t>(n), true);
+  case DType::U16:
+    return integer(0, UINT16_MAX, n) && (t.as<uint16_t>()[i] = static_cast<uint16_t>(n), true);
+  case DType::U32:
+    return integer(0, UINT32_MAX, n) && (t.as<uint32_t>()[i] = static_cast<uint32_t>(n), true);
+  case DType::U64:
+    t.as<uint64_t>()[i] = strtoull(word.c_str(), &end, 0);
+    return !errno && !*end && word[0] != '-';
   case DType::Bool:
     if (word == "true" || word == "false")
       return t.as<uint8_t>()[i] = word == "true", true;
     return integer(0, 1, n) && (t.as<uint8_t>()[i] = static_cast<uint8_t>(n), true);
-  default: return false;
+  default:
+    return false;
   }
 }
 
@@ -66,17 +84,33 @@ static std::string elementText(const Tensor &t, int64_t i) {
   char text[40];
   float f;
   switch (t.dtype()) {
-  case DType::F64: snprintf(text, sizeof text, "%.9g", t.as<double>()[i]); return text;
-  case DType::I64: return std::to_string(t.as<int64_t>()[i]);
-  case DType::I32: return std::to_string(t.as<int32_t>()[i]);
-  case DType::I16: return std::to_string(t.as<int16_t>()[i]);
-  case DType::I8: case DType::I4: case DType::I2: return std::to_string(t.as<int8_t>()[i]);
-  case DType::U8: case DType::U4: case DType::U2: return std::to_string(t.as<uint8_t>()[i]);
-  case DType::U16: return std::to_string(t.as<uint16_t>()[i]);
-  case DType::U32: return std::to_string(t.as<uint32_t>()[i]);
-  case DType::U64: return std::to_string(t.as<uint64_t>()[i]);
-  case DType::Bool: return t.as<uint8_t>()[i] ? "true" : "false";
-  default: break;
+  case DType::F64:
+    snprintf(text, sizeof text, "%.9g", t.as<double>()[i]);
+    return text;
+  case DType::I64:
+    return std::to_string(t.as<int64_t>()[i]);
+  case DType::I32:
+    return std::to_string(t.as<int32_t>()[i]);
+  case DType::I16:
+    return std::to_string(t.as<int16_t>()[i]);
+  case DType::I8:
+  case DType::I4:
+  case DType::I2:
+    return std::to_string(t.as<int8_t>()[i]);
+  case DType::U8:
+  case DType::U4:
+  case DType::U2:
+    return std::to_string(t.as<uint8_t>()[i]);
+  case DType::U16:
+    return std::to_string(t.as<uint16_t>()[i]);
+  case DType::U32:
+    return std::to_string(t.as<uint32_t>()[i]);
+  case DType::U64:
+    return std::to_string(t.as<uint64_t>()[i]);
+  case DType::Bool:
+    return t.as<uint8_t>()[i] ? "true" : "false";
+  default:
+    break;
   }
   if (!toFloats(t.dtype(), static_cast<const char *>(t.data()) + i * dtypeSize(t.dtype()), 1, &f))
     return "?";
@@ -92,7 +126,8 @@ Result<Tensor> parseTensorSpec(const std::string &spec, DType expected) {
   DType type;
   Shape shape;
   if (!parseType(typeText, type, shape))
-    return error(Code::InvalidArgument, "'%s' is no tensor: expected @FILE.npy or SHAPExTYPE=VALUES such as 2x3xf32=1,2,3,4,5,6", printable(spec).c_str());
+    return error(Code::InvalidArgument, "'%s' is no tensor: expected @FILE.npy or SHAPExTYPE=VALUES such as 2x3xf32=1,2,3,4,5,6",
+                 printable(spec).c_str());
   auto made = Tensor::create(type, shape);
   if (!made || equals == std::string::npos)
     return made;
@@ -102,7 +137,8 @@ Result<Tensor> parseTensorSpec(const std::string &spec, DType expected) {
     if (!bytes)
       return bytes.takeStatus();
     if (static_cast<int64_t>(bytes->size()) != t.bytes())
-      return error(Code::InvalidArgument, "%s has %zu bytes, %s needs %lld", values.c_str() + 1, bytes->size(), typeText.c_str(), static_cast<long long>(t.bytes()));
+      return error(Code::InvalidArgument, "%s has %zu bytes, %s needs %lld", values.c_str() + 1, bytes->size(), typeText.c_str(),
+                   static_cast<long long>(t.bytes()));
     memcpy(t.data(), bytes->data(), bytes->size());
     return made;
   }
@@ -114,7 +150,8 @@ Result<Tensor> parseTensorSpec(const std::string &spec, DType expected) {
       double v = low + (high - low) * u;
       bool integral = !isFloat(type);
       if (!store(t, i, integral ? std::to_string(static_cast<long long>(std::floor(v))) : std::to_string(v)))
-        return error(Code::InvalidArgument, "'%s': values from %g to %g do not fit %s", printable(spec).c_str(), low, high, dtypeName(type));
+        return error(Code::InvalidArgument, "'%s': values from %g to %g do not fit %s", printable(spec).c_str(), low, high,
+                     dtypeName(type));
     }
     return made;
   }
@@ -130,7 +167,8 @@ Result<Tensor> parseTensorSpec(const std::string &spec, DType expected) {
   if (words.back().empty())
     words.pop_back();
   if (words.size() != 1 && static_cast<int64_t>(words.size()) != t.count())
-    return error(Code::InvalidArgument, "'%s' has %zu values, %s needs %lld", printable(spec).c_str(), words.size(), typeText.c_str(), static_cast<long long>(t.count()));
+    return error(Code::InvalidArgument, "'%s' has %zu values, %s needs %lld", printable(spec).c_str(), words.size(), typeText.c_str(),
+                 static_cast<long long>(t.count()));
   for (int64_t i = 0; i < t.count(); ++i)
     if (const std::string &word = words[words.size() == 1 ? 0 : i]; !store(t, i, word))
       return error(Code::InvalidArgument, "'%s' is no value of type %s", printable(word).c_str(), dtypeName(type));

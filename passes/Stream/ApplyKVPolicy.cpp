@@ -1,6 +1,7 @@
 // leat-apply-kv-policy: caches that keep some tokens and forget the rest, under the same attention.
 #include "passes/Stream/IndexAnalysis.h"
 #include "passes/Stream/Passes.h"
+#include "passes/Stream/RotaryTables.h"
 
 #include "mlir/Analysis/TopologicalSortUtils.h"
 #include "mlir/IR/IRMapping.h"
@@ -358,7 +359,7 @@ struct ApplyKVPolicy : impl::ApplyKVPolicyBase<ApplyKVPolicy> {
           << "\": the model has no state that Leat recognises (past and present tensors); name the pairs in a state override file";
       return signalPassFailure();
     }
-    if (failed(PolicyRewriter(step, *parsed).run()))
+    if (failed(extendRotaryTables(step)) || failed(PolicyRewriter(step, *parsed).run()))
       return signalPassFailure();
     step->setAttr("leat.kv", KVAttr::get(&getContext(), parsed->str()));
   }

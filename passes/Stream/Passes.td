@@ -47,7 +47,7 @@ def ApplyKVPolicy : Pass<"leat-apply-kv-policy", "::mlir::ModuleOp"> {
     at true positions, and the two results are merged. Every query sees the sinks, R past tokens and itself, however the text is cut into steps.
   }];
   let options = [Option<"policy", "policy", "std::string", "\"retain=all\"", "policy in the grammar of #leat.kv">];
-  let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect"];
+  let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect"];
 }
 
 #endif

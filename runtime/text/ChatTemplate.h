@@ -1,5 +1,6 @@
-// Messages to the text that a chat model was trained on: a Jinja template (chat_template.jinja, or "chat_template" of tokenizer_config.json), as
-// Hugging Face models ship it. The part of Jinja that such templates use is interpreted here; what a template needs beyond it is refused by name.
+// Messages to the text that a chat model was trained on: a Jinja template (chat_template.jinja, or "chat_template" of
+// tokenizer_config.json), as Hugging Face models ship it. The part of Jinja that such templates use is interpreted here; what a template
+// needs beyond it is refused by name.
 #ifndef LEAT_RUNTIME_TEXT_CHATTEMPLATE_H
 #define LEAT_RUNTIME_TEXT_CHATTEMPLATE_H
 

@@ -34,26 +34,39 @@ Value Value::makeObject(std::map<std::string, Value> members) {
 bool Value::truth() const {
   switch (kind) {
   case Kind::Undefined:
-  case Kind::None: return false;
+  case Kind::None:
+    return false;
   case Kind::Bool:
-  case Kind::Int: return integer != 0;
-  case Kind::Float: return real != 0;
-  case Kind::String: return !text.empty();
-  case Kind::List: return !list->empty();
-  case Kind::Object: return !object->empty();
+  case Kind::Int:
+    return integer != 0;
+  case Kind::Float:
+    return real != 0;
+  case Kind::String:
+    return !text.empty();
+  case Kind::List:
+    return !list->empty();
+  case Kind::Object:
+    return !object->empty();
   }
   return false;
 }
 
 std::string Value::str() const {
   switch (kind) {
-  case Kind::Undefined: return "";
-  case Kind::None: return "None";
-  case Kind::Bool: return integer ? "True" : "False";
-  case Kind::Int: return std::to_string(integer);
-  case Kind::Float: return formatText("%g", real);
-  case Kind::String: return text;
-  default: return json();
+  case Kind::Undefined:
+    return "";
+  case Kind::None:
+    return "None";
+  case Kind::Bool:
+    return integer ? "True" : "False";
+  case Kind::Int:
+    return std::to_string(integer);
+  case Kind::Float:
+    return formatText("%g", real);
+  case Kind::String:
+    return text;
+  default:
+    return json();
   }
 }
 
@@ -61,10 +74,13 @@ std::string Value::json() const {
   std::string out;
   switch (kind) {
   case Kind::Undefined:
-  case Kind::None: return "null";
-  case Kind::Bool: return integer ? "true" : "false";
+  case Kind::None:
+    return "null";
+  case Kind::Bool:
+    return integer ? "true" : "false";
   case Kind::Int:
-  case Kind::Float: return str();
+  case Kind::Float:
+    return str();
   case Kind::String:
     out = "\"";
     for (char c : text) {
@@ -96,11 +112,15 @@ bool Value::equals(const Value &o) const {
   if (kind != o.kind)
     return false;
   switch (kind) {
-  case Kind::String: return text == o.text;
+  case Kind::String:
+    return text == o.text;
   case Kind::List:
-    return list->size() == o.list->size() && std::equal(list->begin(), list->end(), o.list->begin(), [](auto &a, auto &b) { return a.equals(b); });
-  case Kind::Object: return object == o.object;
-  default: return true;
+    return list->size() == o.list->size() &&
+           std::equal(list->begin(), list->end(), o.list->begin(), [](auto &a, auto &b) { return a.equals(b); });
+  case Kind::Object:
+    return object == o.object;
+  default:
+    return true;
   }
 }
 
@@ -154,11 +174,21 @@ private:
       return;
     }
     switch (n.kind) {
-    case Node::Kind::Text: output += n.text; return;
-    case Node::Kind::Output: output += eval(*n.expr).str(); return;
-    case Node::Kind::Break: leaving = Leaving::Break; return;
-    case Node::Kind::Continue: leaving = Leaving::Continue; return;
-    case Node::Kind::If: sub(eval(*n.expr).truth() ? n.body : n.otherwise); return;
+    case Node::Kind::Text:
+      output += n.text;
+      return;
+    case Node::Kind::Output:
+      output += eval(*n.expr).str();
+      return;
+    case Node::Kind::Break:
+      leaving = Leaving::Break;
+      return;
+    case Node::Kind::Continue:
+      leaving = Leaving::Continue;
+      return;
+    case Node::Kind::If:
+      sub(eval(*n.expr).truth() ? n.body : n.otherwise);
+      return;
     case Node::Kind::Set: {
       Value value;
       if (n.expr) {
@@ -181,7 +211,9 @@ private:
         (*target->object)[n.text] = value;
       return;
     }
-    case Node::Kind::For: loop(n); return;
+    case Node::Kind::For:
+      loop(n);
+      return;
     }
   }
 
@@ -263,15 +295,20 @@ private:
       return {};
     auto operand = [&](size_t i) { return i < e.operands.size() && e.operands[i] ? eval(*e.operands[i]) : Value(); };
     switch (e.kind) {
-    case Expr::Kind::Literal: return e.literal;
+    case Expr::Kind::Literal:
+      return e.literal;
     case Expr::Kind::Name: {
       Value *v = lookup(e.name);
       return v ? *v : Value();
     }
-    case Expr::Kind::Member: return member(operand(0), e.name);
-    case Expr::Kind::Index: return index(operand(0), operand(1));
-    case Expr::Kind::Slice: return slice(e);
-    case Expr::Kind::Conditional: return eval(*e.operands[0]).truth() ? operand(1) : operand(2);
+    case Expr::Kind::Member:
+      return member(operand(0), e.name);
+    case Expr::Kind::Index:
+      return index(operand(0), operand(1));
+    case Expr::Kind::Slice:
+      return slice(e);
+    case Expr::Kind::Conditional:
+      return eval(*e.operands[0]).truth() ? operand(1) : operand(2);
     case Expr::Kind::List: {
       std::vector<Value> items;
       for (auto &o : e.operands)
@@ -290,10 +327,14 @@ private:
         return Value::of(!v.truth());
       return v.kind == Kind::Float ? Value::of(-v.real) : Value::of(-v.integer);
     }
-    case Expr::Kind::Binary: return binary(e);
-    case Expr::Kind::Test: return Value::of(test(e, operand(0)) != e.negated);
-    case Expr::Kind::Filter: return filter(e, operand(0));
-    case Expr::Kind::Call: return call(e);
+    case Expr::Kind::Binary:
+      return binary(e);
+    case Expr::Kind::Test:
+      return Value::of(test(e, operand(0)) != e.negated);
+    case Expr::Kind::Filter:
+      return filter(e, operand(0));
+    case Expr::Kind::Call:
+      return call(e);
     }
     return {};
   }
@@ -303,7 +344,9 @@ private:
       return member(v, i.str());
     if (!i.isNumber())
       return {};
-    int64_t n = v.kind == Kind::List ? static_cast<int64_t>(v.list->size()) : v.kind == Kind::String ? static_cast<int64_t>(v.text.size()) : 0;
+    int64_t n = v.kind == Kind::List     ? static_cast<int64_t>(v.list->size())
+                : v.kind == Kind::String ? static_cast<int64_t>(v.text.size())
+                                         : 0;
     int64_t k = i.integer < 0 ? i.integer + n : i.integer;
     if (k < 0 || k >= n)
       return {};
@@ -383,7 +426,12 @@ private:
     bool integral = a.kind != Kind::Float && b.kind != Kind::Float;
     if ((op == "/" || op == "//" || op == "%") && y == 0)
       return fail(Code::Failed, "division by zero");
-    double r = op == "+" ? x + y : op == "-" ? x - y : op == "*" ? x * y : op == "/" ? x / y : op == "//" ? std::floor(x / y) : x - std::floor(x / y) * y;
+    double r = op == "+"    ? x + y
+               : op == "-"  ? x - y
+               : op == "*"  ? x * y
+               : op == "/"  ? x / y
+               : op == "//" ? std::floor(x / y)
+                            : x - std::floor(x / y) * y;
     return integral && op != "/" ? Value::of(static_cast<int64_t>(r)) : Value::of(r);
   }
 
@@ -435,7 +483,9 @@ private:
     if (f == "trim")
       return Value::of(strip(v.str(), " \t\n\r", true, true));
     if (f == "length" || f == "count")
-      return Value::of(v.kind == Kind::List ? static_cast<int64_t>(v.list->size()) : v.kind == Kind::Object ? static_cast<int64_t>(v.object->size()) : static_cast<int64_t>(v.text.size()));
+      return Value::of(v.kind == Kind::List     ? static_cast<int64_t>(v.list->size())
+                       : v.kind == Kind::Object ? static_cast<int64_t>(v.object->size())
+                                                : static_cast<int64_t>(v.text.size()));
     if (f == "upper" || f == "lower")
       return Value::of(cased(v.str(), f == "upper"));
     if (f == "capitalize") {
@@ -447,7 +497,8 @@ private:
     if (f == "string")
       return Value::of(v.str());
     if (f == "int")
-      return Value::of(v.kind == Kind::String ? static_cast<int64_t>(strtoll(v.text.c_str(), nullptr, 10)) : static_cast<int64_t>(v.number()));
+      return Value::of(v.kind == Kind::String ? static_cast<int64_t>(strtoll(v.text.c_str(), nullptr, 10))
+                                              : static_cast<int64_t>(v.number()));
     if (f == "tojson")
       return Value::of(v.json());
     if (f == "safe" || f == "list")
@@ -471,7 +522,10 @@ private:
       std::string how = argument(1).str();
       for (const Value &item : *v.list) {
         Value m = member(item, argument(0).str());
-        bool holds = how.empty() ? m.truth() : how == "equalto" || how == "==" ? m.equals(argument(2)) : how == "defined" ? m.kind != Kind::Undefined : m.truth();
+        bool holds = how.empty()                       ? m.truth()
+                     : how == "equalto" || how == "==" ? m.equals(argument(2))
+                     : how == "defined"                ? m.kind != Kind::Undefined
+                                                       : m.truth();
         if (holds == (f == "selectattr"))
           kept.push_back(item);
       }

@@ -32,8 +32,8 @@ struct Value {
   bool truth() const;
   bool isNumber() const { return kind == Kind::Int || kind == Kind::Float || kind == Kind::Bool; }
   double number() const { return kind == Kind::Float ? real : static_cast<double>(integer); }
-  std::string str() const;              // as {{ }} prints it
-  std::string json() const;             // as the tojson filter writes it
+  std::string str() const;  // as {{ }} prints it
+  std::string json() const; // as the tojson filter writes it
   bool equals(const Value &other) const;
 
 private:

@@ -2,8 +2,8 @@
 #include "runtime/text/JinjaTree.h"
 
 #include <cctype>
-#include <cstring>
 #include <cstdlib>
+#include <cstring>
 
 namespace leat::rt::jinja {
 
@@ -74,7 +74,8 @@ private:
       } else if (isdigit(c)) {
         size_t b = i;
         bool real = false;
-        while (i < s.size() && (isdigit(static_cast<unsigned char>(s[i])) || (s[i] == '.' && i + 1 < s.size() && isdigit(static_cast<unsigned char>(s[i + 1])))))
+        while (i < s.size() && (isdigit(static_cast<unsigned char>(s[i])) ||
+                                (s[i] == '.' && i + 1 < s.size() && isdigit(static_cast<unsigned char>(s[i + 1])))))
           real |= s[i++] == '.';
         tokens.push_back({real ? Token::Kind::Float : Token::Kind::Int, s.substr(b, i - b)});
       } else if (c == '\'' || c == '"') {
@@ -232,7 +233,8 @@ private:
   void arguments(Expr &call) {
     while (!takeSymbol(")")) {
       std::string keyword;
-      if (tokens[at].kind == Token::Kind::Name && at + 1 < tokens.size() && tokens[at + 1].kind == Token::Kind::Symbol && tokens[at + 1].text == "=") {
+      if (tokens[at].kind == Token::Kind::Name && at + 1 < tokens.size() && tokens[at + 1].kind == Token::Kind::Symbol &&
+          tokens[at + 1].text == "=") {
         keyword = tokens[at].text;
         at += 2;
       }
@@ -252,8 +254,12 @@ private:
   ExprPtr primary() {
     const Token &t = tokens[at];
     switch (t.kind) {
-    case Token::Kind::Int: ++at; return literal(Value::of(static_cast<int64_t>(strtoll(t.text.c_str(), nullptr, 10))));
-    case Token::Kind::Float: ++at; return literal(Value::of(strtod(t.text.c_str(), nullptr)));
+    case Token::Kind::Int:
+      ++at;
+      return literal(Value::of(static_cast<int64_t>(strtoll(t.text.c_str(), nullptr, 10))));
+    case Token::Kind::Float:
+      ++at;
+      return literal(Value::of(strtod(t.text.c_str(), nullptr)));
     case Token::Kind::String: {
       std::string text;
       while (tokens[at].kind == Token::Kind::String)
@@ -269,8 +275,10 @@ private:
       if (t.text == "none" || t.text == "None")
         return literal(Value::none());
       return node(Expr::Kind::Name, t.text);
-    case Token::Kind::Symbol: break;
-    case Token::Kind::End: return fail("an expression is missing");
+    case Token::Kind::Symbol:
+      break;
+    case Token::Kind::End:
+      return fail("an expression is missing");
     }
     if (takeSymbol("(")) {
       ExprPtr e = expression();
@@ -432,7 +440,9 @@ private:
   Status check(ExpressionParser &e, const Piece &p) {
     if (e.error.empty() && !e.done())
       e.error = "something follows the expression";
-    return e.error.empty() ? Status() : error(Code::BadFile, "chat template, line %zu: %s in '%s'", p.line, e.error.c_str(), printable(p.text).c_str());
+    return e.error.empty()
+               ? Status()
+               : error(Code::BadFile, "chat template, line %zu: %s in '%s'", p.line, e.error.c_str(), printable(p.text).c_str());
   }
 
   Status tag(Node &node, const std::string &word, int depth) {

@@ -170,10 +170,10 @@ void FormKernels::runOnOperation() {
     return;
   annotateSlotFacts(func);
   eraseDeadOps(func);
-  Dims dims(&getContext());
-  if (failed(normalise(func, dims)))
+  if (Dims dims(&getContext()); failed(normalise(func, dims)))
     return signalPassFailure();
-  eraseDeadOps(func);
+  eraseDeadOps(func); // sizes that nobody asked for go too: what is asked from here on starts anew
+  Dims dims(&getContext());
 
   // All decisions are made on the unchanged function; inner blocks are built first, so that what they copy from outside is no longer needed
   // there.

@@ -98,7 +98,7 @@ Value queryPositions(GraphBuilder &b, OpFoldResult length, Value starts) {
   });
 }
 
-Value cacheWrite(GraphBuilder &b, Value past, Value update, Value at, int64_t axis, OpFoldResult length, bool circular) {
+Value cacheWrite(GraphBuilder &b, Value past, Value update, Value at, int64_t axis, OpFoldResult length, bool circular, bool zeroRest) {
   Value all = b.concat({past, update}, axis);
   Dims dims = b.dims(past);
   OpFoldResult before = dims[axis];
@@ -114,6 +114,8 @@ Value cacheWrite(GraphBuilder &b, Value past, Value update, Value at, int64_t ax
     if (circular) // both are below the size, so one wrap is enough
       relative = o.select(o.lt(relative, zero), o.add(relative, size), relative);
     Value isNew = o.both(o.ge(relative, zero), o.lt(relative, newSize)), isOld = o.lt(t, oldSize);
+    if (zeroRest)
+      isOld = o.both(isOld, o.lt(t, start));
     // Somewhere in range when neither holds; what is read there is not used.
     Value position = o.select(isNew, o.add(oldSize, relative), o.select(isOld, t, zero));
     SmallVector<Value> source(index);

@@ -29,9 +29,10 @@ mlir::Value joinBias(GraphBuilder &b, mlir::Value x, mlir::Value y);
 /// i64 [S]: 0, 1, ... or, given starts [B], i64 [B, S]: starts[b] + i.
 mlir::Value queryPositions(GraphBuilder &b, mlir::OpFoldResult length, mlir::Value starts = {});
 
-/// past with `update` written at at[b] (index 0 if null) along `axis`; the result has `length` entries there. See CacheForms.h.
+/// past with `update` written at at[b] (index 0 if null) along `axis`; the result has `length` entries there. `zeroRest`: what is not
+/// before or in the update is zero. See CacheForms.h.
 mlir::Value cacheWrite(GraphBuilder &b, mlir::Value past, mlir::Value update, mlir::Value at, int64_t axis, mlir::OpFoldResult length,
-                       bool circular);
+                       bool circular, bool zeroRest = false);
 
 /// Rows of a [P, W] table at ids [B, S]: [B, S, W].
 mlir::Value rowsAt(GraphBuilder &b, mlir::Value table, mlir::Value ids);

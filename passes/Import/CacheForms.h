@@ -5,8 +5,9 @@
 // A cache written at positions (TensorScatter, GroupQueryAttention) is
 //   %all = tensor.concat dim(axis) %past, %new
 //   %present = linalg.generic {leat.cache_write = axis} over present's indices: tensor.extract %all[..., src(t), ...]
-// where src(t) is the position in %new (behind %past) for at[b] <= t < at[b] + S, and t otherwise; entries that neither has are zero. The
-// generic is all-parallel and reads nothing else, so it is correct on its own; matchCacheWrite says what it means.
+// where src(t) is the position in %new (behind %past) for at[b] <= t < at[b] + S, and t otherwise; entries that neither has are zero
+// (GroupQueryAttention: all entries behind the new ones). The generic is all-parallel and reads nothing else, so it is correct on its own;
+// matchCacheWrite says what it means.
 #pragma once
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"

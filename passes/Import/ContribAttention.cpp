@@ -115,8 +115,8 @@ static LogicalResult groupQueryAttention(OpContext &c) {
     if (failed(total) || total->size() != 1)
       return c.fail("total_sequence_length has to be one number");
     OpFoldResult entries = b.math.max(b.dim(c.operand(3), 2), (*total)[0]);
-    a.k = cacheWrite(b, c.operand(3), a.k, starts, 2, entries, false);
-    a.v = cacheWrite(b, c.operand(4), a.v, starts, 2, entries, false);
+    a.k = cacheWrite(b, c.operand(3), a.k, starts, 2, entries, /*circular=*/false, /*zeroRest=*/true);
+    a.v = cacheWrite(b, c.operand(4), a.v, starts, 2, entries, /*circular=*/false, /*zeroRest=*/true);
   }
   c.setResult(1, a.k);
   c.setResult(2, a.v);

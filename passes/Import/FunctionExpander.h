@@ -12,7 +12,8 @@
 namespace leat::import {
 
 /// Builds the body of `node` as onnx ops where the builder stands and returns a value for each result of the node (null for a result of
-/// type none). The node itself is left for the caller to replace. Fails with a reason in `reason`, nothing built, when ONNX defines no body.
+/// type none). The node itself is left for the caller to replace. Fails with a reason in `reason`, nothing built, when ONNX defines no
+/// body.
 using FunctionExpander =
     std::function<mlir::FailureOr<llvm::SmallVector<mlir::Value>>(mlir::OpBuilder &builder, onnxir::NodeOp node, std::string &reason)>;
 

@@ -35,6 +35,10 @@ std::string NodeOp::describe() {
   os << getOpType() << " node";
   if (!getNodeName().empty())
     os << " \"" << getNodeName() << "\"";
+  // Names come from foreign files; control characters would break the message's one line.
+  for (char &c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      c = '?';
   return text;
 }
 

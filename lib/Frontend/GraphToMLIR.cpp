@@ -99,9 +99,9 @@ bool isSmall(const Tensor &tensor) { return tensor.elements <= smallTensor || !t
 
 /// How locations and messages name a node; the same text as NodeOp::describe.
 std::string describe(const Node &node) {
-  std::string text = node.domain.empty() ? "" : node.domain + ".";
-  text += node.opType + " node";
-  return node.name.empty() ? text : text + " \"" + node.name + "\"";
+  std::string text = node.domain.empty() ? "" : plain(node.domain) + ".";
+  text += plain(node.opType) + " node";
+  return node.name.empty() ? text : text + " " + quote(node.name);
 }
 
 } // namespace

@@ -19,8 +19,8 @@ void LoadContext::spend(int64_t &used, int64_t amount, int64_t limit, const std:
 }
 
 std::string describe(const NodeProto &node) {
-  std::string text = node.domain().empty() ? "" : node.domain().substr(0, 60) + ".";
-  text += node.op_type().substr(0, 60) + " node";
+  std::string text = node.domain().empty() ? "" : plain(node.domain()) + ".";
+  text += plain(node.op_type()) + " node";
   if (!node.name().empty())
     return text + " " + quote(node.name());
   return node.output_size() ? text + " that makes " + quote(node.output(0)) : text;

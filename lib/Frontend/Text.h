@@ -6,12 +6,14 @@
 
 namespace leat::frontend {
 
-inline std::string quote(std::string_view text) {
-  constexpr size_t longest = 100;
-  std::string out = "\"";
+/// At most `longest` bytes of the text, what is not printable replaced.
+inline std::string plain(std::string_view text, size_t longest = 100) {
+  std::string out;
   for (unsigned char c : text.substr(0, longest))
     out += c < 0x20 || c == 0x7f ? '?' : char(c);
-  return out + (text.size() > longest ? "...\"" : "\"");
+  return text.size() > longest ? out + "..." : out;
 }
+
+inline std::string quote(std::string_view text) { return "\"" + plain(text) + "\""; }
 
 } // namespace leat::frontend

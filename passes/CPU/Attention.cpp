@@ -43,6 +43,7 @@ static Value exp2NonPositive(Emit &b, const Target &target, Value x) {
 namespace {
 
 constexpr int64_t kRows = kBlockRows; ///< rows of a task
+constexpr int64_t kFewRows = 6;       ///< up to here logits are dot products with keys in place
 constexpr double kLog2e = 1.4426950408889634, kLn2 = 0.6931471805599453;
 
 class AttendGenerator : public Generator {
@@ -289,13 +290,31 @@ private:
     auto module = k.kernel->getParentOfType<ModuleOp>();
     Value key = op.getK()[segment], value = op.getV()[segment];
     Value no = arith::ConstantIntOp::create(k.b, 0, 1), yes = arith::ConstantIntOp::create(k.b, 1, 1);
-    if (auto source = inPlace(k, key, t0)) {
-      auto pack = packTransposed(module, k.target, source->type, f32);
-      func::CallOp::create(k.b, pack, ValueRange{keys, source->pointer, k.i64(source->stride), k.i64(keysHere), k.i64(z.depth)});
+    auto byPanel = [&] {
+      if (auto source = inPlace(k, key, t0)) {
+        auto pack = packTransposed(module, k.target, source->type, f32);
+        func::CallOp::create(k.b, pack, ValueRange{keys, source->pointer, k.i64(source->stride), k.i64(keysHere), k.i64(z.depth)});
+      } else {
+        packElements(k, key, keys, t0, keysHere, z.depth, /*transposed=*/true, k.idx(0));
+      }
+      callProduct(k, {f32, f32, f32}, queries, z.depth, k.idx(1), keys, k.idx(kPanel), z.depth, logits, no, rows);
+    };
+    int64_t depth = cast<RankedTensorType>(key.getType()).getDimSize(3);
+    if (auto source = inPlace(k, key, t0); source && hasRowDots(k.target, depth)) {
+      // For few rows bringing the keys into panel order costs more than the product.
+      Value few = arith::CmpIOp::create(k.b, arith::CmpIPredicate::sle, rows, k.idx(kFewRows));
+      k.ifElse(
+          few,
+          [&]() -> SmallVector<Value> {
+            auto dots = rowDots(module, k.target, source->type, depth);
+            func::CallOp::create(k.b, dots,
+                                 ValueRange{logits, queries, source->pointer, k.i64(source->stride), k.i64(keysHere), k.i64(rows)});
+            return {};
+          },
+          [&]() -> SmallVector<Value> { return byPanel(), SmallVector<Value>(); });
     } else {
-      packElements(k, key, keys, t0, keysHere, z.depth, /*transposed=*/true, k.idx(0));
+      byPanel();
     }
-    callProduct(k, {f32, f32, f32}, queries, z.depth, k.idx(1), keys, k.idx(kPanel), z.depth, logits, no, rows);
     if (!op.getBias().empty())
       addBias(k, op.getBias()[segment], t0, keysHere);
     k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) { softmaxRow(k, r); });

@@ -115,6 +115,59 @@ Values transposeVectors(Emit &b, llvm::ArrayRef<Value> rows) {
   return current;
 }
 
+bool hasRowDots(const Target &target, int64_t depth) {
+  int64_t lanes = target.lanes();
+  return !ShapedType::isDynamic(depth) && depth > 0 && depth % lanes == 0 && depth / lanes <= 8;
+}
+
+/// One vector whose lane i is the sum of the lanes of parts[i].
+static Value sumEach(Emit &b, Values parts) {
+  int64_t lanes = parts.size();
+  llvm::SmallVector<int64_t> low, high;
+  for (int64_t i = 0; i < lanes / 2; ++i) {
+    low.append({i, lanes + i});
+    high.append({lanes / 2 + i, lanes + lanes / 2 + i});
+  }
+  while (parts.size() > 1) {
+    Values next;
+    for (size_t i = 0, half = parts.size() / 2; i < half; ++i)
+      next.push_back(b.add(vector::ShuffleOp::create(b, parts[i], parts[i + half], low),
+                           vector::ShuffleOp::create(b, parts[i], parts[i + half], high)));
+    parts = next;
+  }
+  return parts[0];
+}
+
+func::FuncOp rowDots(ModuleOp module, const Target &target, Type key, int64_t depth) {
+  Emit types(module.getLoc(), module.getContext());
+  Type i64 = types.i64(), ptr = types.ptr(), f32 = types.getF32Type();
+  std::string name = llvm::formatv("row_dots_{0}_{1}", typeName(key), depth);
+  return sharedFunction(module, name, {ptr, ptr, ptr, i64, i64, i64}, [&](Emit &b, ValueRange args) {
+    Value out = args[0], queries = args[1], keys = args[2], stride = args[3], n = args[4], rows = args[5];
+    int64_t lanes = target.lanes();
+    VectorType vec = Emit::vec(lanes, f32), keyVec = Emit::vec(lanes, key);
+    b.loop(b.c(0), n, b.c(lanes), [&](Value j0) {
+      Values pointers;
+      for (int64_t j = 0; j < lanes; ++j)
+        pointers.push_back(b.at(keys, key, b.mul(b.min(b.add(j0, b.c(j)), b.sub(n, b.c(1))), stride)));
+      b.loop(b.c(0), rows, b.c(1), [&](Value r) {
+        Values query, sums;
+        for (int64_t d = 0; d < depth; d += lanes)
+          query.push_back(b.load(vec, b.at(queries, f32, b.add(b.mul(r, b.c(depth)), b.c(d)))));
+        for (int64_t j = 0; j < lanes; ++j) {
+          Value sum;
+          for (int64_t d = 0; d < depth; d += lanes) {
+            Value k = b.widen(target, b.load(keyVec, b.at(pointers[j], key, d)), f32);
+            sum = d == 0 ? b.mul(query[0], k) : b.fma(target, query[d / lanes], k, sum);
+          }
+          sums.push_back(sum);
+        }
+        b.store(sumEach(b, sums), b.at(out, f32, b.add(b.mul(r, b.c(kPanel)), j0)));
+      });
+    });
+  });
+}
+
 func::FuncOp packTransposed(ModuleOp module, const Target &target, Type src, Type dst) {
   int64_t lanes = lanesOf(target, dst);
   std::string name = llvm::formatv("pack_transposed_{0}_{1}", typeName(src), typeName(dst));

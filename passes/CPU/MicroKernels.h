@@ -29,6 +29,12 @@ mlir::func::FuncOp packTransposed(mlir::ModuleOp module, const Target &target, m
 /// (dst, src, stride, n, k)
 mlir::func::FuncOp packColumns(mlir::ModuleOp module, const Target &target, mlir::Type src, mlir::Type dst);
 
+/// True if rowDots can be had for this depth: its queries fit the registers.
+bool hasRowDots(const Target &target, int64_t depth);
+/// out[rows][64] = queries[rows][depth] * keys[64][depth] transposed, for few rows: keys are read in place instead of being brought into
+/// panel order. Columns beyond n are copies of the last. (out, queries, keys, keyStride, n, rows)
+mlir::func::FuncOp rowDots(mlir::ModuleOp module, const Target &target, mlir::Type key, int64_t depth);
+
 /// Transposes lanes x lanes elements held in `rows` (one vector each).
 Values transposeVectors(Emit &b, llvm::ArrayRef<mlir::Value> rows);
 

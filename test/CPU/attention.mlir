@@ -1,8 +1,10 @@
 // RUN: leat-opt %s --split-input-file --leat-lower-kernels-cpu="vector-bits=512 features=avx512f,avx512bw,avx512dq,avx512vl,fma,f16c,sse4.1" | FileCheck %s
 
-// Keys come from the slot in place (its strides are the capacity's), 64 at a time; values are read where they are. Keys that a causal mask hides are not visited.
+// Keys come from the slot in place (its strides are the capacity's), 64 at a time: few rows take dot products with them, more bring them into panel order.
+// Values are read where they are. Keys that a causal mask hides are not visited.
 // CHECK-LABEL: func.func @cached(
 // CHECK: scf.for
+// CHECK: call @row_dots_f32_64
 // CHECK: call @pack_transposed_f32_f32
 // CHECK: call @product_f32_f32_f32
 // CHECK: vector.reduction <maxnumf>

@@ -83,6 +83,16 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const Target &ta
     return createNormGenerator(root);
   if (isa<AttnMergeOp>(root))
     return createMergeGenerator(root);
+  if (isa<CumSumOp>(root))
+    return createCumSumGenerator(root);
+  if (isa<ArgReduceOp>(root))
+    return createArgReduceGenerator(root);
+  if (isa<NonZeroOp>(root))
+    return createNonZeroGenerator(root);
+  if (isa<TopKOp>(root))
+    return createTopKGenerator(root);
+  if (isa<ScatterElementsOp, ScatterNDOp>(root))
+    return createScatterGenerator(root);
   kernel.emitError("cannot generate code for kernel @") << kernel.getSymName() << ": no generator for '" << root->getName() << "'";
   return nullptr;
 }

@@ -40,6 +40,11 @@ std::unique_ptr<Generator> createReduceGenerator(mlir::Operation *root);
 std::unique_ptr<Generator> createSoftmaxGenerator(mlir::Operation *root);
 std::unique_ptr<Generator> createNormGenerator(mlir::Operation *root);
 std::unique_ptr<Generator> createMergeGenerator(mlir::Operation *root);
+std::unique_ptr<Generator> createCumSumGenerator(mlir::Operation *root);
+std::unique_ptr<Generator> createArgReduceGenerator(mlir::Operation *root);
+std::unique_ptr<Generator> createNonZeroGenerator(mlir::Operation *root);
+std::unique_ptr<Generator> createTopKGenerator(mlir::Operation *root);
+std::unique_ptr<Generator> createScatterGenerator(mlir::Operation *root);
 
 // --- parts that generators share ---------------------------------------------------------------------------------------------------
 /// Elements that one task of a memory-bound kernel handles: large enough to hide the launch, small enough to balance.

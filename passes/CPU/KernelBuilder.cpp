@@ -215,6 +215,8 @@ Value KernelBuilder::i64(Value index) {
   return index.getType().isInteger(64) ? index : arith::IndexCastOp::create(b, b.getI64Type(), index).getResult();
 }
 
+Value KernelBuilder::compare(arith::CmpIPredicate predicate, Value x, Value y) { return arith::CmpIOp::create(b, predicate, x, y); }
+
 Value KernelBuilder::constant(Type type, double value) {
   Type element = getElementTypeOrSelf(type);
   llvm::APFloat f(value);
@@ -283,6 +285,25 @@ SmallVector<Value> KernelBuilder::ifElse(Value cond, function_ref<SmallVector<Va
   op.getElseRegion().takeBody(probe.getElseRegion());
   probe.erase();
   return SmallVector<Value>(op.getResults());
+}
+
+SmallVector<Value> KernelBuilder::whileLoop(ValueRange init, function_ref<Value(ValueRange)> cond,
+                                            function_ref<SmallVector<Value>(ValueRange)> body) {
+  auto loop = scf::WhileOp::create(
+      b, init.getTypes(), init,
+      [&](OpBuilder &, Location, ValueRange values) {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToEnd(values[0].getParentBlock());
+        Value go = cond(values);
+        scf::ConditionOp::create(b, go, values);
+      },
+      [&](OpBuilder &, Location, ValueRange values) {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToEnd(values[0].getParentBlock());
+        SmallVector<Value> next = body(values);
+        scf::YieldOp::create(b, next);
+      });
+  return SmallVector<Value>(loop.getResults());
 }
 
 void KernelBuilder::ifThen(Value cond, function_ref<void()> thenBody) {

@@ -90,6 +90,7 @@ public:
   mlir::Value max(mlir::Value x, mlir::Value y);
   mlir::Value product(mlir::ValueRange values);
   mlir::Value i64(mlir::Value index); ///< the same number as i64
+  mlir::Value compare(mlir::arith::CmpIPredicate predicate, mlir::Value x, mlir::Value y);
   /// A constant of any scalar or vector type (splat).
   mlir::Value constant(mlir::Type type, double value);
   mlir::Value constantInt(mlir::Type type, int64_t value);
@@ -104,6 +105,9 @@ public:
   /// if (cond) {...} else {...}; the branches return values of `types`.
   llvm::SmallVector<mlir::Value> ifElse(mlir::Value cond, llvm::function_ref<llvm::SmallVector<mlir::Value>()> thenBody,
                                         llvm::function_ref<llvm::SmallVector<mlir::Value>()> elseBody);
+  /// while (cond(values)) values = body(values); returns the last values.
+  llvm::SmallVector<mlir::Value> whileLoop(mlir::ValueRange init, llvm::function_ref<mlir::Value(mlir::ValueRange)> cond,
+                                           llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::ValueRange)> body);
   void ifThen(mlir::Value cond, llvm::function_ref<void()> thenBody);
   /// Runs over [lo, hi): `body(i, lanes)` is emitted twice, for full vectors of `width` lanes and for single elements of the tail.
   void forLanes(mlir::Value lo, mlir::Value hi, int64_t width, llvm::function_ref<void(mlir::Value i, int64_t lanes)> body);

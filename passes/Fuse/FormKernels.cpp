@@ -100,9 +100,11 @@ KernelOp KernelBuilder::build(OpBuilder &builder, ValueRange sizes) {
   return kernel;
 }
 
-static void eraseDeadOps(func::FuncOp func) {
-  func.walk<WalkOrder::PostOrder, ReverseIterator>([](Operation *op) {
-    if (isOpTriviallyDead(op))
+/// `keepSizes`: what Dims has computed may be asked for later.
+static void eraseDeadOps(func::FuncOp func, bool keepSizes = false) {
+  func.walk<WalkOrder::PostOrder, ReverseIterator>([&](Operation *op) {
+    bool isSize = op->getNumResults() == 1 && op->getResult(0).getType().isIndex();
+    if (isOpTriviallyDead(op) && !(keepSizes && isSize))
       op->erase();
   });
 }
@@ -170,10 +172,10 @@ void FormKernels::runOnOperation() {
     return;
   annotateSlotFacts(func);
   eraseDeadOps(func);
-  if (Dims dims(&getContext()); failed(normalise(func, dims)))
-    return signalPassFailure();
-  eraseDeadOps(func); // sizes that nobody asked for go too: what is asked from here on starts anew
   Dims dims(&getContext());
+  if (failed(normalise(func, dims)))
+    return signalPassFailure();
+  eraseDeadOps(func, /*keepSizes=*/true);
 
   // All decisions are made on the unchanged function; inner blocks are built first, so that what they copy from outside is no longer needed
   // there.

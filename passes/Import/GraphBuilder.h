@@ -29,6 +29,8 @@ public:
   /// What is made between push and pop is not used after pop: the bodies of If and Loop.
   void pushScope();
   void popScope();
+  /// Holds IR that was built and not used: what is known about its values must not come to belong to others at the same address.
+  void keepUnused(std::unique_ptr<mlir::Region> region) { unused.push_back(std::move(region)); }
   /// Says that the node at hand is wrong (sizes that do not fit); the walk turns it into the node's failure.
   void invalid(const llvm::Twine &why) {
     if (problem.empty())
@@ -78,6 +80,11 @@ public:
   /// A scalar as a value of type `type`; integers are index on the host.
   mlir::Value materialize(mlir::OpFoldResult scalar, mlir::Type type);
   mlir::OpFoldResult toHost(mlir::Value scalar);
+  /// The type of host scalars of a tensor: index for i32 and i64.
+  mlir::Type hostType(mlir::Type elem) { return elem.isInteger(32) || elem.isInteger(64) ? mlir::Type(ops.getIndexType()) : elem; }
+  mlir::Value castTo(mlir::Value v, mlir::RankedTensorType t) {
+    return v.getType() == t ? v : create<mlir::tensor::CastOp>(t, v).getResult();
+  }
 
   //===------------------------------ computing elements ------------------------------===//
   /// An empty tensor, the destination of linalg ops.
@@ -124,6 +131,7 @@ private:
   /// What was looked up inside a scope and holds values of it.
   std::vector<std::pair<llvm::SmallVector<mlir::Value>, llvm::SmallVector<mlir::Value>>> lookedUp;
   std::string problem;
+  std::vector<std::unique_ptr<mlir::Region>> unused;
 };
 
 /// Conversion of one scalar, as `GraphBuilder::convert`.

@@ -12,7 +12,11 @@ HandlerTable::HandlerTable() {
   registerQuantization(*this);
 
   registerElementwise(*this);
+  registerControlFlow(*this);
+  registerEinsum(*this);
   registerIndexing(*this);
+  registerLoops(*this);
+  registerRandom(*this);
   registerMovement(*this);
   registerReduce(*this);
   registerShape(*this);

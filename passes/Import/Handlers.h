@@ -34,7 +34,11 @@ void registerProducts(HandlerTable &table);
 void registerQuantization(HandlerTable &table);
 
 void registerElementwise(HandlerTable &table);
+void registerControlFlow(HandlerTable &table);
+void registerEinsum(HandlerTable &table);
+void registerRandom(HandlerTable &table);
 void registerIndexing(HandlerTable &table);
+void registerLoops(HandlerTable &table);
 void registerMovement(HandlerTable &table);
 void registerReduce(HandlerTable &table);
 void registerShape(HandlerTable &table);

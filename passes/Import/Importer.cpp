@@ -284,7 +284,8 @@ LogicalResult Importer::importFunction(func::FuncOp func) {
   old->erase();
   func.setType(FunctionType::get(context, argTypes, TypeRange(ValueRange(results))));
   func->removeAttr("onnx.graph");
-  eraseDead(func.getBody());
+  values.clear();
+  done.clear();
   return success();
 }
 
@@ -301,11 +302,19 @@ void Importer::convertParams() {
 
 LogicalResult Importer::run() {
   LogicalResult ok = success();
-  for (func::FuncOp func : llvm::to_vector(module.getOps<func::FuncOp>()))
-    if (func->hasAttr("onnx.graph") && failed(importFunction(func)))
+  SmallVector<func::FuncOp> graphs;
+  for (func::FuncOp func : module.getOps<func::FuncOp>())
+    if (func->hasAttr("onnx.graph"))
+      graphs.push_back(func);
+  for (func::FuncOp func : graphs)
+    if (failed(importFunction(func)))
       ok = failure();
-  if (succeeded(ok))
-    convertParams();
+  if (failed(ok))
+    return ok;
+  // Not before all are built: the builder knows values by address.
+  for (func::FuncOp func : graphs)
+    eraseDead(func.getBody());
+  convertParams();
   return ok;
 }
 

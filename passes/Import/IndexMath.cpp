@@ -76,6 +76,12 @@ std::optional<int64_t> IndexMath::asConstant(Index a) {
   return std::nullopt;
 }
 
+bool IndexMath::dependsOn(Index a, Region *region) {
+  return llvm::any_of(poly(a), [&](const auto &term) {
+    return llvm::any_of(term.first, [&](unsigned atom) { return region->isAncestor(atoms[atom].getParentRegion()); });
+  });
+}
+
 bool IndexMath::equal(Index a, Index b) { return a == b || poly(a) == poly(b); }
 
 Value IndexMath::lookup(const Poly &p) {

@@ -45,6 +45,8 @@ public:
   bool nonNegative(Index a);
   /// a >= b for every run.
   bool atLeast(Index a, Index b);
+  /// Whether a value made inside `region` goes into it.
+  bool dependsOn(Index a, mlir::Region *region);
   /// min(x, c) with constant c: gives x (see the broadcast rule in GraphBuilder).
   std::optional<std::pair<Index, int64_t>> asMinWithConstant(Index a);
 

@@ -124,6 +124,9 @@ LogicalResult OpContext::importGraph(Region &graph, ValueRange args, SmallVector
   return failed(r) ? fail("a node of its subgraph cannot be lowered") : success();
 }
 
+size_t OpContext::reportMark() { return importer.reports.size(); }
+void OpContext::dropReports(size_t mark) { importer.reports.resize(mark); }
+
 Type convertElementType(Type onnx) {
   if (isa<FloatType>(onnx))
     return onnx;

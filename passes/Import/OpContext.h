@@ -71,6 +71,9 @@ public:
   mlir::FailureOr<std::optional<llvm::SmallVector<int64_t>>> axes(llvm::StringRef name, int64_t i, int64_t rank);
   /// Converts a subgraph at the builder's place. `args` are its inputs.
   mlir::LogicalResult importGraph(mlir::Region &graph, mlir::ValueRange args, llvm::SmallVectorImpl<mlir::Value> &results);
+  /// A subgraph may be converted more than once (Loop); only the last time counts in the reports.
+  size_t reportMark();
+  void dropReports(size_t mark);
 
 private:
   Importer &importer;

@@ -248,6 +248,21 @@ void buildHostPipeline(OpPassManager &pm) {
 
 } // namespace
 
+/// Translation to LLVM IR takes the LLVM dialect and nothing else; what is left of others is an operation on types without machine form.
+static LogicalResult checkLowered(ModuleOp parts) {
+  auto result = parts.walk([](Operation *op) -> WalkResult {
+    if (isa<ModuleOp>(op) || isa<LLVM::LLVMDialect>(op->getDialect()))
+      return WalkResult::advance();
+    auto error = op->emitError("no code can be generated for '") << op->getName() << "'";
+    if (op->getNumOperands())
+      error << " on " << op->getOperand(0).getType();
+    if (op->getNumResults())
+      error << " to " << op->getResult(0).getType();
+    return error;
+  });
+  return failure(result.wasInterrupted());
+}
+
 FailureOr<CodegenResult> generateCode(ModuleOp module, const CodegenOptions &options) {
   Splitter splitter(module);
   auto parts = splitter.run();
@@ -258,7 +273,8 @@ FailureOr<CodegenResult> generateCode(ModuleOp module, const CodegenOptions &opt
   kernels.enableVerifier(options.verify);
   buildHostPipeline(host.nest<ModuleOp>());
   options.kernelPipeline(kernels.nest<ModuleOp>());
-  if (failed(host.run(splitter.hostParts())) || failed(kernels.run(splitter.kernelParts())))
+  if (failed(host.run(splitter.hostParts())) || failed(kernels.run(splitter.kernelParts())) ||
+      failed(checkLowered(splitter.hostParts())) || failed(checkLowered(splitter.kernelParts())))
     return failure();
   std::atomic<unsigned> done = 0;
   std::mutex progressMutex;

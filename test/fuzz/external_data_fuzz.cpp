@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +28,8 @@ static std::string makeFolders() {
   put(inside + "/sub/a", "public");
   if (symlink("../secret", (inside + "/l").c_str()) || symlink("..", (inside + "/d").c_str()))
     abort();
+  static const std::string made = root;
+  std::atexit([] { std::filesystem::remove_all(made); });
   return inside;
 }
 

@@ -241,6 +241,15 @@ Value Puller::pullPad(Operation *op, ArrayRef<Idx> at) {
 // -----------------------------------------------------------------------------------------------------------------------------
 
 bool Puller::isLinear(Value tensor) {
+  auto known = linearKnown.find(tensor);
+  if (known != linearKnown.end())
+    return known->second;
+  bool answer = computeLinear(tensor);
+  linearKnown[tensor] = answer;
+  return answer;
+}
+
+bool Puller::computeLinear(Value tensor) {
   if (bound.count(tensor))
     return false;
   if (isa<BlockArgument>(tensor))

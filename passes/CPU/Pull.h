@@ -44,7 +44,10 @@ public:
 
   /// From now on elements of `tensor` come from `element` (the root of a kernel, in its epilogue).
   using Element = std::function<mlir::Value(Puller &, llvm::ArrayRef<Idx>)>;
-  void bind(mlir::Value tensor, Element element) { bound[tensor] = std::move(element); }
+  void bind(mlir::Value tensor, Element element) {
+    bound[tensor] = std::move(element);
+    linearKnown.clear();
+  }
 
   /// Pulls what the kernel yields as `result` at `at` and stores it there.
   void emitResult(unsigned result, llvm::ArrayRef<Idx> at);
@@ -79,8 +82,10 @@ private:
       [](mlir::Value x, mlir::Value y) { return x.getAsOpaquePointer() < y.getAsOpaquePointer(); }};
   using Key = llvm::SmallVector<std::pair<void *, int64_t>, 8>;
   std::map<Key, mlir::Value> memo;
+  llvm::DenseMap<mlir::Value, bool> linearKnown; ///< answers of isLinear
 
   using Scalarized = llvm::function_ref<mlir::Value(Puller &, llvm::ArrayRef<Idx>)>;
+  bool computeLinear(mlir::Value tensor);
   mlir::Value compute(mlir::Value tensor, llvm::ArrayRef<Idx> at);
   mlir::Value loadBuffer(mlir::Value pointer, mlir::Type element, Idx linear);
   mlir::Value pullGeneric(mlir::linalg::GenericOp op, unsigned result, llvm::ArrayRef<Idx> at, const Idx *linear);

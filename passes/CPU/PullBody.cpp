@@ -143,6 +143,28 @@ static TypedAttr carriedConstant(TypedAttr attr) {
   return FloatAttr::get(Float32Type::get(attr.getContext()), real.getValueAsDouble());
 }
 
+/// Integer division by zero, and of the least number by -1, stops the process on x86: divide by 1 instead. What ONNX leaves undefined must
+/// not crash.
+static Value safeDivisor(KernelBuilder &k, Operation *op, Value dividend, Value divisor) {
+  if (std::optional<int64_t> constant = getConstantIntValue(op->getOperand(1)); constant && *constant != 0 && *constant != -1)
+    return divisor;
+  auto &b = k.b;
+  auto constant = [&](int64_t v) {
+    if (getElementTypeOrSelf(divisor.getType()).isIndex())
+      return isa<VectorType>(divisor.getType()) ? k.splat(k.idx(v), cast<VectorType>(divisor.getType()).getNumElements()) : k.idx(v);
+    return k.constantInt(divisor.getType(), v);
+  };
+  Value bad = k.compare(arith::CmpIPredicate::eq, divisor, constant(0));
+  if (!isa<arith::DivUIOp, arith::RemUIOp>(op)) {
+    Type element = getElementTypeOrSelf(divisor.getType());
+    int64_t bits = element.isIndex() ? 64 : element.getIntOrFloatBitWidth();
+    Value least = k.compare(arith::CmpIPredicate::eq, dividend, constant(bits == 64 ? INT64_MIN : -(int64_t(1) << (bits - 1))));
+    Value overflow = arith::AndIOp::create(b, least, k.compare(arith::CmpIPredicate::eq, divisor, constant(-1)));
+    bad = arith::OrIOp::create(b, bad, overflow);
+  }
+  return arith::SelectOp::create(b, bad, constant(1), divisor);
+}
+
 Idx Puller::evaluateOp(Operation *op, Value value, BodyScope &scope) {
   Idx result;
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
@@ -228,6 +250,8 @@ Idx Puller::evaluateOp(Operation *op, Value value, BodyScope &scope) {
       k.fail("op '" + op->getName().getStringRef() + "' cannot be computed element by element", op);
       computed = isa<FloatType>(carried) ? k.constant(carried, 0) : k.constantInt(carried, 0);
     } else {
+      if (isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::FloorDivSIOp, arith::CeilDivSIOp>(op))
+        values[1] = safeDivisor(k, op, values[0], values[1]);
       OperationState state(b.getLoc(), op->getName());
       state.addOperands(values);
       for (Type type : op->getResultTypes())

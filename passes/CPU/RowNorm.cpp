@@ -83,6 +83,7 @@ class SoftmaxGenerator : public RowGenerator {
     return arith::SelectOp::create(k.b, none, k.constant(sum.getType(), 1), sum);
   }
 
+  // The maximum may lose a NaN: its exponential makes the sum NaN, and so the row.
   void runRow(KernelBuilder &k, ValueRange row) {
     Type element = computeType(k);
     Value length = k.dim(op.getInput(), axis);

@@ -102,7 +102,10 @@ LaneAccumulators::Combine addFloats(KernelBuilder &k) {
 }
 
 LaneAccumulators::Combine maxFloats(KernelBuilder &k) {
-  return [&k](Value x, Value y) { return arith::MaximumFOp::create(k.b, x, y).getResult(); };
+  return [&k](Value x, Value y) {
+    Value less = arith::CmpFOp::create(k.b, arith::CmpFPredicate::OLT, x, y);
+    return arith::SelectOp::create(k.b, less, y, x).getResult();
+  };
 }
 
 bool dependsOn(Value value, Operation *from) {

@@ -43,7 +43,7 @@ private:
 mlir::Value joinLanes(KernelBuilder &k, mlir::Value vector, const LaneAccumulators::Combine &combine);
 
 LaneAccumulators::Combine addFloats(KernelBuilder &k);
-/// The larger one; NaN if either is NaN.
+/// The larger one in one instruction; a NaN may be lost.
 LaneAccumulators::Combine maxFloats(KernelBuilder &k);
 
 /// True if `value` is computed from `from`.

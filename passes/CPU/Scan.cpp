@@ -124,7 +124,7 @@ public:
 
   void run(KernelBuilder &k, Value task) override {
     Value length = k.dim(input, axis);
-    forLines(k, task, [&](ValueRange row, Value column, int64_t lanes) {
+    auto lines = [&](ValueRange row, Value column, int64_t lanes) {
       Puller outside(k, lanes);
       Value first = outside.pullVector(input, coordinates(outside, row, outside.at(0), column));
       SmallVector<Value> best{first, positions(k, k.idx(0), lanes, false)};
@@ -157,7 +157,9 @@ public:
       Puller p(k, lanes);
       Type i64 = KernelBuilder::vectorOf(k.b.getI64Type(), lanes);
       emit(p, coordinates(p, row, p.at(0), column), arith::IndexCastOp::create(k.b, i64, best[1]));
-    });
+    };
+    // There is no first element of nothing.
+    k.ifThen(k.compare(Less::sgt, length, k.idx(0)), [&] { forLines(k, task, lines); });
   }
 };
 

@@ -1,0 +1,39 @@
+// RUN: leat-opt %s --leat-cpu-expand-math="fma=1 round=1" | FileCheck %s
+// RUN: leat-opt %s --leat-cpu-expand-math | FileCheck %s --check-prefix=BASE
+
+// CHECK-LABEL: @exp
+// CHECK-NOT:     math.exp
+// CHECK:         math.fma %{{.*}} : vector<16xf32>
+// BASE-LABEL:  @exp
+// BASE-NOT:      math.fma
+func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
+  %0 = math.exp %x : vector<16xf32>
+  return %0 : vector<16xf32>
+}
+
+// One instruction where the processor has it.
+// CHECK-LABEL: @floor
+// CHECK:         math.floor
+// BASE-LABEL:  @floor
+// BASE-NOT:      math.floor
+// BASE:          arith.fptosi
+func.func @floor(%x: f32) -> f32 {
+  %0 = math.floor %x : f32
+  return %0 : f32
+}
+
+// CHECK-LABEL: @square
+// CHECK-NOT:     math.powf
+// CHECK:         arith.mulf
+// Doubles go to the library.
+// CHECK-LABEL: @double
+// CHECK:         math.exp %{{.*}} : f64
+func.func @square(%x: f32) -> f32 {
+  %c = arith.constant 2.0 : f32
+  %0 = math.powf %x, %c : f32
+  return %0 : f32
+}
+func.func @double(%x: f64) -> f64 {
+  %0 = math.exp %x : f64
+  return %0 : f64
+}

@@ -10,6 +10,8 @@ HandlerTable::HandlerTable() {
   registerAttention(*this);
   registerContribAttention(*this);
   registerQuantization(*this);
+  registerConvolution(*this);
+  registerResize(*this);
 
   registerElementwise(*this);
   registerControlFlow(*this);

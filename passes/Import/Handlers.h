@@ -29,9 +29,11 @@ private:
 void registerActivations(HandlerTable &table);
 void registerAttention(HandlerTable &table);
 void registerContribAttention(HandlerTable &table);
+void registerConvolution(HandlerTable &table);
 void registerNorms(HandlerTable &table);
 void registerProducts(HandlerTable &table);
 void registerQuantization(HandlerTable &table);
+void registerResize(HandlerTable &table);
 
 void registerElementwise(HandlerTable &table);
 void registerControlFlow(HandlerTable &table);

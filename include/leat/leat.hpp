@@ -242,6 +242,8 @@ public:
     check(leat_generator_next(handle.get(), &token, &stop));
     return !stop;
   }
+  void save(const std::string &path) const { check(leat_generator_save(handle.get(), path.c_str())); }
+  void load(const std::string &path) { check(leat_generator_load(handle.get(), path.c_str())); }
   void settle() { check(leat_generator_settle(handle.get())); }
   void reset() { leat_generator_reset(handle.get()); }
   leat_generator_statistics statistics() const {

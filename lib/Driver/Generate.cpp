@@ -207,11 +207,9 @@ int open(const Args &args, Stream &s) {
   if (!generator)
     return fail(generator.status());
   s.generator = std::move(*generator);
-  if (args.has("state-load")) {
-    if (Status st = s.session->load(args.get("state-load")); !st.ok())
+  if (args.has("state-load"))
+    if (Status st = s.generator->load(args.get("state-load")); !st.ok())
       return fail(st);
-    s.generator->stateChanged();
-  }
   return kOk;
 }
 
@@ -240,7 +238,7 @@ int generate(const Args &args) {
     if (prompt.empty() && !args.has("state-load"))
       return fail(kUsage, "nothing to go on from: give --prompt TEXT, --prompt-file FILE, --stream or --state-load FILE");
     bool special = !s.chat;
-    if (s.chat) {
+    if (s.chat && !prompt.empty()) {
       std::vector<ChatMessage> messages;
       if (args.has("system"))
         messages.push_back({"system", args.get("system")});
@@ -250,15 +248,17 @@ int generate(const Args &args) {
         return fail(rendered.status());
       prompt = *rendered;
     }
-    if (Status st = s.generator->feed(s.tokenizer->encode(prompt, special)); !st.ok())
-      return fail(st);
+    // Without a prompt, a loaded stream goes on where it stopped.
+    if (!prompt.empty())
+      if (Status st = s.generator->feed(s.tokenizer->encode(prompt, special)); !st.ok())
+        return fail(st);
     if (Status st = answer(s); !st.ok())
       return fail(st);
     report(args, s);
     code = interrupted ? kInterrupted : kOk;
   }
   if (args.has("state-save"))
-    if (Status st = s.session->save(args.get("state-save")); !st.ok())
+    if (Status st = s.generator->save(args.get("state-save")); !st.ok())
       return fail(st);
   return code;
 }

@@ -24,6 +24,8 @@ static const char *sectionName(SectionKind kind) {
     return "state table";
   case SectionKind::StateData:
     return "state data";
+  case SectionKind::StreamPosition:
+    return "stream position";
   }
   return "unknown";
 }

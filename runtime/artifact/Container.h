@@ -24,6 +24,7 @@ enum class SectionKind : uint32_t {
   Ir = 4,       // the module's text, for re-lowering and inspection
   StateTable = 16,
   StateData = 17,
+  StreamPosition = 18, // where a generator was: what it chose and has not fed, its history, its logits
 };
 
 struct ContainerHeader {

@@ -358,6 +358,14 @@ leat_status *leat_generator_settle(leat_generator *generator) {
   return generator ? give(generator->generator->settle()) : null("generator");
 }
 
+leat_status *leat_generator_save(const leat_generator *generator, const char *path) {
+  return !generator || !path ? null(generator ? "path" : "generator") : give(generator->generator->save(path));
+}
+
+leat_status *leat_generator_load(leat_generator *generator, const char *path) {
+  return !generator || !path ? null(generator ? "path" : "generator") : give(generator->generator->load(path));
+}
+
 void leat_generator_reset(leat_generator *generator) {
   if (generator)
     generator->generator->reset();

@@ -1,5 +1,7 @@
 // Finds out what a step function wants, then feeds it.
 #include "runtime/decode/Generator.h"
+#include "runtime/artifact/Container.h"
+#include "runtime/core/File.h"
 
 #include <algorithm>
 #include <chrono>
@@ -282,6 +284,67 @@ Status Generator::score(std::span<const int64_t> tokens, std::vector<double> &nl
   }
   stats.promptTokens += tokens.size();
   stats.promptSeconds += seconds(start);
+  return {};
+}
+
+namespace {
+struct Position {
+  uint64_t drawn;
+  int64_t pending;
+  uint64_t historyCount, logitCount;
+};
+} // namespace
+
+Status Generator::save(const std::string &path) const {
+  std::span<const float> row = logits();
+  Position position = {drawn, pending, std::min<size_t>(history.size(), options.repetitionWindow), row.size()};
+  std::vector<uint8_t> bytes;
+  auto add = [&](const void *data, size_t size) {
+    bytes.insert(bytes.end(), static_cast<const uint8_t *>(data), static_cast<const uint8_t *>(data) + size);
+  };
+  add(&position, sizeof(position));
+  add(history.data() + (history.size() - position.historyCount), position.historyCount * sizeof(int64_t));
+  add(row.data(), row.size_bytes());
+  return session.state().save(path, session.model().artifact().stateHash(), session.options().batch, bytes);
+}
+
+Status Generator::load(const std::string &path) {
+  Result<MappedFile> file = MappedFile::open(path);
+  if (!file.ok())
+    return file.takeStatus();
+  std::string where = "'" + printable(path, 400) + "'";
+  std::span<const uint8_t> bytes(file->data(), file->size()), rest;
+  Result<std::vector<Section>> sections = parseContainer(bytes, stateMagic, stateFormat, "state file");
+  if (!sections.ok())
+    return sections.takeStatus().withContext(where);
+  Position position = {0, -1, 0, 0};
+  if (const Section *section = findSection(*sections, SectionKind::StreamPosition)) {
+    rest = section->bytes;
+    bool sound = rest.size() >= sizeof(position);
+    if (sound) {
+      std::memcpy(&position, rest.data(), sizeof(position));
+      rest = rest.subspan(sizeof(position));
+      sound = position.historyCount <= rest.size() / sizeof(int64_t) && position.logitCount <= rest.size() / sizeof(float) &&
+              rest.size() == position.historyCount * sizeof(int64_t) + position.logitCount * sizeof(float) && position.pending >= -1 &&
+              (vocabularySize < 0 || (position.pending < vocabularySize &&
+                                      (position.logitCount == 0 || position.logitCount == static_cast<uint64_t>(vocabularySize))));
+    }
+    if (!sound)
+      return error(Code::BadFile, "the state file is damaged: its stream position has sizes that do not fit").withContext(where);
+  }
+  LEAT_RETURN_IF_ERROR(session.state().load(bytes, session.model().artifact().stateHash(), session.options().batch).withContext(where));
+  stateChanged();
+  drawn = position.drawn;
+  pending = position.pending;
+  history.resize(position.historyCount);
+  lastLogits.resize(position.logitCount);
+  hasLogits = position.logitCount > 0;
+  if (hasLogits)
+    vocabularySize = static_cast<int64_t>(position.logitCount);
+  if (position.historyCount)
+    std::memcpy(history.data(), rest.data(), position.historyCount * sizeof(int64_t));
+  if (hasLogits)
+    std::memcpy(lastLogits.data(), rest.data() + position.historyCount * sizeof(int64_t), position.logitCount * sizeof(float));
   return {};
 }
 

@@ -42,11 +42,16 @@ public:
   // Logits after the last token fed; empty before.
   std::span<const float> logits() const { return {lastLogits.data(), hasLogits ? lastLogits.size() : 0}; }
 
-  // Feeds the token that next() chose, so that the session's state holds everything: to be called before the state is saved or forked.
+  // Feeds the token that next() chose, so that the session's state holds everything: to be called before the session is saved or forked.
   Status settle();
+  // The session's state and the generator's place in it (history, logits, random stream): what is generated after load() is what would have
+  // been generated without the pause. A file that Session::save wrote can be loaded too, and has to be fed before it goes on. A failed load
+  // changes nothing.
+  Status save(const std::string &path) const;
+  Status load(const std::string &path);
   // Empties the session's state and forgets the history. The random stream starts again.
   void reset();
-  // To be called after the session's state was loaded: what comes next continues from there.
+  // To be called after the session's state was changed by other means: what is fed next continues from there.
   void stateChanged();
 
   const GeneratorStatistics &statistics() const { return stats; }

@@ -124,7 +124,7 @@ Status StateSet::copyFrom(const StateSet &other) {
   return {};
 }
 
-Status StateSet::save(const std::string &path, uint64_t hash, int64_t batch) const {
+Status StateSet::save(const std::string &path, uint64_t hash, int64_t batch, std::span<const uint8_t> position) const {
   TableHeader header = {hash, batch, states.size()};
   std::vector<uint8_t> table(sizeof(header)), data;
   std::memcpy(table.data(), &header, sizeof(header));
@@ -146,7 +146,9 @@ Status StateSet::save(const std::string &path, uint64_t hash, int64_t batch) con
     auto bytes = reinterpret_cast<const uint8_t *>(&entry);
     table.insert(table.end(), bytes, bytes + sizeof(entry));
   }
-  SectionToWrite sections[] = {{SectionKind::StateTable, table}, {SectionKind::StateData, data, 4096}};
+  std::vector<SectionToWrite> sections = {{SectionKind::StateTable, table}, {SectionKind::StateData, data, 4096}};
+  if (!position.empty())
+    sections.push_back({SectionKind::StreamPosition, position});
   return writeContainer(path, stateMagic, stateFormat, sections);
 }
 

@@ -33,7 +33,8 @@ public:
   Status copyFrom(const StateSet &other);
 
   // The container of artifacts, with `hash` as the model's name. Loading checks every number before it changes anything.
-  Status save(const std::string &path, uint64_t hash, int64_t batch) const;
+  // `position`: what a generator adds, in a section of its own.
+  Status save(const std::string &path, uint64_t hash, int64_t batch, std::span<const uint8_t> position = {}) const;
   Status load(const std::string &path, uint64_t hash, int64_t batch);
   Status load(std::span<const uint8_t> file, uint64_t hash, int64_t batch, const ContainerChecks &checks = {});
 

@@ -20,7 +20,7 @@ static Status check(const std::vector<uint8_t> &bytes) {
   // A copy at the end of its own allocation: a sanitizer sees any read past it.
   std::unique_ptr<uint8_t[]> copy(static_cast<uint8_t *>(new uint8_t[bytes.size() + 64]));
   auto aligned = reinterpret_cast<uint8_t *>((reinterpret_cast<uintptr_t>(copy.get()) + 63) & ~uintptr_t(63));
-  std::memcpy(aligned, bytes.data(), bytes.size());
+  std::copy(bytes.begin(), bytes.end(), aligned);
   auto artifact = Artifact::parse({aligned, bytes.size()});
   Status status = artifact.takeStatus();
   EXPECT_EQ(status.message().find('\n'), std::string::npos);

@@ -279,6 +279,43 @@ TEST_F(GeneratorTest, SuppliesMasksAndPositions) {
   EXPECT_EQ(collect(**generator, 5), expected(prompt, 5));
 }
 
+TEST_F(GeneratorTest, PausesAreInvisible) {
+  GeneratorOptions options;
+  options.sampling.temperature = 3;
+  options.sampling.repetitionPenalty = 1.3;
+  std::vector<int64_t> prompt = {1, 2, 3};
+  auto without = std::move(*Generator::create(*session, options));
+  ASSERT_TRUE(without->feed(prompt).ok());
+  auto all = collect(*without, 20);
+  for (int pause : {0, 1, 7}) {
+    TemporaryFile saved(".state");
+    std::vector<int64_t> pieces;
+    {
+      without->reset();
+      ASSERT_TRUE(without->feed(prompt).ok());
+      pieces = collect(*without, pause);
+      ASSERT_TRUE(without->save(saved.path).ok());
+    }
+    auto other = std::move(*Session::create(std::move(*Model::load(file.path)), {1, 100}));
+    auto resumed = std::move(*Generator::create(*other, options));
+    Status status = resumed->load(saved.path);
+    ASSERT_TRUE(status.ok()) << status.message();
+    auto rest = collect(*resumed, 20 - pause);
+    pieces.insert(pieces.end(), rest.begin(), rest.end());
+    EXPECT_EQ(pieces, all) << pause;
+    ASSERT_TRUE(other->load(saved.path).ok()); // a session takes such a file for its state
+  }
+  TemporaryFile plain(".state");
+  ASSERT_TRUE(without->settle().ok());
+  int64_t tokens = session->state().tokens();
+  ASSERT_TRUE(session->save(plain.path).ok());
+  without->reset();
+  ASSERT_TRUE(without->load(plain.path).ok());
+  EXPECT_EQ(session->state().tokens(), tokens);
+  EXPECT_FALSE(without->load(file.path).ok());
+  EXPECT_EQ(session->state().tokens(), tokens);
+}
+
 TEST_F(GeneratorTest, Scores) {
   std::vector<int64_t> text = {3, 1, 4, 1, 5, 2, 6};
   std::vector<double> whole, parts;

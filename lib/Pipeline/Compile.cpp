@@ -32,6 +32,10 @@ namespace {
 
 using BuildStage = void (*)(OpPassManager &, const CompileOptions &, const target::TargetSpec &);
 
+/// Upstream's canonicalizations but for one: folding the cast of a loop's initial value into the loop is wrong when the size changes from
+/// one iteration to the next, as it does where a loop collects what it computes.
+void canonicalize(OpPassManager &pm) { pm.addPass(createCanonicalizerPass({}, {"(anonymous namespace)::ForOpTensorCastFolder"})); }
+
 void buildImport(OpPassManager &pm, const CompileOptions &, const target::TargetSpec &) {
   OpPassManager &graph = pm.nest<func::FuncOp>();
   graph.addPass(import::createLeatRaiseNorm());
@@ -39,7 +43,7 @@ void buildImport(OpPassManager &pm, const CompileOptions &, const target::Target
   graph.addPass(import::createLeatRaiseRotary());
   graph.addPass(import::createLeatRaiseAttention());
   pm.addPass(import::createImportOnnxPass(expandFunctionBody));
-  pm.addPass(createCanonicalizerPass());
+  canonicalize(pm);
   pm.addPass(createCSEPass());
 }
 
@@ -47,23 +51,23 @@ void buildStream(OpPassManager &pm, const CompileOptions &options, const target:
   stream::MakeStepOptions step;
   step.overrideFile = options.stateOverrides;
   pm.addPass(stream::createMakeStep(step));
-  pm.addPass(createCanonicalizerPass());
+  canonicalize(pm);
   pm.addPass(createCSEPass());
   pm.nest<func::FuncOp>().addPass(stream::createClassifyMasks());
-  pm.addPass(createCanonicalizerPass());
+  canonicalize(pm);
   stream::ApplyKVPolicyOptions policy;
   policy.policy = options.kvPolicy;
   pm.addPass(stream::createApplyKVPolicy(policy));
-  pm.addPass(createCanonicalizerPass());
+  canonicalize(pm);
   pm.addPass(createCSEPass());
 }
 
 void buildKernels(OpPassManager &pm, const CompileOptions &, const target::TargetSpec &target) {
   pm.nest<func::FuncOp>().addPass(fuse::createFoldLayouts());
-  pm.addPass(createCanonicalizerPass());
+  canonicalize(pm);
   pm.addPass(createCSEPass());
   pm.nest<func::FuncOp>().addPass(fuse::createFormKernels());
-  pm.addPass(createCanonicalizerPass());
+  canonicalize(pm);
   pm.addPass(createCSEPass());
   pm.addPass(fuse::createOutlineKernels());
   pm.addPass(schedule::createPackParams());

@@ -157,6 +157,16 @@ void LoopBuilder::closeBody(Region &region, Iteration &it) {
       one.push_back(in);
     }
     b.withDims(acc, accDims);
+    if (llvm::is_contained(llvm::ArrayRef(shape).drop_front(), ShapedType::kDynamic)) {
+      // Before the first iteration the size of an element may not be known, and the collection, still empty, says 0.
+      Dims grown{iteration};
+      llvm::append_range(grown, inside);
+      SmallVector<Value> sizes;
+      for (OpFoldResult d : grown)
+        sizes.push_back(m.value(d));
+      Value shapeValue = tensor::FromElementsOp::create(b.ops, b.loc, sizes);
+      acc = b.withDims(tensor::ReshapeOp::create(b.ops, b.loc, col.type, acc, shapeValue), grown);
+    }
     Value element = b.reshape(e, one);
     bool front = i < collectInFront.size() && collectInFront[i];
     yields.push_back(b.castTo(front ? b.concat({element, acc}, 0) : b.concat({acc, element}, 0), col.type));

@@ -1,12 +1,16 @@
-"""Fixtures of the end-to-end suite: the tools, and a wrapper that runs them."""
+"""Fixtures of the end-to-end suite: the command line, the runtime library, compiled models."""
+import hashlib
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from leat_runtime import Library
+
 SOURCE = Path(os.environ.get("LEAT_SOURCE", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("LEAT_BUILD", SOURCE / "build"))
+MODELS = SOURCE / "models"  # real models, exported once; not in the repository
 
 
 class Leat:
@@ -25,3 +29,38 @@ class Leat:
 @pytest.fixture(scope="session")
 def leat():
     return Leat(BUILD / "bin" / "leat")
+
+
+@pytest.fixture(scope="session")
+def library():
+    return Library(BUILD)
+
+
+@pytest.fixture(scope="session")
+def compile_model(leat, tmp_path_factory):
+    """compile_model(onnx path, *options) -> path of the artifact; the same call gives the same file."""
+    folder = tmp_path_factory.mktemp("artifacts")
+
+    def compile_once(path, *options):
+        key = hashlib.sha256(repr((str(path), options)).encode()).hexdigest()[:16]
+        artifact = folder / f"{key}.leat"
+        if not artifact.exists():
+            leat("compile", path, "-o", artifact, "--quiet", *options)
+        return artifact
+
+    return compile_once
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """smollm2(style) -> path of the exported model; tokenizer.json and chat_template.jinja lie beside it."""
+    from models import smollm2 as exporter
+
+    return lambda style: exporter.write(MODELS / f"smollm2-{style}", style)
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    from models import minilm as exporter
+
+    return exporter.write(MODELS / "minilm")

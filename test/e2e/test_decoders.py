@@ -1,0 +1,195 @@
+"""Small random decoders in every export style, streamed: against ONNX Runtime, a float64 oracle, and against themselves cut differently."""
+import numpy as np
+import onnxruntime
+import pytest
+
+from leat_runtime import LeatError
+from models.decoder import STYLES, Config, RandomWeights, export
+from oracles.decoder_oracle import DecoderOracle
+
+CONFIG = Config(layers=2, hidden=64, ffn=96, heads=4, kv_heads=2, vocab=160, context=512)
+PROMPT, STEPS = 17, 256
+SINK, RECENT = 4, 28
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return RandomWeights(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def oracle(weights):
+    return DecoderOracle(CONFIG, weights)
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    return np.random.default_rng(7).integers(0, CONFIG.vocab, PROMPT + STEPS)
+
+
+@pytest.fixture(scope="module", params=STYLES)
+def model(request, weights, tmp_path_factory):
+    return request.param, export(tmp_path_factory.mktemp(request.param) / "model.onnx", request.param, CONFIG, weights)
+
+
+def stream(session, tokens, cuts):
+    """Logits of every token, fed in pieces that end at `cuts`."""
+    pieces, begin = [], 0
+    for end in [*cuts, len(tokens)]:
+        if end > begin:
+            pieces.append(session("step", input_ids=np.asarray(tokens[begin:end])[None])["logits"][0])
+            begin = end
+    return np.concatenate(pieces)
+
+
+def onnxruntime_logits(style, path, tokens):
+    """The whole sequence in one call of ONNX Runtime."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    n = len(tokens)
+    feeds = {"input_ids": np.asarray(tokens)[None]}
+    length = n if style == "attention24" else 0
+    for i in session.get_inputs():
+        if i.name == "attention_mask":
+            feeds[i.name] = np.ones((1, n), np.int64)
+        elif i.name == "position_ids":
+            feeds[i.name] = np.arange(n)[None]
+        elif i.name == "write_indices":
+            feeds[i.name] = np.zeros(1, np.int64)
+        elif i.name.startswith("past"):
+            feeds[i.name] = np.zeros((1, CONFIG.kv_heads, length, CONFIG.head_dim), np.float32)
+    return session.run(["logits"], feeds)[0][0]
+
+
+def test_prefill_and_256_steps(model, compile_model, library, oracle, tokens):
+    style, path = model
+    session = library.load(compile_model(path)).session(context=512)
+    got = stream(session, tokens, range(PROMPT, len(tokens)))
+    expected = oracle.logits(tokens)
+    np.testing.assert_allclose(got, expected, atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(got, onnxruntime_logits(style, path, tokens), atol=2e-4, rtol=2e-4)
+    assert (got.argmax(-1) == expected.argmax(-1)).all()
+
+
+def test_main_function_keeps_the_onnx_signature(model, compile_model, library, tokens):
+    style, path = model
+    loaded = library.load(compile_model(path))
+    reference = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(3)
+    past, new = 9, 5
+    length = 16 if style == "attention24" else past
+    feeds = {}
+    for i in reference.get_inputs():
+        feeds[i.name] = {"input_ids": lambda: rng.integers(0, CONFIG.vocab, (1, new)), "attention_mask": lambda: np.ones((1, past + new), np.int64),
+                         "position_ids": lambda: np.arange(past, past + new)[None], "write_indices": lambda: np.full(1, past)}.get(
+            i.name, lambda: rng.standard_normal((1, CONFIG.kv_heads, length, CONFIG.head_dim)).astype(np.float32))()
+    if style == "gqa":  # with a past, ONNX Runtime's operator takes one token at a time
+        feeds["input_ids"], feeds["attention_mask"] = feeds["input_ids"][:, :1], feeds["attention_mask"][:, : past + 1]
+    expected = dict(zip([o.name for o in reference.get_outputs()], reference.run(None, feeds)))
+    got = loaded.session().run("main", feeds)
+    assert got.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-4, rtol=1e-4, err_msg=name)
+
+
+def test_any_cut_gives_the_same_stream(model, compile_model, library, tokens):
+    _, path = model
+    loaded = library.load(compile_model(path))
+    whole = stream(loaded.session(context=512), tokens[:64], [])
+    for seed in range(3):
+        cuts = np.sort(np.random.default_rng(seed).integers(1, 63, 6))
+        np.testing.assert_allclose(stream(loaded.session(context=512), tokens[:64], cuts), whole, atol=2e-5, rtol=2e-5)
+    # The control: a stream that loses its state at a cut is not the same.
+    session = loaded.session(context=512)
+    first = stream(session, tokens[:32], [])
+    session.reset()
+    broken = np.concatenate([first, stream(session, tokens[32:64], [])])
+    assert np.abs(broken - whole).max() > 1e-2
+
+
+def test_rows_of_a_batch_are_rows_alone(model, compile_model, library):
+    _, path = model
+    loaded = library.load(compile_model(path))
+    ids = np.random.default_rng(5).integers(0, CONFIG.vocab, (3, 11))
+    together = loaded.session(batch=3)("step", input_ids=ids)["logits"]
+    for row in range(3):
+        np.testing.assert_array_equal(loaded.session()("step", input_ids=ids[row : row + 1])["logits"][0], together[row])
+
+
+def test_thread_count_changes_nothing(model, compile_model, library, tokens):
+    _, path = model
+    artifact = compile_model(path)
+    results = [stream(library.load(artifact, threads=n).session(), tokens[:40], range(20, 40)) for n in (1, 2, 3)]
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_a_step_allocates_nothing(model, compile_model, library, tokens):
+    _, path = model
+    session = library.load(compile_model(path)).session(context=512)
+    stream(session, tokens[:PROMPT + 2], range(PROMPT, PROMPT + 2))
+    before, held = session.counters(), session.bytes()
+    stream(session, tokens[PROMPT + 2:], range(len(tokens)))
+    after = session.counters()
+    steps = after.runs - before.runs
+    assert after.allocations == before.allocations and session.bytes() == held
+    assert steps == len(tokens) - PROMPT - 2
+    # A copy of the caches would be a temporary buffer of their size.
+    assert after.buffer_bytes == before.buffer_bytes < after.state_bytes
+
+
+@pytest.mark.parametrize("policy", [dict(sinks=SINK, recent=RECENT), dict(sinks=SINK, recent=RECENT, rank=False), dict(sinks=0, recent=RECENT)],
+                         ids=["sink-rank", "sink-absolute", "recent"])
+def test_policies_equal_the_dense_oracle(model, policy, compile_model, library, oracle, tokens):
+    _, path = model
+    text = f"sink({policy['sinks']})+recent({policy['recent']})" if policy["sinks"] else f"recent({policy['recent']})"
+    if not policy.get("rank", True):
+        text = f"retain={text},pos=*:abs"
+    loaded = library.load(compile_model(path, f"--kv={text}"))
+    expected = oracle.logits(tokens, **policy)
+    for cuts in (range(1, len(tokens)), [3, 5, 40, 41, 130], []):  # token by token, in pieces, at once
+        np.testing.assert_allclose(stream(loaded.session(), tokens, cuts), expected, atol=1e-4, rtol=1e-4)
+    # The control: the full cache is something else.
+    assert np.abs(oracle.logits(tokens) - expected).max() > 1e-2
+
+
+def test_endless_stream_has_constant_memory(model, compile_model, library, tokens):
+    style, path = model
+    if style != "decomposed":
+        pytest.skip("one style is enough for a long run")
+    session = library.load(compile_model(path, f"--kv=sink({SINK})+recent({RECENT})")).session()
+    chunk = np.resize(tokens, (1, 500))
+    session("step", input_ids=chunk)
+    held, allocations = session.bytes(), session.counters().allocations
+    for _ in range(199):
+        logits = session("step", input_ids=chunk)["logits"]
+    assert session.tokens() == 100000
+    assert session.bytes() == held and session.counters().allocations == allocations
+    assert np.isfinite(logits).all()
+
+
+def test_state_is_saved_loaded_and_forked(model, compile_model, library, tokens, tmp_path):
+    _, path = model
+    loaded = library.load(compile_model(path))
+    session = loaded.session(context=64)
+    stream(session, tokens[:20], [])
+    session.save(tmp_path / "stream.state")
+    fork = session.fork()
+    expected = stream(session, tokens[20:30], range(1, 10))
+    np.testing.assert_array_equal(stream(fork, tokens[20:30], range(1, 10)), expected)
+    other = loaded.session(context=128)
+    other.load(tmp_path / "stream.state")
+    np.testing.assert_array_equal(stream(other, tokens[20:30], range(1, 10)), expected)
+    damaged = (tmp_path / "stream.state").read_bytes()[:-7]
+    (tmp_path / "damaged.state").write_bytes(damaged)
+    with pytest.raises(LeatError):
+        other.load(tmp_path / "damaged.state")
+
+
+def test_overflow_names_the_policy_that_would_go_on(model, compile_model, library, tokens):
+    _, path = model
+    session = library.load(compile_model(path)).session(context=16)
+    stream(session, tokens[:16], [])
+    with pytest.raises(LeatError, match=r"sink\(4\)\+recent"):
+        stream(session, tokens[16:17], [])
+    # The failed step changed nothing.
+    assert session.tokens() == 16

@@ -132,6 +132,8 @@ static Status checkElf(std::span<const uint8_t> code) {
 LoadedCode::~LoadedCode() {
   if (handle)
     dlclose(handle);
+  if (memory >= 0)
+    ::close(memory);
 }
 
 Result<std::unique_ptr<LoadedCode>> LoadedCode::load(const Artifact &artifact) {
@@ -145,6 +147,10 @@ Result<std::unique_ptr<LoadedCode>> LoadedCode::load(const Artifact &artifact) {
   int fd = memfd_create("leat-code", MFD_CLOEXEC);
   if (fd < 0)
     return error(Code::Io, "cannot make memory for the artifact's code: %s", std::strerror(errno));
+  // Open as long as the code is loaded: the loader takes an object by its path before it looks at the file, so the descriptor's number must not
+  // be given to another artifact.
+  std::unique_ptr<LoadedCode> loaded(new LoadedCode);
+  loaded->memory = fd;
   Status status;
   while (!code.empty() && status.ok()) {
     ssize_t put = ::write(fd, code.data(), code.size());
@@ -153,14 +159,11 @@ Result<std::unique_ptr<LoadedCode>> LoadedCode::load(const Artifact &artifact) {
     else if (put > 0)
       code = code.subspan(put);
   }
-  std::unique_ptr<LoadedCode> loaded(new LoadedCode);
   if (status.ok()) {
-    // The loader knows objects by device and inode, and this inode is new: every artifact gets its own copy.
     loaded->handle = dlopen(formatText("/proc/self/fd/%d", fd).c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!loaded->handle)
       status = error(Code::BadFile, "cannot load the artifact's code: %s", printable(dlerror()).c_str());
   }
-  ::close(fd);
   if (!status.ok())
     return status;
 

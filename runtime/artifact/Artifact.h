@@ -51,6 +51,7 @@ public:
 private:
   LoadedCode() = default;
   void *handle = nullptr;
+  int memory = -1; // the file that the code was loaded from
   const LeatKernel *table = nullptr;
   std::vector<LeatFunction> functions;
 };

@@ -40,6 +40,10 @@ OpKind kindOf(Operation *op) {
         auto dense = dyn_cast<DenseElementsAttr>(o.getValue());
         return !isa<ShapedType>(o.getType()) || (dense && dense.isSplat()) ? OpKind::Sink : OpKind::Host;
       })
+      .Case<StateWriteOp>([](StateWriteOp o) {
+        // A number that the host computed, how far the stream is: the host also writes it down, and checks it first.
+        return o.getValue().getDefiningOp<tensor::FromElementsOp>() ? OpKind::Host : OpKind::Root;
+      })
       .Case<tensor::DimOp, tensor::ExtractOp, ParamRefOp, StateGetOp, StatePutOp, YieldOp>([](Operation *) { return OpKind::Host; })
       .Default([](Operation *o) {
         if (o->getNumRegions() || o->hasTrait<OpTrait::IsTerminator>())

@@ -147,8 +147,8 @@ Result<std::unique_ptr<LoadedCode>> LoadedCode::load(const Artifact &artifact) {
   int fd = memfd_create("leat-code", MFD_CLOEXEC);
   if (fd < 0)
     return error(Code::Io, "cannot make memory for the artifact's code: %s", std::strerror(errno));
-  // Open as long as the code is loaded: the loader takes an object by its path before it looks at the file, so the descriptor's number must not
-  // be given to another artifact.
+  // Open as long as the code is loaded: the loader takes an object by its path before it looks at the file, so the descriptor's number must
+  // not be given to another artifact.
   std::unique_ptr<LoadedCode> loaded(new LoadedCode);
   loaded->memory = fd;
   Status status;

@@ -161,6 +161,17 @@ TEST_F(CApiTest, Generates) {
   leat_generator_destroy(generator);
 }
 
+TEST(RuntimeLibrary, IsSmallAndAlone) {
+  std::vector<uint8_t> library = leat::test::readAll(RUNTIME_LIBRARY);
+  ASSERT_FALSE(library.empty());
+#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
+  EXPECT_LT(library.size(), size_t(2) << 20);
+#endif
+  std::string_view text(reinterpret_cast<const char *>(library.data()), library.size());
+  for (const char *name : {"libLLVM", "libMLIR", "libpython", "libprotobuf"})
+    EXPECT_EQ(text.find(name), std::string_view::npos) << name;
+}
+
 TEST_F(CApiTest, CppWrapper) {
   leat::Model loaded(file.path, {2, true});
   EXPECT_EQ(loaded.functions(), (std::vector<std::string>{"main", "step"}));

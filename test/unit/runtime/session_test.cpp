@@ -76,6 +76,23 @@ TEST_F(SessionTest, ThreadsDoNotMatter) {
   EXPECT_EQ(std::memcmp(one->output(0).data(), four->output(0).data(), one->output(0).bytes()), 0);
 }
 
+TEST_F(SessionTest, ModelsKeepTheirOwnCode) {
+  TemporaryFile otherFile(".leat");
+  writeTiny(otherFile.path, {}, readAll(TINY_MODEL_OTHER));
+  Tensor x = filled({1, 2}, 1), y = filled({1, 2}, 10);
+  NamedTensor inputs[] = {{"x", &x}, {"y", &y}};
+  for (int round = 0; round < 3; ++round) {
+    auto other = Model::load(otherFile.path);
+    ASSERT_TRUE(other.ok());
+    auto plus = session(), minus = std::move(*Session::create(*other));
+    ASSERT_TRUE(plus->run(0, inputs).ok());
+    ASSERT_TRUE(minus->run(0, inputs).ok());
+    EXPECT_EQ(plus->output(0).as<float>()[0], 13);
+    EXPECT_EQ(minus->output(0).as<float>()[0], -7);
+    model = load(2); // the other model's code goes while this one's comes
+  }
+}
+
 TEST_F(SessionTest, ChecksInputs) {
   auto s = session();
   Tensor x = filled({2, 3}, 0), wide = filled({2, 4}, 0), flat = filled({6}, 0), unlucky = filled({2, 13}, 0);

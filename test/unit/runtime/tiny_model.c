@@ -8,6 +8,10 @@
 
 enum { vocabulary = 7 };
 
+#ifndef TINY_SIGN /* a second model of the same names differs in this */
+#define TINY_SIGN 1
+#endif
+
 /* Kernel 0. buffers: x, y, weight, sum; scalars: rows, cols. One task a row. */
 static void axpyRun(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch) {
   const float *x = buffers[0], *y = buffers[1], *weight = buffers[2];
@@ -17,7 +21,7 @@ static void axpyRun(void *const *buffers, const int64_t *scalars, int64_t begin,
     for (int64_t c = 0; c < cols; ++c)
       row[c] = x[r * cols + c] * weight[0];
     for (int64_t c = 0; c < cols; ++c)
-      sum[r * cols + c] = row[c] + y[r * cols + c];
+      sum[r * cols + c] = row[c] + TINY_SIGN * y[r * cols + c];
   }
 }
 static int64_t axpyTasks(const int64_t *scalars) { return scalars[0]; }

@@ -84,6 +84,7 @@ int compile(const Args &args) {
   std::string badPolicy;
   if (!KVPolicy::parse(options.kvPolicy, badPolicy))
     return fail(kUsage, "--kv \"" + options.kvPolicy + "\": " + badPolicy);
+  options.int8Activations = args.has("int8-activations");
   options.stateOverrides = args.get("states");
   options.dumpStages = args.get("dump-stages");
   options.embedIR = args.has("embed-ir");
@@ -149,6 +150,7 @@ Command compileCommand() {
             {"dump-stages", "DIR", "write the IR after each stage into DIR", "Output"},
             {"embed-ir", nullptr, "keep the leat-level IR in the artifact", "Output"},
             {"target-cpu", "CPU", "native (default), generic, x86-64-v3, x86-64-v4, or a processor name", "Code"},
+            {"int8-activations", nullptr, "let 4- and 8-bit products that allow it quantise their activations: faster, not exact", "Code"},
             {"shape", "NAME=VALUE", "fix a symbolic dimension (batch=1) or an input's shape (input=1x128); may be repeated", "Model"},
             {"kv", "POLICY", "what caches keep: retain=all, recent(R), sink(S)+recent(R)", "Model"},
             {"states", "FILE",

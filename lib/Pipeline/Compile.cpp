@@ -62,7 +62,7 @@ void buildStream(OpPassManager &pm, const CompileOptions &options, const target:
   pm.addPass(createCSEPass());
 }
 
-void buildKernels(OpPassManager &pm, const CompileOptions &, const target::TargetSpec &target) {
+void buildKernels(OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &target) {
   pm.nest<func::FuncOp>().addPass(fuse::createFoldLayouts());
   canonicalize(pm);
   pm.addPass(createCSEPass());
@@ -73,6 +73,7 @@ void buildKernels(OpPassManager &pm, const CompileOptions &, const target::Targe
   pm.addPass(schedule::createPackParams());
   schedule::ScheduleCPUOptions schedule;
   schedule.vectorBits = target.vectorBits;
+  schedule.int8Activations = options.int8Activations;
   schedule.registers = target.vectorBits == 512 ? 32 : 16;
   pm.addPass(schedule::createScheduleCPU(schedule));
 }
@@ -153,7 +154,7 @@ LogicalResult emitCode(ModuleOp module, const CompileOptions &options, const tar
   contents.features = spec.features;
   contents.sharedObject = std::move(code->sharedObject);
   contents.irText = std::move(irText);
-  contents.options = {{"target-cpu", options.targetCpu}, {"kv", options.kvPolicy}};
+  contents.options = {{"target-cpu", options.targetCpu}, {"kv", options.kvPolicy}, {"activations", options.int8Activations ? "int8" : "exact"}};
   contents.progress = [&](int64_t done, int64_t total) { report("weights", total ? double(done) / total : 1); };
   report("weights", 0);
   if (llvm::Error error = artifact::writeArtifact(module, contents, output))

@@ -65,7 +65,7 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const Target &ta
   if (auto matmul = dyn_cast<MatmulOp>(root))
     return createGemmGenerator(matmul);
   if (auto product = dyn_cast<MatmulNBitsOp>(root))
-    return createNBitsGenerator(product);
+    return createNBitsGenerator(product, target);
   if (auto attend = dyn_cast<KVAttendOp>(root))
     return createAttendGenerator(attend);
   if (auto conv = dyn_cast<ConvOp>(root))

@@ -1,8 +1,7 @@
 // leat.matmul_nbits: products with block-quantised weights. Weights are w = (code - zero) * scale in f32 and sums run over k in order, so
 // that one row (dequantised in registers, at the speed of memory) and many rows (dequantised once into a panel) give the same bits.
-#include "passes/CPU/Generator.h"
+#include "passes/CPU/NBits.h"
 #include "passes/CPU/Operands.h"
-#include "passes/CPU/Products.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
@@ -11,28 +10,6 @@ using namespace mlir;
 namespace leat::cpu {
 
 namespace {
-
-/// Codes of a panel are words of 32 bits, [K / group][words][64 columns]. In a group of `group` values of k, byte b of word q holds the
-/// codes of k = i * group / perByte + 4 q + b, i-th bits from below: what vpdpbusd wants, and what costs a shift and a mask elsewhere.
-struct CodeLayout {
-  int64_t bits, block;
-  int64_t group() const { return std::min<int64_t>(block, 32); }
-  int64_t perByte() const { return 8 / bits; }
-  int64_t words() const { return group() / (4 * perByte()); }
-};
-
-struct QuantTypes {
-  CodeLayout codes;
-  Type scale, zero; ///< as stored; zero null if there are none
-  std::string name() const {
-    std::string text = llvm::formatv("q{0}_{1}_", codes.bits, codes.block);
-    llvm::raw_string_ostream os(text);
-    os << scale;
-    if (zero)
-      os << "_z" << zero;
-    return text;
-  }
-};
 
 /// Dequantises 64 columns, group by group in order of k, a few vectors of columns at a time.
 class Dequantizer {
@@ -169,14 +146,9 @@ func::FuncOp quantizedRows(ModuleOp module, const Target &target, const QuantTyp
 
 constexpr int64_t kRegisterRows = 4; ///< up to here weights are dequantised in registers
 
-class NBitsGenerator : public Generator {
+class NBitsGenerator : public NBitsKernel {
 public:
-  explicit NBitsGenerator(MatmulNBitsOp op)
-      : op(op), layout{int64_t(op.getBits()), int64_t(op.getBlock())}, depth(op.getK()), n(op.getN()) {
-    blocks = llvm::divideCeil(depth, layout.block);
-    paddedDepth = blocks * layout.block;
-    panels = llvm::divideCeil(n, kPanel);
-  }
+  using NBitsKernel::NBitsKernel;
 
   Value tasks(KernelBuilder &k) override { return k.mul(k.ceilDiv(rowCount(k), k.idx(kBlockRows)), k.idx(panels)); }
 
@@ -185,45 +157,20 @@ public:
     return k.add(rows, k.idx(lhsAt()));
   }
 
-  Cost cost(KernelBuilder &k) override {
-    Value rows = rowCount(k);
-    int64_t weights =
-        n * blocks *
-        (layout.block * layout.bits / 8 + bytesOf(op.getScales()) + (op.getZeros() && !packedZeros() ? bytesOf(op.getZeros()) : 0));
-    Value moved = k.mul(rows, k.idx(depth * bytesOf(op.getLhs()) + n * bytesOf(op.getOutput())));
-    return {k.add(moved, k.idx(weights)), k.mul(rows, k.idx(2 * n * depth))};
-  }
-
   void run(KernelBuilder &k, Value task) override {
     Value rowsAll = rowCount(k), rowBlocks = k.ceilDiv(rowsAll, k.idx(kBlockRows));
     Value panel = k.div(task, rowBlocks), row0 = k.mul(k.rem(task, rowBlocks), k.idx(kBlockRows));
     Value rows = k.min(k.sub(rowsAll, row0), k.idx(kBlockRows));
     Value n0 = k.mul(panel, k.idx(kPanel)), nEnd = k.min(k.add(n0, k.idx(kPanel)), k.idx(n));
-    prepareRows(k, row0, rows);
+    prepareRows(k, row0, rows, lhsAt());
     if (packed())
       runPacked(k, panel, rows);
     else
       runPlain(k, n0, nEnd, rows);
-    auto lhsDims = k.dims(op.getLhs());
-    lhsDims.pop_back();
-    k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
-      SmallVector<Value> at = delinearize(k, k.add(row0, r), lhsDims);
-      emitRow(k, op.getOutput(), at, n0, nEnd, k.scratch(), k.mul(r, k.idx(kPanel)), k.b.getF32Type());
-    });
+    emitRows(k, row0, rows, n0, nEnd);
   }
 
 private:
-  static int64_t bytesOf(Value tensor) { return KernelBuilder::byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType()); }
-  KernelFuncOp kernel() { return op->getParentOfType<KernelFuncOp>(); }
-  bool packed() { return operandLayout(kernel(), op.getCodes()).starts_with("nbits64"); }
-  bool packedZeros() { return op.getZeros() && !isa<FloatType>(cast<RankedTensorType>(op.getZeros().getType()).getElementType()); }
-
-  Value rowCount(KernelBuilder &k) {
-    auto dims = k.dims(op.getLhs());
-    dims.pop_back();
-    return k.product(dims);
-  }
-
   // Scratch: sums, a dequantised stretch of a panel, rows of the left operand.
   static constexpr int64_t kStretch = 512;
   static constexpr int64_t panelAt() { return kBlockRows * kPanel * 4; }
@@ -231,52 +178,12 @@ private:
   int64_t stretch() const { return std::max(kStretch, layout.block); }
   int64_t lhsAt() const { return panelAt() + std::max(stretch(), std::min<int64_t>(paddedDepth, stretch())) * kPanel * 4; }
 
-  /// The rows can be read where they are: dense, floating point, and no block is cut.
-  bool direct(KernelBuilder &k) {
-    auto strided = traceStrided(k, op.getLhs());
-    return strided && strided->dense && paddedDepth == depth && isa<FloatType>(strided->element) &&
-           strided->element.getIntOrFloatBitWidth() <= 32;
-  }
-
-  void prepareRows(KernelBuilder &k, Value row0, Value rows) {
-    if (direct(k)) {
-      auto strided = traceStrided(k, op.getLhs());
-      lhsType = strided->element;
-      lhs = k.elementPtr(k.buffer(strided->argument), lhsType, k.mul(row0, k.idx(depth)));
-      return;
-    }
-    lhsType = k.b.getF32Type();
-    lhs = k.bytePtr(k.scratch(), k.idx(lhsAt()));
-    auto dims = k.dims(op.getLhs());
-    dims.pop_back();
-    k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
-      SmallVector<Value> at = delinearize(k, k.add(row0, r), dims);
-      k.forLanes(k.idx(0), k.idx(depth), k.target.lanes(), [&](Value kk, int64_t lanes) {
-        Puller pull(k, lanes);
-        SmallVector<Idx> coordinates = pull.at(at);
-        coordinates.push_back(pull.at(kk, lanes > 1));
-        k.store(convertCarried(k, pull.pullVector(op.getLhs(), coordinates), lhsType), lhs, lhsType,
-                k.add(k.mul(r, k.idx(paddedDepth)), kk));
-      });
-      k.forLoop(k.idx(depth), k.idx(paddedDepth), k.idx(1),
-                [&](Value kk) { k.store(k.constant(lhsType, 0), lhs, lhsType, k.add(k.mul(r, k.idx(paddedDepth)), kk)); });
-    });
-  }
-
   void runPacked(KernelBuilder &k, Value panel, Value rows) {
-    auto element = [&](Value tensor) { return productType(k, cast<RankedTensorType>(tensor.getType()).getElementType()); };
-    QuantTypes types{layout, element(op.getScales()), op.getZeros() ? element(op.getZeros()) : Type()};
+    QuantTypes types = quantTypes(k);
     auto module = kernel()->getParentOfType<ModuleOp>();
     Type i32 = k.b.getI32Type();
     int64_t groups = paddedDepth / layout.group(), groupWords = layout.words() * kPanel;
-    Value codes = k.elementPtr(k.buffer(cast<BlockArgument>(op.getCodes())), i32, k.mul(panel, k.idx(groups * groupWords)));
-    Value perPanel = k.mul(panel, k.idx(blocks * kPanel));
-    Value scales = k.elementPtr(k.buffer(cast<BlockArgument>(op.getScales())), types.scale, perPanel);
-    // Packed zero points fill whole bytes: there may be more of them than blocks.
-    int64_t zeroColumns = packedZeros() ? llvm::divideCeil(blocks * layout.bits, 8) * (8 / layout.bits) : blocks;
-    Value zeros = scales;
-    if (op.getZeros())
-      zeros = k.elementPtr(k.buffer(cast<BlockArgument>(op.getZeros())), types.zero, k.mul(panel, k.idx(zeroColumns * kPanel)));
+    auto [codes, scales, zeros] = panelWeights(k, panel);
     auto is = [&](int64_t r) { return arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, rows, k.idx(r)).getResult(); };
     for (int64_t r = 1; r <= kRegisterRows; ++r) {
       auto callee = quantizedRows(module, k.target, types, lhsType, r);
@@ -351,16 +258,90 @@ private:
       multiply(k, k0, kn, rows);
     });
   }
-
-  MatmulNBitsOp op;
-  CodeLayout layout;
-  int64_t depth, n, blocks, paddedDepth, panels;
-  Value lhs; ///< of the current task: [rows][paddedDepth]
-  Type lhsType;
 };
 
 } // namespace
 
-std::unique_ptr<Generator> createNBitsGenerator(MatmulNBitsOp op) { return std::make_unique<NBitsGenerator>(op); }
+NBitsKernel::NBitsKernel(MatmulNBitsOp op)
+    : op(op), layout{int64_t(op.getBits()), int64_t(op.getBlock())}, depth(op.getK()), n(op.getN()),
+      blocks(llvm::divideCeil(depth, layout.block)), paddedDepth(blocks * layout.block), panels(llvm::divideCeil(n, kPanel)) {}
+
+Cost NBitsKernel::cost(KernelBuilder &k) {
+  Value rows = rowCount(k);
+  int64_t weights =
+      n * blocks *
+      (layout.block * layout.bits / 8 + bytesOf(op.getScales()) + (op.getZeros() && !packedZeros() ? bytesOf(op.getZeros()) : 0));
+  Value moved = k.mul(rows, k.idx(depth * bytesOf(op.getLhs()) + n * bytesOf(op.getOutput())));
+  return {k.add(moved, k.idx(weights)), k.mul(rows, k.idx(2 * n * depth))};
+}
+
+Value NBitsKernel::rowCount(KernelBuilder &k) {
+  auto dims = k.dims(op.getLhs());
+  dims.pop_back();
+  return k.product(dims);
+}
+
+QuantTypes NBitsKernel::quantTypes(KernelBuilder &k) {
+  auto element = [&](Value tensor) { return productType(k, cast<RankedTensorType>(tensor.getType()).getElementType()); };
+  return {layout, element(op.getScales()), op.getZeros() ? element(op.getZeros()) : Type()};
+}
+
+NBitsKernel::PanelWeights NBitsKernel::panelWeights(KernelBuilder &k, Value panel) {
+  QuantTypes types = quantTypes(k);
+  int64_t words = paddedDepth / layout.group() * layout.words();
+  PanelWeights w;
+  w.codes = k.elementPtr(k.buffer(cast<BlockArgument>(op.getCodes())), k.b.getI32Type(), k.mul(panel, k.idx(words * kPanel)));
+  w.scales = w.zeros = k.elementPtr(k.buffer(cast<BlockArgument>(op.getScales())), types.scale, k.mul(panel, k.idx(blocks * kPanel)));
+  // Packed zero points fill whole bytes: there may be more of them than blocks.
+  int64_t zeroColumns = packedZeros() ? llvm::divideCeil(blocks * layout.bits, 8) * (8 / layout.bits) : blocks;
+  if (op.getZeros())
+    w.zeros = k.elementPtr(k.buffer(cast<BlockArgument>(op.getZeros())), types.zero, k.mul(panel, k.idx(zeroColumns * kPanel)));
+  return w;
+}
+
+bool NBitsKernel::direct(KernelBuilder &k) {
+  auto strided = traceStrided(k, op.getLhs());
+  return strided && strided->dense && paddedDepth == depth && isa<FloatType>(strided->element) &&
+         strided->element.getIntOrFloatBitWidth() <= 32;
+}
+
+void NBitsKernel::prepareRows(KernelBuilder &k, Value row0, Value rows, int64_t scratchAt) {
+  if (direct(k)) {
+    auto strided = traceStrided(k, op.getLhs());
+    lhsType = strided->element;
+    lhs = k.elementPtr(k.buffer(strided->argument), lhsType, k.mul(row0, k.idx(depth)));
+    return;
+  }
+  lhsType = k.b.getF32Type();
+  lhs = k.bytePtr(k.scratch(), k.idx(scratchAt));
+  auto dims = k.dims(op.getLhs());
+  dims.pop_back();
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+    SmallVector<Value> at = delinearize(k, k.add(row0, r), dims);
+    k.forLanes(k.idx(0), k.idx(depth), k.target.lanes(), [&](Value kk, int64_t lanes) {
+      Puller pull(k, lanes);
+      SmallVector<Idx> coordinates = pull.at(at);
+      coordinates.push_back(pull.at(kk, lanes > 1));
+      k.store(convertCarried(k, pull.pullVector(op.getLhs(), coordinates), lhsType), lhs, lhsType, k.add(k.mul(r, k.idx(paddedDepth)), kk));
+    });
+    k.forLoop(k.idx(depth), k.idx(paddedDepth), k.idx(1),
+              [&](Value kk) { k.store(k.constant(lhsType, 0), lhs, lhsType, k.add(k.mul(r, k.idx(paddedDepth)), kk)); });
+  });
+}
+
+void NBitsKernel::emitRows(KernelBuilder &k, Value row0, Value rows, Value n0, Value nEnd) {
+  auto dims = k.dims(op.getLhs());
+  dims.pop_back();
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+    SmallVector<Value> at = delinearize(k, k.add(row0, r), dims);
+    emitRow(k, op.getOutput(), at, n0, nEnd, k.scratch(), k.mul(r, k.idx(kPanel)), k.b.getF32Type());
+  });
+}
+
+std::unique_ptr<Generator> createNBitsGenerator(MatmulNBitsOp op, const Target &target) {
+  if (auto int8 = createNBitsInt8Generator(op, target))
+    return int8;
+  return std::make_unique<NBitsGenerator>(op);
+}
 
 } // namespace leat::cpu

@@ -32,6 +32,6 @@ void emitRow(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at,
 std::unique_ptr<Generator> createGemmGenerator(MatmulOp op);
 std::unique_ptr<Generator> createConvGenerator(ConvOp op);
 std::unique_ptr<Generator> createAttendGenerator(KVAttendOp op);
-std::unique_ptr<Generator> createNBitsGenerator(MatmulNBitsOp op);
+std::unique_ptr<Generator> createNBitsGenerator(MatmulNBitsOp op, const Target &target);
 
 } // namespace leat::cpu

@@ -16,7 +16,7 @@ def ScheduleCPU : Pass<"leat-schedule-cpu", "mlir::ModuleOp"> {
     | `reduce` | linalg.generic with reduction loops, arg_reduce | `vector`; `inner`: 1 if the innermost loop of the inputs is reduced (lanes are joined at the end), 0 if lanes are results; `grain`: input elements per task |
     | `row` | softmax, layer_norm, cumsum, attn_merge | `vector`; `inner`: 1 if the row is contiguous, 0 if lanes are rows; `grain` |
     | `gemm` | matmul | `mr`, `nr`: register tile; `kc`: depth of one pass, at least K means all; `mc`: rows per task; `vector`; `packed`: panel width of a packed right side, 0 if it is row major |
-    | `qgemm` | matmul_nbits | `mr`, `nr`, `vector`, `mc` |
+    | `qgemm` | matmul_nbits | `mr`, `nr`, `vector`, `mc`; `int8`: 1 if activations may be quantised to 8 bits (the op allows it and it was asked for) |
     | `conv` | conv | `vector`; `grain` |
     | `attention` | kv_attend | `mr`: queries per task; `nr`: keys per step of the online softmax; `vector` |
     | `serial` | scatter, topk, nonzero, sample, anything else | none: one task, or one per independent row |
@@ -33,6 +33,7 @@ def ScheduleCPU : Pass<"leat-schedule-cpu", "mlir::ModuleOp"> {
   }];
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "256", "width of a vector register">,
+    Option<"int8Activations", "int8-activations", "bool", "false", "let products that allow it quantise their activations to 8 bits">,
     Option<"registers", "registers", "int64_t", "16", "number of vector registers">];
   let dependentDialects = ["leat::LeatDialect"];
 }

@@ -99,8 +99,10 @@ ScheduleAttr ScheduleCPU::choose(KernelFuncOp kernel) {
       .Case<MatmulOp>([&](MatmulOp) {
         return make("gemm", {{"mr", 6}, {"nr", columns * vector}, {"kc", 1024}, {"mc", 48}, {"vector", vector}, {"packed", 0}});
       })
-      .Case<MatmulNBitsOp>(
-          [&](MatmulNBitsOp) { return make("qgemm", {{"mr", 4}, {"nr", columns * vector}, {"mc", 48}, {"vector", vector}}); })
+      .Case<MatmulNBitsOp>([&](MatmulNBitsOp op) {
+        int64_t int8 = int8Activations && op.getInt8Activations();
+        return make("qgemm", {{"mr", 4}, {"nr", columns * vector}, {"mc", 48}, {"vector", vector}, {"int8", int8}});
+      })
       .Case<ConvOp>([&](ConvOp) { return make("conv", {{"vector", vector}, {"grain", 4096}}); })
       .Case<KVAttendOp>([&](KVAttendOp) { return make("attention", {{"mr", 6}, {"nr", 64}, {"vector", vector}}); })
       .Case<SoftmaxOp, LayerNormOp, CumSumOp, AttnMergeOp>(

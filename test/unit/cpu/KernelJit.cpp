@@ -180,7 +180,9 @@ bool Kernels::supported(unsigned bits) {
   return bits < 256 || (bits < 512 ? host["avx2"] && host["fma"] : host["avx512vl"] && host["avx512bw"] && host["avx512dq"]);
 }
 
-std::unique_ptr<Kernels> Kernels::compile(const std::string &text, unsigned bits) {
+bool Kernels::hostHas(const std::string &feature) { return llvm::sys::getHostCPUFeatures().lookup(feature); }
+
+std::unique_ptr<Kernels> Kernels::compile(const std::string &text, unsigned bits, const std::vector<std::string> &more) {
   static bool initialized = [] {
     llvm::InitializeNativeTarget();
     llvm::InitializeNativeTargetAsmPrinter();
@@ -230,6 +232,7 @@ std::unique_ptr<Kernels> Kernels::compile(const std::string &text, unsigned bits
     features = {"fma", "f16c", "sse4.1"};
   if (bits >= 512)
     features.append({"avx512f", "avx512bw", "avx512dq", "avx512vl"});
+  features.append(more.begin(), more.end());
   options.features = features;
   pm.addPass(leat::cpu::createLowerKernelsToCPU(options));
   leat::cpu::buildToLLVM(pm, t);
@@ -242,6 +245,8 @@ std::unique_ptr<Kernels> Kernels::compile(const std::string &text, unsigned bits
     return nullptr;
   llvm::orc::JITTargetMachineBuilder machine{llvm::Triple(llvm::sys::getProcessTriple())};
   machine.setCPU(cpu);
+  for (const std::string &feature : more)
+    machine.getFeatures().AddFeature(feature);
   machine.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Standard;
   machine.setCodeGenOptLevel(llvm::CodeGenOptLevel::Default);
   auto targetMachine = llvm::cantFail(machine.createTargetMachine());

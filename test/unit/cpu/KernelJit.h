@@ -37,7 +37,9 @@ class Kernels {
 public:
   /// Compiles a module of kernel functions. `bits`: vector width; 128 is the portable baseline, 256 has FMA and F16C, 512 AVX-512.
   /// Prints the reason and returns null on error.
-  static std::unique_ptr<Kernels> compile(const std::string &text, unsigned bits);
+  /// `more`: names of further processor features that the code may use.
+  static std::unique_ptr<Kernels> compile(const std::string &text, unsigned bits, const std::vector<std::string> &more = {});
+  static bool hostHas(const std::string &feature);
   static leat::cpu::Target target(unsigned bits);
   /// False if this machine lacks the instructions.
   static bool supported(unsigned bits);

@@ -81,6 +81,34 @@ Array packed(const Array &a, const std::string &layout) {
   return out;
 }
 
+struct Weights {
+  const Case &c;
+  Array codes, scales, zeros, packedCodes, packedScales, packedZeros;
+
+  explicit Weights(const Case &c) : c(c) {
+    codes = Array::random("i8", {c.n, c.blocks(), c.block * c.bits / 8}, 1, -128, 127);
+    scales = Array::random(c.scale, {c.n, c.blocks()}, 2, 0.01, 0.1);
+    if (c.zero == "i8")
+      zeros = Array::random("i8", {c.n, c.zeroBytes()}, 3, -128, 127);
+    else if (!c.zero.empty())
+      zeros = Array::random(c.zero, {c.n, c.blocks()}, 3, 0, 1 << c.bits);
+    std::string bits = std::to_string(c.bits);
+    packedCodes = packed(codes, "nbits64." + bits + "." + std::to_string(std::min<int64_t>(c.block, 32)));
+    packedScales = packed(scales, "panel64t");
+    if (!c.zero.empty())
+      packedZeros = packed(zeros, c.zero == "i8" && c.bits < 8 ? "zeros64." + bits : "panel64t");
+  }
+  double weight(int64_t n, int64_t k) const {
+    double zero = 1 << (c.bits - 1);
+    int64_t block = k / c.block;
+    if (c.zero == "i8")
+      zero = (uint8_t(zeros.bytes[n * c.zeroBytes() + block * c.bits / 8]) >> (block * c.bits % 8)) & ((1 << c.bits) - 1);
+    else if (!c.zero.empty())
+      zero = zeros.at(n * c.blocks() + block);
+    return (codeAt(codes, c, n, k) - zero) * scales.at(n * c.blocks() + block);
+  }
+};
+
 class NBits : public testing::TestWithParam<unsigned> {
 protected:
   void SetUp() override {
@@ -98,33 +126,14 @@ protected:
 TEST_P(NBits, ProductsOfAllForms) {
   for (const Case &c : cases) {
     SCOPED_TRACE(c.name());
-    Array codes = Array::random("i8", {c.n, c.blocks(), c.block * c.bits / 8}, 1, -128, 127),
-          scales = Array::random(c.scale, {c.n, c.blocks()}, 2, 0.01, 0.1), zeros;
-    if (c.zero == "i8")
-      zeros = Array::random("i8", {c.n, c.zeroBytes()}, 3, -128, 127);
-    else if (!c.zero.empty())
-      zeros = Array::random(c.zero, {c.n, c.blocks()}, 3, 0, 1 << c.bits);
-    std::string bits = std::to_string(c.bits);
-    Array packedCodes = packed(codes, "nbits64." + bits + "." + std::to_string(std::min<int64_t>(c.block, 32))),
-          packedScales = packed(scales, "panel64t"), packedZeros;
-    if (!c.zero.empty())
-      packedZeros = packed(zeros, c.zero == "i8" && c.bits < 8 ? "zeros64." + bits : "panel64t");
-    auto weight = [&](int64_t n, int64_t k) {
-      double zero = 1 << (c.bits - 1);
-      int64_t block = k / c.block;
-      if (c.zero == "i8")
-        zero = (uint8_t(zeros.bytes[n * c.zeroBytes() + block * c.bits / 8]) >> (block * c.bits % 8)) & ((1 << c.bits) - 1);
-      else if (!c.zero.empty())
-        zero = zeros.at(n * c.blocks() + block);
-      return (codeAt(codes, c, n, k) - zero) * scales.at(n * c.blocks() + block);
-    };
+    Weights w(c);
     Array first;
     for (int64_t rows : {0, 1, 2, 3, 25}) {
       Array a = Array::random(c.lhs, {rows, 2, c.k}, 4), y(c.lhs, {rows, 2, c.n}), plain = y;
-      std::vector<Array *> in{&a, &packedCodes, &packedScales}, raw{&a, &codes, &scales};
+      std::vector<Array *> in{&a, &w.packedCodes, &w.packedScales}, raw{&a, &w.codes, &w.scales};
       if (!c.zero.empty()) {
-        in.push_back(&packedZeros);
-        raw.push_back(&zeros);
+        in.push_back(&w.packedZeros);
+        raw.push_back(&w.zeros);
       }
       jit->run(c.name() + "_packed", in, {&y});
       jit->run(c.name(), raw, {&plain});
@@ -134,12 +143,67 @@ TEST_P(NBits, ProductsOfAllForms) {
         for (int64_t n = 0; n < c.n; ++n) {
           double sum = 0, size = 1;
           for (int64_t k = 0; k < c.k; ++k) {
-            sum += a.at(i * c.k + k) * weight(n, k);
-            size += std::abs(a.at(i * c.k + k) * weight(n, k));
+            sum += a.at(i * c.k + k) * w.weight(n, k);
+            size += std::abs(a.at(i * c.k + k) * w.weight(n, k));
           }
           ASSERT_NEAR(y.at(i * c.n + n), sum, size * epsilon) << "at " << i << ", " << n;
         }
       // The same first rows give the same bits whatever follows.
+      if (rows == 1)
+        first = y;
+      else if (rows > 1)
+        EXPECT_EQ(std::memcmp(first.bytes.data(), y.bytes.data(), first.bytes.size()), 0) << rows << " rows";
+    }
+  }
+}
+
+/// The op's sum with activations as round(x * 127 / peak) of each 32.
+TEST(NBitsInt8, ActivationsInEightBits) {
+  if (!Kernels::supported(512) || !Kernels::hostHas("avx512vnni"))
+    GTEST_SKIP() << "this processor has no AVX-512 VNNI";
+  const Case forms[] = {{4, 32, 96, 130, "f32", ""},      {4, 32, 64, 64, "f16", "i8"}, {4, 128, 640, 70, "f32", "f32"},
+                        {8, 32, 96, 66, "f32", ""},       {8, 64, 128, 3, "f16", "i8"}, {4, 32, 50, 600, "f32", ""},
+                        {4, 32, 96, 40, "f16", "", "f16"}};
+  std::string text;
+  for (const Case &c : forms) {
+    std::string one = kernel(c, true);
+    one.replace(one.find("attributes {"), 12, "attributes {schedule = #leat.schedule<\"qgemm\", {int8 = 1 : i64}>, ");
+    one.replace(one.find(" {k = "), 6, " {int8_activations, k = ");
+    text += one;
+  }
+  auto jit = Kernels::compile(text, 512, {"avx512vnni"});
+  ASSERT_TRUE(jit);
+  for (const Case &c : forms) {
+    SCOPED_TRACE(c.name());
+    Weights w(c);
+    Array first;
+    for (int64_t rows : {0, 1, 2, 3, 13, 40}) {
+      Array a = Array::random(c.lhs, {rows, 2, c.k}, 4), y(c.lhs, {rows, 2, c.n});
+      for (int64_t k = 0; k < std::min<int64_t>(32, c.k) && rows; ++k)
+        a.set(k, 0); // a group without a peak
+      std::vector<Array *> in{&a, &w.packedCodes, &w.packedScales};
+      if (!c.zero.empty())
+        in.push_back(&w.packedZeros);
+      jit->run(c.name() + "_packed", in, {&y});
+      for (int64_t i = 0; i < 2 * rows; ++i) {
+        std::vector<double> x(c.k);
+        for (int64_t g = 0; g < c.k; g += 32) {
+          int64_t end = std::min(g + 32, c.k);
+          float peak = 0;
+          for (int64_t k = g; k < end; ++k)
+            peak = std::max(peak, std::abs(float(a.at(i * c.k + k))));
+          for (int64_t k = g; k < end; ++k)
+            x[k] = peak > 0 ? std::nearbyint(float(a.at(i * c.k + k)) * (127.0f / peak)) * peak / 127 : 0;
+        }
+        for (int64_t n = 0; n < c.n; ++n) {
+          double sum = 0, size = 1;
+          for (int64_t k = 0; k < c.k; ++k) {
+            sum += x[k] * w.weight(n, k);
+            size += std::abs(x[k] * w.weight(n, k));
+          }
+          ASSERT_NEAR(y.at(i * c.n + n), sum, size * (c.lhs == "f32" ? 2e-5 : 1e-3)) << "at " << i << ", " << n;
+        }
+      }
       if (rows == 1)
         first = y;
       else if (rows > 1)

@@ -32,7 +32,8 @@ void note(const Args &args, const std::string &message) {
 }
 
 static const std::vector<Command> &commands() {
-  static const std::vector<Command> all{compileCommand(), runCommand(), generateCommand(), inspectCommand(), tokenizeCommand()};
+  static const std::vector<Command> all{compileCommand(), runCommand(),    generateCommand(), benchCommand(),
+                                        inspectCommand(), verifyCommand(), tokenizeCommand()};
   return all;
 }
 

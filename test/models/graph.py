@@ -38,7 +38,7 @@ class Graph:
 
     def weight(self, name, array, view_of=None):
         """An initializer; `view_of` names another one whose bytes it shares in another shape."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")
         if not self.data or array.nbytes <= INLINE:
             self.initializers.append(numpy_helper.from_array(array, name))
             return name

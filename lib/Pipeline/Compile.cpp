@@ -63,6 +63,7 @@ void buildStream(OpPassManager &pm, const CompileOptions &options, const target:
 }
 
 void buildKernels(OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &target) {
+  pm.addPass(fuse::createFoldBlockOffsets());
   pm.nest<func::FuncOp>().addPass(fuse::createFoldLayouts());
   canonicalize(pm);
   pm.addPass(createCSEPass());

@@ -2,6 +2,25 @@
 #define LEAT_PASSES_FUSE
 include "mlir/Pass/PassBase.td"
 
+def FoldBlockOffsets : Pass<"leat-fold-block-offsets", "mlir::ModuleOp"> {
+  let summary = "write a quantised product and its per-block offsets as one product with zero points";
+  let description = [{
+    ```mlir
+    %0 = leat.matmul_nbits %x, %codes, %scales {...}
+    %s = linalg.generic {sums of blocks of x} ...
+    %1 = leat.matmul %s, %offsets
+    %2 = linalg.generic {%0 + %1} ...
+    ```
+    becomes
+    ```mlir
+    %2 = leat.matmul_nbits %x, %codes, %scales, %zeros {...}
+    ```
+    with `zeros = 2^(bits-1) - offsets / scales`, one rounding to f32. Blocks whose scale is too small for that keep the two products.
+  }];
+  let dependentDialects = ["leat::LeatDialect"];
+  let statistics = [Statistic<"numFolded", "folded", "Number of products that took their offsets">];
+}
+
 def FoldLayouts : Pass<"leat-fold-layouts", "mlir::func::FuncOp"> {
   let summary = "absorb transposes and reshapes into the ops that can read or write the other layout";
   let description = [{

@@ -13,6 +13,7 @@ using namespace mlir;
 namespace leat::fuse {
 
 void buildFusePipeline(OpPassManager &pm) {
+  pm.addPass(createFoldBlockOffsets());
   OpPassManager &func = pm.nest<func::FuncOp>();
   func.addPass(createCanonicalizerPass());
   func.addPass(createCSEPass());

@@ -35,10 +35,32 @@ FailureOr<SmallVector<Value>> Dims::dynamicOf(Value tensor) {
   return values;
 }
 
+/// Sizes mostly come from the first operand. In a long chain they are settled from its far end, so that recursion stays shallow.
+void Dims::settleChain(Value tensor) {
+  constexpr unsigned depth = 64;
+  SmallVector<Value> milestones;
+  unsigned steps = 0;
+  for (Value at = tensor; !known.contains(at) && !cast<RankedTensorType>(at.getType()).hasStaticShape();) {
+    Operation *def = at.getDefiningOp();
+    if (!def || def->getNumRegions() || def->getNumOperands() == 0 || !isa<RankedTensorType>(def->getOperand(0).getType()))
+      break;
+    at = def->getOperand(0);
+    if (++steps % depth == 0)
+      milestones.push_back(at);
+  }
+  for (Value milestone : llvm::reverse(milestones))
+    (void)of(milestone);
+}
+
 FailureOr<Sizes> Dims::of(Value tensor) {
   auto it = known.find(tensor);
   if (it != known.end())
     return it->second;
+  if (!settling) {
+    settling = true;
+    settleChain(tensor);
+    settling = false;
+  }
   auto type = cast<RankedTensorType>(tensor.getType());
   FailureOr<Sizes> sizes = type.hasStaticShape() ? FailureOr<Sizes>(Sizes(type.getRank())) : compute(tensor);
   if (failed(sizes))

@@ -24,6 +24,9 @@ private:
   mlir::FailureOr<llvm::SmallVector<mlir::OpFoldResult>> ofOp(mlir::OpResult tensor);
   mlir::FailureOr<llvm::SmallVector<mlir::OpFoldResult>> ofState(mlir::Operation *read);
 
+  void settleChain(mlir::Value tensor);
+
+  bool settling = false;
   mlir::OpBuilder builder;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::OpFoldResult>> known;
   llvm::StringMap<mlir::Value> symbols; // one size for all arguments of a function that name it alike (onnx.dims)

@@ -18,7 +18,7 @@ from models import minilm, smollm2  # noqa: E402  (the folder test/ is on the pa
 
 SENTENCES = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
 QUESTION = "What is a mill race? Answer in two sentences."
-TEXT_TOKENS = 10240
+TEXT_TOKENS = 14336
 
 
 class Demo:

@@ -24,7 +24,7 @@ for i in session.get_inputs():
     elif dtype is np.bool_:
         feeds[i.name] = np.ones(shape, dtype)
     else:
-        feeds[i.name] = (rng.integers(0, 8, shape) if len(shape) else np.array(0)).astype(dtype)
+        feeds[i.name] = (rng.integers(0, 2, shape) if len(shape) else np.array(0)).astype(dtype)
 expected = session.run(None, feeds)
 worst = 0
 with tempfile.TemporaryDirectory() as folder:

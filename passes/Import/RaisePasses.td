@@ -3,6 +3,17 @@
 #define LEAT_PASSES_IMPORT_RAISE
 include "mlir/Pass/PassBase.td"
 
+def LeatRefineTypes : Pass<"leat-refine-types", "::mlir::func::FuncOp"> {
+  let summary = "fill in ranks and sizes of intermediate values that the front end's inference left open";
+  let description = [{
+    ```mlir
+    %1 = onnx.node "Reshape"(%0, %shape) : (tensor<?x?x32xf32>, tensor<4xi64>) -> tensor<*xf32>
+    // becomes, with %shape = Concat(batch, length, 4, 8)
+    %1 = onnx.node "Reshape"(%0, %shape) : (tensor<?x?x32xf32>, tensor<4xi64>) -> tensor<?x?x4x8xf32>
+    ```
+  }];
+}
+
 def LeatRaiseNorm : Pass<"leat-raise-norm", "::mlir::func::FuncOp"> {
   let summary = "decomposed normalisations become RMSNormalization and LayerNormalization";
   let description = [{

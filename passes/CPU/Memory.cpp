@@ -1,5 +1,6 @@
 // Loads, stores and conversions between how elements are stored and how kernels carry them.
 #include "passes/CPU/KernelBuilder.h"
+#include "passes/CPU/SmallFloats.h"
 
 #include "mlir/IR/Matchers.h"
 
@@ -8,7 +9,7 @@ using namespace mlir;
 namespace leat::cpu {
 
 Type KernelBuilder::carriedType(Type element) {
-  return isa<Float16Type, BFloat16Type>(element) ? Type(Float32Type::get(element.getContext())) : element;
+  return isa<Float16Type, BFloat16Type>(element) || isSmallFloat(element) ? Type(Float32Type::get(element.getContext())) : element;
 }
 
 Type KernelBuilder::storageType(Type element) {
@@ -16,6 +17,8 @@ Type KernelBuilder::storageType(Type element) {
     return b.getI64Type();
   if (isa<Float16Type, BFloat16Type>(element))
     return b.getIntegerType(16);
+  if (isSmallFloat(element))
+    return b.getIntegerType(8);
   if (auto integer = dyn_cast<IntegerType>(element); integer && integer.getWidth() < 8)
     return b.getIntegerType(8);
   return element;
@@ -129,6 +132,8 @@ Value KernelBuilder::fromStorage(Value stored, Type element) {
     return bf16ToF32(*this, stored);
   if (isa<Float16Type>(element))
     return f16ToF32(*this, stored);
+  if (isSmallFloat(element))
+    return decodeSmallFloat(*this, stored, cast<FloatType>(element));
   if (element.isInteger(1))
     return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, stored, constantInt(stored.getType(), 0));
   if (storageType(element) != element)
@@ -143,6 +148,8 @@ Value KernelBuilder::toStorage(Value carried, Type element) {
     return f32ToBf16(*this, carried);
   if (isa<Float16Type>(element))
     return f32ToF16(*this, carried);
+  if (isSmallFloat(element))
+    return encodeSmallFloat(*this, carried, cast<FloatType>(element));
   Type storage = storageType(element);
   return storage == element ? carried : arith::ExtUIOp::create(b, shaped(storage, carried), carried).getResult();
 }

@@ -269,6 +269,47 @@ TEST_P(Map, Conversions) {
   }
 }
 
+TEST_P(Map, SmallFloats) {
+  // All codes decode and encode back; numbers between two codes go to the nearer one.
+  for (const char *type : {"f8E4M3FN", "f8E5M2", "f8E4M3FNUZ", "f8E5M2FNUZ"}) {
+    std::string t = type;
+    auto convert = [&](const std::string &from, const std::string &to, const std::string &op) {
+      std::string in = "tensor<?x" + from + ">", out = "tensor<?x" + to + ">";
+      return "leat.kernel_func @" + op.substr(6) + " inputs 1 -> [" + out + "] {\n^bb0(%x: " + in +
+             ", %n: index):\n  %e = tensor.empty(%n) : " + out +
+             "\n  %r = linalg.generic {indexing_maps = [affine_map<(a) -> (a)>, affine_map<(a) -> (a)>], iterator_types = [\"parallel\"]} "
+             "ins(%x : " +
+             in + ") outs(%e : " + out + ") {\n  ^bb0(%a: " + from + ", %o: " + to + "):\n    %0 = " + op + " %a : " + from + " to " + to +
+             "\n    linalg.yield %0 : " + to + "\n  } -> " + out + "\n  leat.yield %r : " + out + "\n}\n";
+    };
+    auto kernels = compile(convert(t, "f32", "arith.extf") + convert("f32", t, "arith.truncf"));
+    ASSERT_TRUE(kernels);
+    Array codes("i8", {256}), values("f32", {256}), back("i8", {256});
+    for (int64_t i = 0; i < 256; ++i)
+      codes.set(i, static_cast<int8_t>(i));
+    kernels->run("extf", {&codes}, {&values}, {256});
+    kernels->run("truncf", {&values}, {&back}, {256});
+    for (int64_t i = 0; i < 256; ++i)
+      if (!std::isnan(values.at(i)))
+        ASSERT_EQ(back.at(i), codes.at(i)) << type << " code " << i << " is " << values.at(i);
+    Array x = Array::random("f32", {2000}, 5, -1.5, 1.5), to("i8", {2000}), got("f32", {2000});
+    kernels->run("truncf", {&x}, {&to}, {2000});
+    kernels->run("extf", {&to}, {&got}, {2000});
+    for (int64_t i = 0; i < 2000; ++i) {
+      double best = INFINITY;
+      for (int64_t j = 0; j < 256; ++j)
+        if (!std::isnan(values.at(j)))
+          best = std::min(best, std::abs(values.at(j) - x.at(i)));
+      ASSERT_EQ(std::abs(got.at(i) - x.at(i)), best) << type << " of " << x.at(i);
+    }
+    Array large = Array::f32({2}, {1e6f, NAN}), end("i8", {2}), ends("f32", {2});
+    kernels->run("truncf", {&large}, {&end}, {2});
+    kernels->run("extf", {&end}, {&ends}, {2});
+    ASSERT_TRUE(t == "f8E5M2" ? std::isinf(ends.at(0)) : std::isnan(ends.at(0)));
+    ASSERT_TRUE(std::isnan(ends.at(1)));
+  }
+}
+
 TEST_P(Map, Rotary) {
   for (bool interleaved : {false, true})
     for (int64_t rotated : {int64_t(8), int64_t(32), int64_t(48)}) {

@@ -83,9 +83,8 @@ ReadKind readOf(OpOperand &use, Operation *user, bool direct) {
       .Case<LayerNormOp, RotaryOp>([&](Operation *) { return once(index == 0, ReadKind::Many); })
       .Case<MatmulOp, MatmulNBitsOp>([&](Operation *op) { return index == 0 || isa<MatmulOp>(op) ? ReadKind::Strided : ReadKind::Buffer; })
       .Case<KVAttendOp>([&](KVAttendOp op) {
-        // Queries are packed once by the task that needs them; keys and values are read where they are.
-        unsigned queries = op.getQ().size(), keysAndValues = op.getK().size() + op.getV().size();
-        return index < queries ? ReadKind::Once : index < queries + keysAndValues ? ReadKind::Strided : ReadKind::Buffer;
+        // Queries too: computing them where they are packed (a rotation, say) took three times as long per step as a kernel in front.
+        return index < op.getQ().size() + op.getK().size() + op.getV().size() ? ReadKind::Strided : ReadKind::Buffer;
       })
       .Case<CacheAppendOp>([&](Operation *) { return once(index == 1, ReadKind::Buffer); })
       .Default([](Operation *) { return ReadKind::Buffer; });

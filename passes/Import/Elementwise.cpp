@@ -1,6 +1,7 @@
 // Operators that compute each element of the result from one element of each operand.
 #include "passes/Import/BodyOps.h"
 #include "passes/Import/Handlers.h"
+#include "passes/Import/Products.h"
 
 using namespace mlir;
 
@@ -303,6 +304,12 @@ static LogicalResult convertTo(OpContext &c, Type onnxTo) {
   Type to = onnxTo ? convertElementType(onnxTo) : Type();
   if (!to)
     return c.fail("it converts to a type without numbers (string or unknown)");
+  // What 8-bit floats cannot hold becomes their largest number, unless the node says otherwise.
+  Type from = c.elem(0);
+  if (isa<FloatType>(to) && to.getIntOrFloatBitWidth() <= 8 && from != to && c.flag("saturate", true))
+    return c.done(c.b.elementwise({c.operand(0)}, to, [&](OpBuilder &b, Location l, ValueRange a) {
+      return quantizeScalar(b, l, convertScalar(b, l, a[0], b.getF32Type(), c.isUnsigned(0)), {}, to, false, true);
+    }));
   return c.done(c.b.convert(c.operand(0), to, c.isUnsigned(0), onnxTo.isUnsignedInteger()));
 }
 

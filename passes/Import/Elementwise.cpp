@@ -70,6 +70,13 @@ static Value shrinkFn(BodyOps &o, Value x, OpContext &c) {
   Value inner = o.select(o.gt(x, o.like(x, lambd)), o.sub(x, o.like(x, bias)), o.like(x, 0));
   return o.select(o.lt(x, o.like(x, -lambd)), o.add(x, o.like(x, bias)), inner);
 }
+/// log(|x| + sqrt(x^2 + 1)) with the sign of x, without cancellation for small x and overflow for large x.
+static Value asinhFn(BodyOps &o, Value x, OpContext &) {
+  Value a = o.abs(x), one = o.like(x, 1), square = o.mul(a, a);
+  Value small = o.make<math::Log1pOp>(o.add(a, o.div(square, o.add(one, o.sqrt(o.add(square, one))))));
+  Value large = o.add(o.log(a), o.like(x, 0.6931471805599453));
+  return o.make<math::CopySignOp>(o.select(o.gt(a, o.like(x, 1e9)), large, small), x);
+}
 static Value notFn(BodyOps &o, Value x, OpContext &) { return o.flip(x); }
 
 /// Predicates of floats: the result is bool.
@@ -319,10 +326,13 @@ static LogicalResult castLike(OpContext &c) { return convertTo(c, c.onnxElem(1))
 static LogicalResult bitCast(OpContext &c) {
   Type onnxTo = typeFromOnnxDataType(c.node.getContext(), c.integer("to"));
   Type to = onnxTo ? convertElementType(onnxTo) : Type();
-  if (!to || to.getIntOrFloatBitWidth() != c.elem(0).getIntOrFloatBitWidth())
+  auto width = [](Type t) { return t.isInteger(1) ? 8u : t.getIntOrFloatBitWidth(); }; // a boolean is a byte of 0 or 1
+  if (!to || width(to) != width(c.elem(0)))
     return c.fail("it reinterprets elements of another width");
   if (to == c.elem(0))
     return c.done(c.operand(0));
+  if (to.isInteger(1) || c.isBool(0))
+    return c.done(c.b.convert(c.operand(0), to));
   return c.done(c.b.elementwise({c.operand(0)}, to,
                                 [&](OpBuilder &b, Location l, ValueRange a) -> Value { return arith::BitcastOp::create(b, l, to, a[0]); }));
 }
@@ -346,7 +356,7 @@ void registerElementwise(HandlerTable &t) {
   add("Sinh", unary<mathOp<math::SinhOp>>);
   add("Cosh", unary<mathOp<math::CoshOp>>);
   add("Tanh", unary<mathOp<math::TanhOp>>);
-  add("Asinh", unary<mathOp<math::AsinhOp>>);
+  add("Asinh", unary<asinhFn>);
   add("Acosh", unary<mathOp<math::AcoshOp>>);
   add("Atanh", unary<mathOp<math::AtanhOp>>);
   add("Erf", unary<mathOp<math::ErfOp>>);

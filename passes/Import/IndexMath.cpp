@@ -344,6 +344,14 @@ IndexMath::Index IndexMath::selectEqual(Index a, int64_t key, Index b, Index c) 
       nonNegative(b) && nonNegative(c));
 }
 
+IndexMath::Index IndexMath::select(Value condition, Index b, Index c) {
+  if (equal(b, c))
+    return b;
+  return opaque(
+      "select", {Index(condition), b, c}, [&]() -> Value { return arith::SelectOp::create(ops, loc, condition, value(b), value(c)); },
+      nonNegative(b) && nonNegative(c));
+}
+
 IndexMath::Index IndexMath::selectNegative(Index a, Index b, Index c) {
   if (auto ca = asConstant(a))
     return *ca < 0 ? b : c;

@@ -32,6 +32,8 @@ public:
   Index max(Index a, Index b);
   /// a == key ? b : c, a comparison that is folded when the operands decide it.
   Index selectEqual(Index a, int64_t key, Index b, Index c);
+  /// condition (i1) ? b : c
+  Index select(mlir::Value condition, Index b, Index c);
   /// a < 0 ? b : c
   Index selectNegative(Index a, Index b, Index c);
   Index product(llvm::ArrayRef<Index> values);

@@ -2,6 +2,7 @@
 #include "passes/Import/BodyOps.h"
 #include "passes/Import/Gather.h"
 #include "passes/Import/Handlers.h"
+#include "passes/Import/RuntimeAxes.h"
 
 #include "dialects/Leat/Leat.h"
 
@@ -274,22 +275,112 @@ static LogicalResult compress(OpContext &c) {
   return c.done(gather(b, data, b.squeeze(positions, {0}), axis));
 }
 
-static LogicalResult cumSum(OpContext &c) {
+/// A scan along the axis that operand 1 names.
+static LogicalResult scanAxis(OpContext &c, llvm::function_ref<Value(Value v, int64_t axis)> make) {
   GraphBuilder &b = c.b;
-  auto given = b.asConstantInts(c.operand(1));
-  if (!given || given->size() != 1)
-    return c.fail("its axis (operand 1) is computed at run time; only a constant one can be compiled");
-  auto axis = GraphBuilder::normalizeAxis((*given)[0], c.rank(0));
-  if (!axis)
-    return c.fail("axis " + Twine((*given)[0]) + " is out of range for a tensor of rank " + Twine(c.rank(0)));
   Value v = c.operand(0);
-  auto op = b.create<CumSumOp>(v.getType(), v, *axis, c.flag("exclusive"), c.flag("reverse"));
-  return c.done(b.withDims(op, b.dims(v)));
+  int64_t rank = c.rank(0);
+  FailureOr<Dims> given = c.scalars(1);
+  if (failed(given) || given->size() != 1 || rank == 0)
+    return c.fail("operand 1 (axis) is no scalar, or its operand has no axes");
+  auto constant = b.math.asConstant((*given)[0]);
+  if (!constant)
+    return c.done(forAxis(b, (*given)[0], b.dims(v), c.elem(0), [&](int64_t axis) { return make(v, axis); }));
+  auto axis = GraphBuilder::normalizeAxis(*constant, rank);
+  if (!axis)
+    return c.fail("axis " + Twine(*constant) + " is out of range for a tensor of rank " + Twine(rank));
+  return c.done(make(v, *axis));
 }
 
+static LogicalResult cumSum(OpContext &c) {
+  return scanAxis(c, [&](Value v, int64_t axis) {
+    auto op = c.b.create<CumSumOp>(v.getType(), v, axis, c.flag("exclusive"), c.flag("reverse"));
+    return c.b.withDims(op, c.b.dims(v));
+  });
+}
+
+static LogicalResult reverseSequence(OpContext &c) {
+  GraphBuilder &b = c.b;
+  Value v = c.operand(0), lengths = c.operand(1);
+  int64_t batch = c.integer("batch_axis", 1), time = c.integer("time_axis", 0);
+  if (c.rank(0) < 2 || batch == time || batch < 0 || batch > 1 || time < 0 || time > 1)
+    return c.fail("its batch and time axes are not the first two axes of its operand");
+  return c.done(b.generate(b.dims(v), c.elem(0), [&](OpBuilder &ob, Location l, ValueRange at) -> Value {
+    BodyOps o{ob, l};
+    Value length = arith::IndexCastOp::create(ob, l, ob.getIndexType(), tensor::ExtractOp::create(ob, l, lengths, at[batch]));
+    Value last = o.sub(length, arith::ConstantIndexOp::create(ob, l, 1));
+    SmallVector<Value> position(at.begin(), at.end());
+    position[time] = o.select(o.lt(at[time], length), o.sub(last, at[time]), at[time]);
+    return tensor::ExtractOp::create(ob, l, v, position);
+  }));
+}
+
+/// i64 values x[i] along the only axis.
+static Value along(GraphBuilder &b, OpFoldResult size, ScalarFn body) { return b.generate({size}, b.ops.getI64Type(), body); }
+
+/// Unique of the flattened operand: equal elements are neighbours after a sort, and what starts a group is kept.
 static LogicalResult unique(OpContext &c) {
-  return c.fail(
-      "the number of its results depends on the values of the input in a way that has no kernel yet; compute it outside of the model");
+  GraphBuilder &b = c.b;
+  IndexMath &m = b.math;
+  if (c.hasAttr("axis") && c.rank(0) != 1)
+    return c.fail("it compares slices along an axis; only single elements (no axis) can be compiled");
+  Value v = b.reshape(c.operand(0), {b.numElements(c.operand(0))});
+  bool order = c.isUnsigned(0) && !c.isBool(0);
+  OpFoldResult n = b.dim(v, 0);
+  Type i64 = b.ops.getI64Type();
+  auto sort = [&](Value x, OpFoldResult size) {
+    Value k = m.asConstant(size) ? Value() : m.value(size);
+    auto op = b.create<TopKOp>(TypeRange{b.typeOf({size}, GraphBuilder::elem(x)), b.typeOf({size}, i64)}, x, k, 0, false);
+    b.withDims(op.getValues(), {size});
+    b.withDims(op.getIndices(), {size});
+    return op;
+  };
+  TopKOp sorted = sort(order ? flipTopBit(b, v) : v, n);
+  Value values = sorted.getValues();
+  Value starts = b.generate({n}, b.ops.getI1Type(), [&](OpBuilder &ob, Location l, ValueRange at) -> Value {
+    BodyOps o{ob, l};
+    Value zero = arith::ConstantIndexOp::create(ob, l, 0), one = arith::ConstantIndexOp::create(ob, l, 1);
+    Value before = o.max(o.sub(at[0], one), zero);
+    Value same = o.eq(tensor::ExtractOp::create(ob, l, values, at[0]), tensor::ExtractOp::create(ob, l, values, before));
+    return o.either(o.flip(same), o.eq(at[0], zero));
+  });
+  Value groupStart = b.squeeze(nonZeroPositions(b, starts), {0});
+  OpFoldResult groups = b.dim(groupStart, 0);
+  Value first = gather(b, sorted.getIndices(), groupStart, 0), kept = gather(b, values, groupStart, 0);
+  Value counts = along(b, groups, [&](OpBuilder &ob, Location l, ValueRange at) -> Value {
+    BodyOps o{ob, l};
+    Value one = arith::ConstantIndexOp::create(ob, l, 1), last = o.sub(m.value(groups), one);
+    Value next = tensor::ExtractOp::create(ob, l, groupStart, o.min(o.add(at[0], one), last));
+    Value end = o.select(o.lt(at[0], last), next, arith::IndexCastOp::create(ob, l, ob.getI64Type(), m.value(n)));
+    return o.sub(end, tensor::ExtractOp::create(ob, l, groupStart, at[0]));
+  });
+  Value group = b.create<CumSumOp>(b.typeOf({n}, i64), b.convert(starts, i64), 0, false, false);
+  b.withDims(group, {n});
+  // Where each group goes: its rank among the first occurrences when the order of the input is asked for.
+  Value place;
+  if (!c.flag("sorted", true)) {
+    TopKOp byOccurrence = sort(first, groups);
+    place = sort(byOccurrence.getIndices(), groups).getIndices();
+    kept = gather(b, kept, byOccurrence.getIndices(), 0);
+    counts = gather(b, counts, byOccurrence.getIndices(), 0);
+    first = byOccurrence.getValues();
+  }
+  c.setResult(0, order ? flipTopBit(b, kept) : kept);
+  c.setResult(1, first);
+  if (c.wants(2)) {
+    Value ofSorted = along(b, n, [&](OpBuilder &ob, Location l, ValueRange at) -> Value {
+      Value g = tensor::ExtractOp::create(ob, l, group, at[0]);
+      g = arith::SubIOp::create(ob, l, g, bodyConstant(ob, l, ob.getI64Type(), 1));
+      if (!place)
+        return g;
+      return tensor::ExtractOp::create(ob, l, place, ValueRange{arith::IndexCastOp::create(ob, l, ob.getIndexType(), g)});
+    });
+    Value zeros = b.splat({n}, b.attr(i64, static_cast<int64_t>(0)));
+    c.setResult(
+        2, b.withDims(b.create<ScatterElementsOp>(b.typeOf({n}, i64), zeros, sorted.getIndices(), ofSorted, 0, ScatterKind::None), {n}));
+  }
+  c.setResult(3, counts);
+  return success();
 }
 
 void registerIndexing(HandlerTable &t) {
@@ -306,6 +397,7 @@ void registerIndexing(HandlerTable &t) {
   t.add("", "Compress", 9, compress);
   t.add("", "CumSum", 11, cumSum);
   t.add("", "Unique", 11, unique);
+  t.add("", "ReverseSequence", 10, reverseSequence);
 }
 
 } // namespace leat::import

@@ -1,6 +1,7 @@
 // Operators that move elements by position: windows, joins, permutations, padding, and tensors made from positions alone.
 #include "passes/Import/BodyOps.h"
 #include "passes/Import/Handlers.h"
+#include "passes/Import/RuntimeAxes.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -53,7 +54,52 @@ static Value strided(GraphBuilder &b, Value v, ArrayRef<OpFoldResult> starts, Ar
   });
 }
 
+/// Slice whose axes or steps are host scalars: every axis reads from start + i * step, with 0 and 1 where the axis is not named.
+static LogicalResult sliceAtRunTime(OpContext &c) {
+  GraphBuilder &b = c.b;
+  IndexMath &m = b.math;
+  Value v = c.operand(0);
+  Dims own = b.dims(v);
+  FailureOr<Dims> starts = c.scalars(1), ends = c.scalars(2);
+  if (failed(starts) || failed(ends) || starts->size() != ends->size())
+    return c.fail("the number of its windows is not known");
+  Dims axes, steps(starts->size(), m.constant(1));
+  for (size_t i = 0; i < starts->size(); ++i)
+    axes.push_back(m.constant(i));
+  for (auto [i, list] : {std::make_pair(3, &axes), std::make_pair(4, &steps)})
+    if (c.has(i)) {
+      FailureOr<Dims> given = c.scalars(i);
+      if (failed(given) || given->size() != starts->size())
+        return c.fail("its starts, ends, axes and steps differ in length");
+      *list = *given;
+    }
+  OpFoldResult zero = m.constant(0), one = m.constant(1);
+  Dims zeros(own.size(), zero), ones(own.size(), one);
+  Dims first = valuesByAxis(b, axes, *starts, zeros), last = valuesByAxis(b, axes, *ends, own), step = valuesByAxis(b, axes, steps, ones);
+  Dims sizes;
+  SmallVector<Value> begin, stride;
+  for (size_t a = 0; a < own.size(); ++a) {
+    OpFoldResult d = own[a];
+    OpFoldResult least = m.selectNegative(step[a], m.constant(-1), zero), most = m.selectNegative(step[a], m.sub(d, one), d);
+    auto place = [&](OpFoldResult p) { return m.max(m.min(m.selectNegative(p, m.add(p, d), p), most), least); };
+    OpFoldResult start = place(first[a]);
+    // The step, rounded up away from zero, over the distance.
+    OpFoldResult span = m.add(m.sub(place(last[a]), start), m.sub(step[a], m.selectNegative(step[a], m.constant(-1), one)));
+    sizes.push_back(m.max(m.div(span, step[a]), zero));
+    begin.push_back(m.value(start));
+    stride.push_back(m.value(step[a]));
+  }
+  return c.done(b.generate(sizes, GraphBuilder::elem(v), [&](OpBuilder &ob, Location l, ValueRange at) -> Value {
+    SmallVector<Value> indices;
+    for (auto [i, from, by] : llvm::zip(at, begin, stride))
+      indices.push_back(arith::AddIOp::create(ob, l, from, arith::MulIOp::create(ob, l, i, by)));
+    return tensor::ExtractOp::create(ob, l, v, indices);
+  }));
+}
+
 static LogicalResult slice(OpContext &c) {
+  if (c.version() >= 10 && ((c.has(3) && !c.b.asConstantInts(c.operand(3))) || (c.has(4) && !c.b.asConstantInts(c.operand(4)))))
+    return sliceAtRunTime(c);
   GraphBuilder &b = c.b;
   IndexMath &m = b.math;
   Value v = c.operand(0);
@@ -71,14 +117,9 @@ static LogicalResult slice(OpContext &c) {
   } else {
     starts = c.scalars(1);
     ends = c.scalars(2);
-    for (auto [i, list, what] : {std::make_tuple(3, &axes, "axes"), std::make_tuple(4, &steps, "steps")}) {
-      if (!c.has(i))
-        continue;
-      auto ints = b.asConstantInts(c.operand(i));
-      if (!ints)
-        return c.fail("its " + Twine(what) + " (operand " + Twine(i) + ") are computed at run time; only constant ones can be compiled");
-      *list = *ints;
-    }
+    for (auto [i, list] : {std::make_pair(3, &axes), std::make_pair(4, &steps)})
+      if (c.has(i))
+        *list = *b.asConstantInts(c.operand(i));
   }
   if (failed(starts) || failed(ends))
     return c.fail("the number of its windows is not known");
@@ -200,27 +241,31 @@ static LogicalResult pad(OpContext &c) {
   } else {
     pads = c.scalars(1);
   }
-  SmallVector<int64_t> axes;
+  Dims axes;
   if (c.has(3)) {
-    auto given = b.asConstantInts(c.operand(3));
-    if (!given)
-      return c.fail("its axes (operand 3) are computed at run time; only constant ones can be compiled");
-    for (int64_t a : *given) {
-      auto n = GraphBuilder::normalizeAxis(a, rank);
-      if (!n)
-        return c.fail("axis " + Twine(a) + " is out of range for a tensor of rank " + Twine(rank));
-      axes.push_back(*n);
-    }
+    FailureOr<Dims> given = c.scalars(3);
+    if (failed(given))
+      return c.fail("the number of its axes (operand 3) is not known");
+    axes = *given;
   } else {
     for (int64_t i = 0; i < rank; ++i)
-      axes.push_back(i);
+      axes.push_back(m.constant(i));
   }
   if (failed(pads) || pads->size() != 2 * axes.size())
     return c.fail("it needs two pads per axis");
+  ArrayRef<OpFoldResult> all(*pads);
   Dims low(rank, m.constant(0)), high = low;
-  for (auto [i, a] : llvm::enumerate(axes)) {
-    low[a] = (*pads)[i];
-    high[a] = (*pads)[i + axes.size()];
+  if (llvm::any_of(axes, [&](OpFoldResult a) { return !m.asConstant(a); })) {
+    low = valuesByAxis(b, axes, all.take_front(axes.size()), low);
+    high = valuesByAxis(b, axes, all.drop_front(axes.size()), high);
+  } else {
+    for (auto [i, a] : llvm::enumerate(axes)) {
+      auto n = GraphBuilder::normalizeAxis(*m.asConstant(a), rank);
+      if (!n)
+        return c.fail("axis " + Twine(*m.asConstant(a)) + " is out of range for a tensor of rank " + Twine(rank));
+      low[*n] = all[i];
+      high[*n] = all[i + axes.size()];
+    }
   }
   std::string mode = c.text("mode", "constant");
   if (mode == "constant") {

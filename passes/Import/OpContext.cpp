@@ -95,6 +95,8 @@ FailureOr<std::optional<SmallVector<int64_t>>> OpContext::axes(StringRef name, i
   std::optional<SmallVector<int64_t>> list = integers(name);
   if (!list && i >= 0 && has(i)) {
     list = b.asConstantInts(operand(i));
+    if (RankedTensorType t = GraphBuilder::type(operand(i)); !list && t.hasStaticShape() && t.getNumElements() == 0)
+      list.emplace();
     if (!list)
       return fail("the axes (operand " + Twine(i) + ") are computed at run time; only constant axes can be compiled");
   }
@@ -110,6 +112,15 @@ FailureOr<std::optional<SmallVector<int64_t>>> OpContext::axes(StringRef name, i
   if (std::adjacent_find(list->begin(), list->end()) != list->end())
     return fail("an axis is given twice");
   return list;
+}
+
+std::optional<Dims> OpContext::runtimeAxes(StringRef name, int64_t i) {
+  if (hasAttr(name) || !has(i) || b.asConstantInts(operand(i)))
+    return std::nullopt;
+  FailureOr<Dims> axes = scalars(i);
+  if (failed(axes) || axes->empty())
+    return std::nullopt;
+  return *axes;
 }
 
 LogicalResult OpContext::importGraph(Region &graph, ValueRange args, SmallVectorImpl<Value> &results) {

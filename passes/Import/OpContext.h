@@ -69,6 +69,9 @@ public:
   mlir::FailureOr<int64_t> axis(llvm::StringRef name, int64_t fallback, int64_t rank);
   /// Axes from attribute `name` or, when that is absent, operand `i` (pass -1 for none), sorted and normalised; nothing given: nothing.
   mlir::FailureOr<std::optional<llvm::SmallVector<int64_t>>> axes(llvm::StringRef name, int64_t i, int64_t rank);
+  /// Axes of operand `i` as host scalars when they are only known at run time; nothing when they are constant or absent, or their number is
+  /// not known.
+  std::optional<Dims> runtimeAxes(llvm::StringRef name, int64_t i);
   /// Converts a subgraph at the builder's place. `args` are its inputs.
   mlir::LogicalResult importGraph(mlir::Region &graph, mlir::ValueRange args, llvm::SmallVectorImpl<mlir::Value> &results);
   /// A subgraph may be converted more than once (Loop); only the last time counts in the reports.

@@ -1,6 +1,7 @@
 // Operators that combine elements along axes.
 #include "passes/Import/BodyOps.h"
 #include "passes/Import/Handlers.h"
+#include "passes/Import/RuntimeAxes.h"
 
 #include "dialects/Leat/Leat.h"
 
@@ -26,6 +27,44 @@ static FailureOr<SmallVector<int64_t>> reducedAxes(OpContext &c) {
   return llvm::to_vector(llvm::seq<int64_t>(0, c.rank(0)));
 }
 
+/// One reduction, over constant axes or over those that host scalars name (one after the other, each under its condition).
+namespace {
+struct Reducer {
+  GraphBuilder &b;
+  SmallVector<int64_t> axes;
+  std::optional<Dims> runtime;
+
+  Value operator()(Value v, bool keep, TypedAttr init, ScalarFn combine, ScalarFn pre = nullptr) {
+    if (!runtime)
+      return b.reduce(v, axes, keep, init, combine, pre);
+    Value r = b.reduce(v, {}, true, init, combine, pre);
+    Dims own = b.dims(r);
+    SmallVector<Value> flags = axisFlags(b, *runtime, own.size());
+    Dims dims = own;
+    for (int64_t i = 0, e = own.size(); i < e; ++i) {
+      dims[i] = b.math.select(flags[i], b.math.constant(1), own[i]);
+      Value before = r;
+      r = branch(b, flags[i], dims, init.getType(), [&] { return b.reduce(before, {i}, true, init, combine); }, [&] { return before; });
+    }
+    return keep ? r : squeeze(r, own);
+  }
+  Value squeeze(Value v, ArrayRef<OpFoldResult> own) {
+    if (!runtime)
+      return b.squeeze(v, axes);
+    return b.reshape(v, dimsWithout(b, own, axisFlags(b, *runtime, own.size()), own.size() - runtime->size()));
+  }
+  OpFoldResult count(ArrayRef<OpFoldResult> own) {
+    OpFoldResult n = b.math.constant(1);
+    for (int64_t a : axes)
+      n = b.math.mul(n, own[a]);
+    if (runtime)
+      for (auto [d, flag] : llvm::zip(own, axisFlags(b, *runtime, own.size())))
+        n = b.math.mul(n, b.math.select(flag, d, b.math.constant(1)));
+    return n;
+  }
+};
+} // namespace
+
 static TypedAttr lowest(GraphBuilder &b, Type t, bool isUnsigned) {
   if (isa<FloatType>(t))
     return b.attr(t, -infinity);
@@ -43,9 +82,16 @@ static TypedAttr highest(GraphBuilder &b, Type t, bool isUnsigned) {
 template <Kind kind> static LogicalResult reduce(OpContext &c) {
   GraphBuilder &b = c.b;
   Value v = c.operand(0);
-  auto axes = reducedAxes(c);
-  if (failed(axes))
-    return failure();
+  Dims own = b.dims(v);
+  Reducer fold{b, {}, c.runtimeAxes("axes", 1)};
+  if (!fold.runtime) {
+    auto axes = reducedAxes(c);
+    if (failed(axes))
+      return failure();
+    fold.axes = *axes;
+  } else if (fold.runtime->size() > own.size()) {
+    return c.fail("it reduces more axes than its operand has");
+  }
   bool keep = c.flag("keepdims", true), isUnsigned = c.isUnsigned(0);
   Type elem = c.elem(0);
   bool rooted = kind == Kind::L2 || kind == Kind::LogSum || kind == Kind::LogSumExp;
@@ -60,8 +106,8 @@ template <Kind kind> static LogicalResult reduce(OpContext &c) {
   Value peak;
   if (kind == Kind::LogSumExp) {
     v = b.convert(v, wide, isUnsigned);
-    peak = b.reduce(v, *axes, true, lowest(b, wide, false),
-                    [](OpBuilder &ob, Location l, ValueRange a) -> Value { return arith::MaximumFOp::create(ob, l, a[0], a[1]); });
+    peak = fold(v, true, lowest(b, wide, false),
+                [](OpBuilder &ob, Location l, ValueRange a) -> Value { return arith::MaximumFOp::create(ob, l, a[0], a[1]); });
     peak = b.elementwise({peak}, wide, [](OpBuilder &ob, Location l, ValueRange a) -> Value {
       BodyOps o{ob, l};
       return o.select(o.eq(o.abs(a[0]), o.like(a[0], infinity)), o.like(a[0], 0), a[0]);
@@ -99,12 +145,10 @@ template <Kind kind> static LogicalResult reduce(OpContext &c) {
     init = lowest(b, wide, isUnsigned);
   if (kind == Kind::Min)
     init = highest(b, wide, isUnsigned);
-  Value r = b.reduce(v, *axes, keep || kind == Kind::LogSumExp, init, combine, pre);
+  Value r = fold(v, keep || kind == Kind::LogSumExp, init, combine, pre);
 
-  OpFoldResult count = b.math.constant(1);
-  for (int64_t a : *axes)
-    count = b.math.mul(count, b.dim(c.operand(0), a));
   if (kind == Kind::Mean) {
+    OpFoldResult count = fold.count(own);
     Value n = b.math.value(count);
     r = b.elementwise({r}, elem, [&](OpBuilder &ob, Location l, ValueRange a) -> Value {
       BodyOps o{ob, l, isUnsigned};
@@ -121,7 +165,7 @@ template <Kind kind> static LogicalResult reduce(OpContext &c) {
       return o.convert(o.add(o.log(a[0]), a[1]), elem, isUnsigned);
     });
     if (!keep)
-      r = b.squeeze(r, *axes);
+      r = fold.squeeze(r, own);
   } else if (rooted || wide != elem) {
     r = b.elementwise({r}, elem, [&](OpBuilder &ob, Location l, ValueRange a) -> Value {
       BodyOps o{ob, l, isUnsigned};

@@ -1,5 +1,6 @@
 // Operators that ask for, make or change shapes without moving elements.
 #include "passes/Import/Handlers.h"
+#include "passes/Import/RuntimeAxes.h"
 
 #include "mlir/IR/Matchers.h"
 
@@ -89,6 +90,12 @@ static LogicalResult flatten(OpContext &c) {
 static LogicalResult squeeze(OpContext &c) {
   GraphBuilder &b = c.b;
   Value v = c.operand(0);
+  if (auto axes = c.runtimeAxes("axes", 1)) {
+    int64_t rank = GraphBuilder::rank(v), left = rank - static_cast<int64_t>(axes->size());
+    if (left < 0)
+      return c.fail("it removes more axes than its operand has");
+    return c.done(b.reshape(v, dimsWithout(b, b.dims(v), axisFlags(b, *axes, rank), left)));
+  }
   auto axes = c.axes("axes", 1, GraphBuilder::rank(v));
   if (failed(axes))
     return failure();
@@ -117,6 +124,20 @@ static LogicalResult unsqueeze(OpContext &c) {
     count = attr->size();
   else if (c.has(1) && c.b.type(c.operand(1)).hasStaticShape())
     count = c.b.type(c.operand(1)).getNumElements();
+  if (auto axes = c.runtimeAxes("axes", 1)) {
+    // Each place takes 1 where an axis goes in, else the next size of the operand.
+    IndexMath &m = c.b.math;
+    Dims own = c.b.dims(c.operand(0)), result;
+    OpFoldResult next = m.constant(0);
+    for (Value flag : axisFlags(c.b, *axes, own.size() + count)) {
+      OpFoldResult d = m.constant(1);
+      for (auto [j, o] : llvm::enumerate(own))
+        d = m.selectEqual(m.sub(next, m.constant(j)), 0, o, d);
+      result.push_back(m.select(flag, m.constant(1), d));
+      next = m.add(next, m.select(flag, m.constant(0), m.constant(1)));
+    }
+    return c.done(c.b.reshape(c.operand(0), result));
+  }
   auto axes = c.axes("axes", 1, c.rank(0) + count);
   if (failed(axes))
     return failure();

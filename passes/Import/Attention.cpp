@@ -15,8 +15,9 @@ using namespace mlir;
 
 namespace leat::import {
 
-/// softcap(scale * q k^T), + bias, softmax: the optional fourth result of Attention. Only models that export it pay for it.
-static LogicalResult qkMatmulOutput(OpContext &c, const Attend &a, bool topLeft) {
+/// softcap(scale * q k^T), + bias, softmax: the optional fourth result of Attention. Only models that export it pay for it. `first`:
+/// position of the first query, by default such that the last query stands at the last key.
+static LogicalResult qkMatmulOutput(OpContext &c, const Attend &a, Value first) {
   GraphBuilder &b = c.b;
   int64_t mode = c.integer("qk_matmul_output_mode", 0);
   if (mode < 0 || mode > 3)
@@ -47,7 +48,7 @@ static LogicalResult qkMatmulOutput(OpContext &c, const Attend &a, bool topLeft)
         end = o.make<arith::IndexCastOp>(index, Value(o.make<tensor::ExtractOp>(a.kvLen, ValueRange{row})));
         visible = o.lt(j, end);
       }
-      Value position = topLeft ? i : o.sub(o.add(i, end), queries);
+      Value position = first ? o.add(i, first) : o.sub(o.add(i, end), queries);
       if (a.causal)
         visible = o.both(visible, o.le(j, position));
       if (a.left >= 0)
@@ -85,6 +86,7 @@ static LogicalResult attention(OpContext &c) {
     return c.fail("past_key and past_value have to be given together");
   if (past && c.has(6))
     return c.fail("nonpad_kv_seqlen cannot be combined with past_key and past_value");
+  OpFoldResult newKeys = b.dim(a.k, 2), before = past ? b.dim(c.operand(4), 2) : b.math.constant(0);
   if (past) {
     a.k = b.concat({c.operand(4), a.k}, 2);
     a.v = b.concat({c.operand(5), a.v}, 2);
@@ -109,13 +111,17 @@ static LogicalResult attention(OpContext &c) {
   if (c.has(6))
     a.kvLen = b.convert(c.operand(6), b.ops.getI64Type());
   bool positional = a.causal || a.left >= 0 || a.right >= 0;
-  // Without a past the first query stands at the first key, however many keys there are.
-  bool topLeft = positional && !past && !a.kvLen && !b.math.equal(q[2], k[2]);
-  if (topLeft)
-    a.qPos = queryPositions(b, q[2]);
+  // The first query stands at the first new key, behind the past, however many keys there are.
+  bool placed = positional && !a.kvLen && !b.math.equal(q[2], newKeys);
+  if (placed) {
+    Value first = b.math.value(before);
+    a.qPos = b.generate({q[2]}, b.ops.getI64Type(), [&](OpBuilder &ob, Location l, ValueRange at) -> Value {
+      return arith::IndexCastOp::create(ob, l, ob.getI64Type(), arith::AddIOp::create(ob, l, at[0], first));
+    });
+  }
   Value y = attend(b, a);
   c.setResult(0, rank == 3 ? joinHeads(b, y) : y);
-  return c.wants(3) ? qkMatmulOutput(c, a, topLeft) : success();
+  return c.wants(3) ? qkMatmulOutput(c, a, placed ? b.math.value(before) : Value()) : success();
 }
 
 static LogicalResult tensorScatter(OpContext &c) {

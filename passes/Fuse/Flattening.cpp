@@ -47,6 +47,20 @@ static SizeKey keyOf(Value tensor, int64_t dim) {
       tensor = matmul.getLhs();
       continue;
     }
+    if (auto window = dyn_cast<tensor::ExtractSliceOp>(def); window && window.getSourceType().getRank() == type.getRank())
+      return keyOf(window.getMixedSizes()[dim]);
+    if (auto attend = dyn_cast<KVAttendOp>(def); attend && tensor == attend.getOutput() && dim < 3) {
+      // Batch, heads and steps are those of the query, in the order of its own layout.
+      tensor = attend.getQ().front();
+      if (dim > 0 && attend.getQLayout() != attend.getOLayout())
+        dim = 3 - dim;
+      continue;
+    }
+    if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(def); collapse && collapse.getReassociationIndices()[dim].size() == 1) {
+      dim = collapse.getReassociationIndices()[dim][0];
+      tensor = collapse.getSrc();
+      continue;
+    }
     if (isa<MatmulNBitsOp, SoftmaxOp, LayerNormOp>(def)) {
       tensor = def->getOperand(0);
       continue;
@@ -70,6 +84,29 @@ static tensor::CollapseShapeOp matchFlattening(Value value) {
   return leading ? collapse : tensor::CollapseShapeOp();
 }
 
+/// [[0, 1], [2, 3]], leading axes and heads in one, as two steps of which the second is a flattening of leading axes.
+static tensor::CollapseShapeOp splitFlattening(PatternRewriter &rewriter, Value value) {
+  auto collapse = value.getDefiningOp<tensor::CollapseShapeOp>();
+  if (!collapse)
+    return {};
+  SmallVector<ReassociationIndices> groups = collapse.getReassociationIndices();
+  if (groups.size() != 2 || groups[0].size() < 2 || groups[1].size() < 2)
+    return {};
+  SmallVector<ReassociationIndices> heads, leading(2);
+  SmallVector<int64_t> shape;
+  for (int64_t axis : groups[0]) {
+    heads.push_back({axis});
+    leading[0].push_back(axis);
+    shape.push_back(collapse.getSrcType().getDimSize(axis));
+  }
+  heads.push_back(groups[1]);
+  leading[1].push_back(groups[0].size());
+  shape.push_back(collapse.getResultType().getDimSize(1));
+  auto type = RankedTensorType::get(shape, collapse.getResultType().getElementType());
+  Value joined = tensor::CollapseShapeOp::create(rewriter, collapse.getLoc(), type, collapse.getSrc(), heads);
+  return tensor::CollapseShapeOp::create(rewriter, collapse.getLoc(), collapse.getResultType(), joined, leading);
+}
+
 /// Flattens `value` as `like` does.
 static Value flatten(PatternRewriter &rewriter, Location loc, Value value, RankedTensorType type, tensor::CollapseShapeOp like) {
   return tensor::CollapseShapeOp::create(rewriter, loc, type, value, like.getReassociationIndices());
@@ -85,6 +122,8 @@ template <typename Op> struct SinkThroughProduct : OpRewritePattern<Op> {
       if (op.getTransA() || cast<RankedTensorType>(op.getRhs().getType()).getRank() != 2)
         return failure();
     tensor::CollapseShapeOp collapse = matchFlattening(op->getOperand(0));
+    if (!collapse)
+      collapse = splitFlattening(rewriter, op->getOperand(0));
     if (!collapse)
       return failure();
     auto type = cast<RankedTensorType>(op.getOutput().getType());
@@ -216,11 +255,27 @@ struct SplitWindow : OpRewritePattern<tensor::ExpandShapeOp> {
   }
 };
 
+/// squeeze(window(x)) -> a window without the axes of size 1: q, k and v stacked along an axis, taken apart.
+struct DropWindowAxes : OpRewritePattern<tensor::CollapseShapeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(tensor::CollapseShapeOp op, PatternRewriter &rewriter) const override {
+    auto window = op.getSrc().getDefiningOp<tensor::ExtractSliceOp>();
+    if (!window || !window->hasOneUse() || window.getSourceType().getRank() != window.getType().getRank())
+      return failure();
+    for (const ReassociationIndices &group : op.getReassociationIndices())
+      if (llvm::count_if(group, [&](int64_t axis) { return op.getSrcType().getDimSize(axis) != 1; }) > 1)
+        return failure();
+    rewriter.replaceOpWithNewOp<tensor::ExtractSliceOp>(op, op.getResultType(), window.getSource(), window.getMixedOffsets(),
+                                                        window.getMixedSizes(), window.getMixedStrides());
+    return success();
+  }
+};
+
 } // namespace
 
 void populateFlatteningPatterns(RewritePatternSet &patterns) {
-  patterns.add<SinkThroughProduct<MatmulOp>, SinkThroughProduct<MatmulNBitsOp>, SinkThroughPointwise, CancelUnflatten, SplitWindow>(
-      patterns.getContext());
+  patterns.add<SinkThroughProduct<MatmulOp>, SinkThroughProduct<MatmulNBitsOp>, SinkThroughPointwise, CancelUnflatten, SplitWindow,
+               DropWindowAxes>(patterns.getContext());
 }
 
 } // namespace leat::fuse

@@ -93,8 +93,10 @@ ReadKind readOf(OpOperand &use, Operation *user, bool direct) {
 bool isStridedView(Operation *op) {
   if (isa<tensor::CastOp>(op))
     return true;
-  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op))
-    return slice.getSourceType().getRank() == slice.getType().getRank() && getConstantIntValue(slice.getMixedStrides().back()) == 1;
+  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
+    int64_t last = slice.getSourceType().getRank() - 1;
+    return last >= 0 && !slice.getDroppedDims().test(last) && getConstantIntValue(slice.getMixedStrides().back()) == 1;
+  }
   auto generic = dyn_cast<linalg::GenericOp>(op);
   if (!generic || !isPointwise(op) || generic.getNumDpsInputs() != 1)
     return false;

@@ -83,3 +83,34 @@ func.func @cut(%x: tensor<4x100xf32>) -> tensor<4x2x32xf32> {
   %1 = tensor.expand_shape %0 [[0], [1, 2]] output_shape [4, 2, 32] : tensor<4x64xf32> into tensor<4x2x32xf32>
   return %1 : tensor<4x2x32xf32>
 }
+
+// -----
+
+// Heads joined and rows flattened in one reshape, behind attention: the sizes are the query's.
+// CHECK-LABEL: func @attention_out
+// CHECK: %[[O:.*]] = leat.kv_attend
+// CHECK: %[[J:.*]] = tensor.collapse_shape %[[O]] {{\[\[}}0], [1], [2, 3]]
+// CHECK: %[[M:.*]] = leat.matmul %[[J]], %arg1 : (tensor<?x?x32xf32>, tensor<32x16xf32>) -> tensor<?x?x16xf32>
+// CHECK: return %[[M]]
+func.func @attention_out(%q: tensor<?x?x4x8xf32>, %w: tensor<32x16xf32>) -> tensor<?x?x16xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %b = tensor.dim %q, %c0 : tensor<?x?x4x8xf32>
+  %s = tensor.dim %q, %c1 : tensor<?x?x4x8xf32>
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) {scale = 0.5 : f64, q_layout = "bshd", kv_layout = "bshd", o_layout = "bshd"} : (tensor<?x?x4x8xf32>, tensor<?x?x4x8xf32>, tensor<?x?x4x8xf32>) -> tensor<?x?x4x8xf32>
+  %1 = tensor.collapse_shape %0 [[0, 1], [2, 3]] : tensor<?x?x4x8xf32> into tensor<?x32xf32>
+  %2 = leat.matmul %1, %w : (tensor<?x32xf32>, tensor<32x16xf32>) -> tensor<?x16xf32>
+  %3 = tensor.expand_shape %2 [[0, 1], [2]] output_shape [%b, %s, 16] : tensor<?x16xf32> into tensor<?x?x16xf32>
+  return %3 : tensor<?x?x16xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func @unbind
+// CHECK: %[[W:.*]] = tensor.extract_slice %arg0[1, 0, 0] [1, 5, 8] [1, 1, 1] : tensor<3x5x8xf32> to tensor<5x8xf32>
+// CHECK: return %[[W]]
+func.func @unbind(%x: tensor<3x5x8xf32>) -> tensor<5x8xf32> {
+  %0 = tensor.extract_slice %x[1, 0, 0] [1, 5, 8] [1, 1, 1] : tensor<3x5x8xf32> to tensor<1x5x8xf32>
+  %1 = tensor.collapse_shape %0 [[0, 1], [2]] : tensor<1x5x8xf32> into tensor<5x8xf32>
+  return %1 : tensor<5x8xf32>
+}

@@ -64,11 +64,12 @@ double readBandwidth(ThreadPool &pool) {
   return best;
 }
 
-/// Eight independent chains of fused multiply-adds, enough to hide their latency; returns a value so that nothing is left out.
-template <typename Vector> __attribute__((always_inline)) inline float multiplyAdds(int64_t rounds) {
+/// Eight independent chains of fused multiply-adds, enough to hide their latency; returns a value so that nothing is left out, and
+/// takes one, so that two calls are not made into one.
+template <typename Vector> __attribute__((always_inline)) inline float multiplyAdds(int64_t rounds, float seed) {
   Vector a[8], x = Vector{} + 0.999f, y = Vector{} + 0.001f;
   for (int i = 0; i < 8; ++i)
-    a[i] = Vector{} + static_cast<float>(i);
+    a[i] = Vector{} + (seed + static_cast<float>(i));
   for (int64_t r = 0; r < rounds; ++r)
     for (int i = 0; i < 8; ++i)
       a[i] = __builtin_elementwise_fma(a[i], x, y);
@@ -79,8 +80,8 @@ template <typename Vector> __attribute__((always_inline)) inline float multiplyA
 }
 typedef float Float8 __attribute__((vector_size(32)));
 typedef float Float16 __attribute__((vector_size(64)));
-__attribute__((target("avx512f"))) float multiplyAdds512(int64_t rounds) { return multiplyAdds<Float16>(rounds); }
-__attribute__((target("avx2,fma"))) float multiplyAdds256(int64_t rounds) { return multiplyAdds<Float8>(rounds); }
+__attribute__((target("avx512f"))) float multiplyAdds512(int64_t rounds, float seed) { return multiplyAdds<Float16>(rounds, seed); }
+__attribute__((target("avx2,fma"))) float multiplyAdds256(int64_t rounds, float seed) { return multiplyAdds<Float8>(rounds, seed); }
 
 /// Operations per second of f32 multiply-adds on all threads, with the widest vectors the host has; 0 without FMA.
 double multiplyAddRate(ThreadPool &pool) {
@@ -94,7 +95,8 @@ double multiplyAddRate(ThreadPool &pool) {
     auto start = Clock::now();
     pool.forRange(static_cast<int64_t>(sums.size()), [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i)
-        sums[static_cast<size_t>(i)] = wide ? multiplyAdds512(kRounds) : multiplyAdds256(kRounds);
+        sums[static_cast<size_t>(i)] =
+            wide ? multiplyAdds512(kRounds, static_cast<float>(i)) : multiplyAdds256(kRounds, static_cast<float>(i));
     });
     best = std::max(best, static_cast<double>(sums.size()) * kRounds * 8 * 2 * (wide ? 16 : 8) / seconds(start));
   }

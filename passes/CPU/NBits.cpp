@@ -30,11 +30,11 @@ public:
     int64_t perBlock = q.codes.block / q.codes.group();
     Value block = perBlock == 1 ? g : b.div(g, b.c(perBlock));
     Value column = b.add(b.mul(block, b.c(kPanel)), j);
-    Values scale, zero;
+    Values scale, offset;
     for (int64_t v = 0; v < vectors; ++v) {
       scale.push_back(loadFloat(scales, q.scale, column, v));
-      if (q.zero)
-        zero.push_back(loadFloat(zeros, q.zero, column, v));
+      if (q.zero) // code * scale - zero * scale: one operation for each weight
+        offset.push_back(b.mul(b.sub(b.zero(f32), loadFloat(zeros, q.zero, column, v)), scale[v]));
     }
     Value words = b.at(codes, b.getI32Type(), b.add(b.mul(g, b.c(q.codes.words() * kPanel)), j));
     Values current(carried.begin(), carried.end());
@@ -49,7 +49,7 @@ public:
           Values weights;
           for (int64_t v = 0; v < vectors; ++v) {
             Value w = code(packed[v], 8 * byte + q.codes.bits * i);
-            weights.push_back(b.mul(q.zero ? b.sub(w, zero[v]) : w, scale[v]));
+            weights.push_back(q.zero ? b.fma(target, w, scale[v], offset[v]) : b.mul(w, scale[v]));
           }
           state = use(k, weights, state);
         }
@@ -248,8 +248,10 @@ private:
                 else if (op.getZeros())
                   zero = convertCarried(k, pull.pullLinear(op.getZeros(), pull.at(scaleAt)), f32);
                 Value scale = convertCarried(k, pull.pullLinear(op.getScales(), pull.at(scaleAt)), f32);
-                Value centered = arith::SubFOp::create(k.b, code, zero);
-                return {arith::MulFOp::create(k.b, centered, scale)};
+                if (!op.getZeros())
+                  return {arith::MulFOp::create(k.b, arith::SubFOp::create(k.b, code, zero), scale)};
+                Value negative = arith::SubFOp::create(k.b, k.constant(f32, 0), zero);
+                return {k.fma(code, scale, arith::MulFOp::create(k.b, negative, scale))};
               },
               [&]() -> SmallVector<Value> { return {k.constant(f32, 0)}; })[0];
           k.store(weight, weights, f32, k.add(k.mul(kk, k.idx(kPanel)), j));

@@ -123,7 +123,26 @@ static LogicalResult applyBinary(OpContext &c, BinaryFn fn, IndexFn indexFn, Typ
 template <BinaryFn fn, IndexFn indexFn = nullptr> static LogicalResult binary(OpContext &c) {
   return applyBinary(c, fn, indexFn, c.elem(0));
 }
-template <BinaryFn fn> static LogicalResult compare(OpContext &c) { return applyBinary(c, fn, nullptr, c.b.ops.getI1Type()); }
+/// Host scalars are compared as sizes: torch's expand asks whether a size is -1, and that is decided here.
+template <BinaryFn fn, arith::CmpIPredicate predicate> static LogicalResult compare(OpContext &c) {
+  GraphBuilder &b = c.b;
+  Type i1 = b.ops.getI1Type();
+  bool hostInts = c.elem(0) == c.elem(1) && !c.isUnsigned(0) && (c.elem(0).isInteger(32) || c.elem(0).isInteger(64));
+  if (!hostInts)
+    return applyBinary(c, fn, nullptr, i1);
+  auto body = [&](OpBuilder &ob, Location l, ValueRange args) {
+    BodyOps o{ob, l};
+    return fn(o, args[0], args[1]);
+  };
+  return c.done(b.elementwise(c.operands(), i1, body, [&](ArrayRef<OpFoldResult> args) -> OpFoldResult {
+    IndexMath &m = b.math;
+    OpFoldResult x = args[0], y = args[1], one = m.constant(1);
+    bool equal = m.equal(x, y), above = !equal && m.atLeast(x, m.add(y, one)), below = !equal && m.atLeast(y, m.add(x, one));
+    if (equal || above || below)
+      return b.ops.getBoolAttr(arith::applyCmpPredicate(predicate, APInt(8, equal ? 1 : above ? 2 : 0), APInt(8, 1)));
+    return b.create<arith::CmpIOp>(predicate, m.value(x), m.value(y)).getResult();
+  }));
+}
 
 static Value addFn(BodyOps &o, Value x, Value y) { return o.add(x, y); }
 static Value subFn(BodyOps &o, Value x, Value y) { return o.sub(x, y); }
@@ -396,11 +415,11 @@ void registerElementwise(HandlerTable &t) {
   add("Mod", mod);
   add("Pow", power);
   add("BitShift", bitShift);
-  add("Equal", compare<eqFn>);
-  add("Less", compare<ltFn>);
-  add("LessOrEqual", compare<leFn>);
-  add("Greater", compare<gtFn>);
-  add("GreaterOrEqual", compare<geFn>);
+  add("Equal", compare<eqFn, arith::CmpIPredicate::eq>);
+  add("Less", compare<ltFn, arith::CmpIPredicate::slt>);
+  add("LessOrEqual", compare<leFn, arith::CmpIPredicate::sle>);
+  add("Greater", compare<gtFn, arith::CmpIPredicate::sgt>);
+  add("GreaterOrEqual", compare<geFn, arith::CmpIPredicate::sge>);
 
   add("Sum", variadic<addFn, &IndexMath::add>);
   add("Max", variadic<maxFn, &IndexMath::max>);

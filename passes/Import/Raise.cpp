@@ -104,6 +104,25 @@ std::optional<int64_t> integerAt(Value value, int64_t i) {
       return std::nullopt;
     return integerAt(op.getInputs()[0], *index < 0 ? *index + n : *index);
   }
+  if (name == "ConstantOfShape") {
+    auto fill = op.getAttrs().getAs<DenseElementsAttr>("value");
+    return fill && isa<IntegerType>(fill.getElementType()) && fill.getNumElements() == 1 ? std::optional(integerEntry(fill, 0))
+                                                                                         : std::nullopt;
+  }
+  // A scalar operand stands for every entry.
+  auto side = [&](unsigned n) { return integerAt(op.getInputs()[n], rank(op.getInputs()[n]) == 0 ? 0 : i); };
+  if (name == "Mul" || name == "Add" || name == "Sub") {
+    auto a = side(0), b = side(1);
+    if (!a || !b)
+      return std::nullopt;
+    return name == "Mul" ? *a * *b : name == "Add" ? *a + *b : *a - *b;
+  }
+  // torch.expand: -1 in a shape stands for the size that is there.
+  if (name == "Where")
+    if (NodeOp equal = node(op.getInputs()[0], "Equal")) {
+      auto a = integerAt(equal.getInputs()[0], i), b = integerAt(equal.getInputs()[1], i);
+      return a && b ? side(*a == *b ? 1 : 2) : std::nullopt;
+    }
   if (name == "Slice" && op.getVersion() >= 10 && rank(op.getInputs()[0]) == 1) {
     auto start = integerAt(op.getInputs()[1], 0);
     auto step = input(op, 4) ? integerAt(input(op, 4), 0) : std::optional<int64_t>(1);

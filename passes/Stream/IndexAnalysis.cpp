@@ -382,6 +382,35 @@ Formula IndexAnalysis::element(Value t, ArrayRef<Linear> indices) {
             }
             return element(op.getSource(), at);
           })
+          .Case<tensor::ConcatOp>([&](tensor::ConcatOp op) {
+            SmallVector<Linear> at(indices);
+            Linear &along = at[op.getDim()];
+            for (auto [n, part] : llvm::enumerate(op.getInputs())) {
+              Linear end = size(part, op.getDim());
+              if (n + 1 == op.getInputs().size() || sign(along - end) < 0)
+                return element(part, at);
+              Linear rest = along - end;
+              if (sign(rest) > 0) {
+                along = rest;
+                continue;
+              }
+              // It may lie on either side. In the part at hand the distance is negative where along - end - distance is not; if the last
+              // part has the same constant there, its formula holds on both sides: zeros for the past in front of a triangle.
+              if (n + 2 != op.getInputs().size() || distance.terms.empty() || sign(rest - distance) <= 0)
+                return Formula();
+              auto before = asPieces(element(part, at));
+              along = rest;
+              auto after = asPieces(element(op.getInputs().back(), at));
+              auto constant = before ? before->asConstant() : std::nullopt;
+              if (!constant || !after)
+                return Formula();
+              for (auto &piece : after->pieces)
+                if (piece.from < 0 && piece.value != *constant)
+                  return Formula();
+              return Formula::of(std::move(*after));
+            }
+            return Formula();
+          })
           .Case<tensor::ExpandShapeOp, tensor::CollapseShapeOp>([&](auto op) {
             // Only unit dimensions may come or go; other splits of an index are not linear.
             auto source = cast<RankedTensorType>(op.getSrc().getType());

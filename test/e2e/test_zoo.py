@@ -38,9 +38,13 @@ def test_model(leat, tmp_path, name):
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     text = leat("compile", path, "--emit", "leat", "--quiet", "--output", tmp_path / "model.mlir") and (tmp_path / "model.mlir").read_text()
-    main = text[text.index("func.func @main"):].split("func.func @step")[0]
+    main, _, step = text[text.index("func.func @main"):].partition("func.func @step")
     for op, count in sample.raised.items():
         assert len(re.findall(rf"= leat\.{op}\b", main)) == count, f"{op} in {name}"
+    if sample.causal_step:
+        for line in re.findall(r"= leat\.kv_attend .*", step):
+            assert "causal" in line and "bias(" not in line and "kv_len(" not in line
+        assert "leat.kv_attend" in step
 
     artifact = tmp_path / "model.leat"
     leat("compile", path, "-o", artifact, "--quiet")

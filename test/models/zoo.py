@@ -7,6 +7,7 @@ that ONNX Runtime's optimizer or GenAI builder leave.
 import dataclasses
 
 import numpy as np
+from onnx import numpy_helper
 
 from models.graph import BOOL, FLOAT, FLOAT16, INT32, INT64, Graph
 
@@ -22,6 +23,7 @@ class Sample:
     inputs: dict = dataclasses.field(default_factory=dict)  # name -> function of (shape, sizes, rng)
     raised: dict = dataclasses.field(default_factory=dict)  # leat op -> how often it must appear
     tolerance: float = 1e-4
+    causal_step: bool = False  # the step function's attention must be causal by attribute, without a mask tensor
 
 
 class Builder(Graph):
@@ -143,10 +145,37 @@ class Builder(Graph):
             tables = [self("Cast", t, to=FLOAT16) for t in tables]
         return [self.unsqueeze(t, 1) for t in tables]
 
-    def repeat_kv(self, x, groups, times, size):
+    def expand_ts(self, x, shape, rank):
+        """torch.expand over TorchScript: -1 in the shape stands for the size that is there."""
+        fill = self("ConstantOfShape", self.const([rank]), value=numpy_helper.from_array(np.ones(1, np.int64)))
+        same = self("Equal", shape, self("Mul", fill, self.const(-1)))
+        return self("Expand", x, self("Where", same, fill, shape))
+
+    def old_causal_mask(self, ids, past, padding):
+        """transformers 4.3x: a triangle filled by comparison, zeros for the past, and the inverted padding mask on top."""
+        lowest, zero = self.real(LOWEST), self.real(0)
+        b, t = self.dim(ids, 0), self.dim(ids, 1)
+        shape = self.shape(t, t)
+        full = self("Expand", lowest, shape)
+        steps = self("Range", self.const(0), self("Squeeze", t, self.const([0])), self.const(1))
+        below = self("Less", steps, self("Reshape", self("Add", steps, self.const(1)), self.shape(t, 1)))
+        triangle = self("Where", below, zero, full)
+        nothing = self("ConstantOfShape", self.shape(t, past), value=numpy_helper.from_array(np.zeros(1, np.float32)))
+        causal = self.unsqueeze(self("Concat", nothing, triangle, axis=-1), 0, 1)
+        total = self("Add", t, past)
+        causal = self.expand_ts(causal, self.shape(b, 1, t, total), 4)
+        seen = self("Cast", self.expand_ts(self.unsqueeze(padding, 1, 2), self.shape(b, 1, t, total), 4), to=FLOAT)
+        inverted = self("Sub", self.real(1), seen)
+        hidden = self("Where", self("Cast", inverted, to=BOOL), lowest, inverted)
+        return self("Add", hidden, causal)
+
+    def repeat_kv(self, x, groups, times, size, ts=False):
         wide = self.unsqueeze(x, 2)
         b, t = self.dim(x, 0), self.dim(x, 2)
-        wide = self("Expand", wide, self.shape(b, groups, times, t, size))
+        if ts:
+            wide = self.expand_ts(wide, self.shape(b, groups, times, t, size), 5)
+        else:
+            wide = self("Expand", wide, self.shape(b, groups, times, t, size))
         return self("Reshape", wide, self.shape(b, groups * times, t, size))
 
     def causal_mask(self, q, total, past=None, window=None, padding=None):
@@ -400,7 +429,8 @@ def llama(path, style="optimum", kv=2, dtype=np.float32, window=None, qk_norm=Fa
     past = cache(g, 2, kv, dtype=kind)
     before, length = g.dim(past[0][0], 2), g.dim(ids, 1)
     total = g("Add", before, length)
-    bias = g.causal_mask(ids, total, before, window, mask)
+    ts = style == "ts"
+    bias = g.old_causal_mask(ids, before, mask) if ts else g.causal_mask(ids, total, before, window, mask)
     cos, sin = g.rotary_tables(position_ids, rotary_size)
     x = g("Gather", g.random(VOCAB, HIDDEN, scale=0.5), ids)
     norm = lambda v, width=HIDDEN: g.rms_norm(v, width, casts=half)
@@ -419,7 +449,7 @@ def llama(path, style="optimum", kv=2, dtype=np.float32, window=None, qk_norm=Fa
         k = g("Concat", past[i][0], k, axis=2, out=f"present.{i}.key")
         v = g("Concat", past[i][1], v, axis=2, out=f"present.{i}.value")
         if kv != H:
-            k, v = g.repeat_kv(k, kv, H // kv, D), g.repeat_kv(v, kv, H // kv, D)
+            k, v = g.repeat_kv(k, kv, H // kv, D, ts), g.repeat_kv(v, kv, H // kv, D, ts)
         if style == "sdpa":
             a = g.sdpa(q, k, v, D, bias)
         else:
@@ -439,7 +469,7 @@ def llama(path, style="optimum", kv=2, dtype=np.float32, window=None, qk_norm=Fa
     g("MatMul", norm(x), g.random(HIDDEN, VOCAB), out="logits")
     g.output("logits", kind, ["batch", "sequence", VOCAB])
     g.save(opset)
-    return Sample(opset, STEPS, DECODER, {"kv_attend": 2, "layer_norm": 9 if qk_norm else 5, "rotary": 4}, 2e-2 if half else 1e-4)
+    return Sample(opset, STEPS, DECODER, {"kv_attend": 2, "layer_norm": 9 if qk_norm else 5, "rotary": 4}, 2e-2 if half else 1e-4, True)
 
 
 def alibi(path):
@@ -605,7 +635,7 @@ def standard(path):
     g("Add", x, g.linear(g("Gelu", g.linear(y, HIDDEN, 64), approximate="tanh"), 64, HIDDEN), out="out")
     g.output("out", FLOAT, ["batch", "sequence", HIDDEN])
     g.save(23)
-    return Sample(23, STEPS, DECODER, {"kv_attend": 1, "layer_norm": 2, "rotary": 2})
+    return Sample(23, STEPS, DECODER, {"kv_attend": 1, "layer_norm": 2, "rotary": 2}, causal_step=True)
 
 
 def ort_bert(path):
@@ -662,7 +692,7 @@ def genai(path, quantised=False):
     g("MatMul", y, g.random(hidden, VOCAB), out="logits")
     g.output("logits", FLOAT, ["batch", "sequence", VOCAB])
     g.save(21)
-    return Sample(21, STEPS, DECODER, {"kv_attend": 2, "layer_norm": 5, "rotary": 4, **({"matmul_nbits": 10} if quantised else {})}, 5e-4)
+    return Sample(21, STEPS, DECODER, {"kv_attend": 2, "layer_norm": 5, "rotary": 4, **({"matmul_nbits": 10} if quantised else {})}, 5e-4, True)
 
 
 def phi_ort(path):
@@ -732,6 +762,7 @@ MODELS = {
     "gpt2-ts": gpt2_ts,
     "gptj": gptj,
     "llama-optimum": llama,
+    "llama-ts": lambda p: llama(p, "ts", opset=18),
     "llama-sdpa": lambda p: llama(p, "sdpa"),
     "llama-f16": lambda p: llama(p, dtype=np.float16),
     "llama-split": lambda p: llama(p, split=True),

@@ -130,6 +130,30 @@ TEST_P(Math, Trigonometry) {
   }
 }
 
+TEST_P(Math, Doubles) {
+  if (!Kernels::supported(GetParam()))
+    GTEST_SKIP() << "this machine lacks the instructions";
+  for (auto [op, function] : {std::pair(
+                                  "%y = math.exp %a : f32", +[](double x) { return std::exp(x); }),
+                              std::pair(
+                                  "%y = math.erf %a : f32", +[](double x) { return std::erf(x); }),
+                              std::pair(
+                                  "%y = math.atan %a : f32", +[](double x) { return std::atan(x); }),
+                              std::pair(
+                                  "%y = math.floor %a : f32", +[](double x) { return std::floor(x); }),
+                              std::pair("%y = math.powf %a, %a : f32", +[](double x) { return std::pow(x, x); })}) {
+    std::string text = unary(op);
+    for (size_t at; (at = text.find("f32")) != std::string::npos;)
+      text.replace(at, 3, "f64");
+    auto kernels = Kernels::compile(text, GetParam());
+    ASSERT_TRUE(kernels);
+    Array x = Array::random("f64", {37}, 3, 0, 3), y("f64", {37});
+    kernels->run("f", {&x}, {&y}, {x.size()});
+    for (int64_t i = 0; i < x.size(); ++i)
+      ASSERT_NEAR(function(x.at(i)), y.at(i), 1e-13) << op << " of " << x.at(i);
+  }
+}
+
 TEST_P(Math, ConstantPowers) {
   if (!Kernels::supported(GetParam()))
     GTEST_SKIP() << "this machine lacks the instructions";

@@ -12,6 +12,7 @@ HandlerTable::HandlerTable() {
   registerQuantization(*this);
   registerConvolution(*this);
   registerResize(*this);
+  registerRecurrent(*this);
 
   registerElementwise(*this);
   registerControlFlow(*this);

@@ -33,6 +33,7 @@ void registerConvolution(HandlerTable &table);
 void registerNorms(HandlerTable &table);
 void registerProducts(HandlerTable &table);
 void registerQuantization(HandlerTable &table);
+void registerRecurrent(HandlerTable &table);
 void registerResize(HandlerTable &table);
 
 void registerElementwise(HandlerTable &table);

@@ -91,6 +91,8 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const Target &ta
     return createNonZeroGenerator(root);
   if (isa<TopKOp>(root))
     return createTopKGenerator(root);
+  if (isa<SampleOp>(root))
+    return createSampleGenerator(root);
   if (isa<ScatterElementsOp, ScatterNDOp>(root))
     return createScatterGenerator(root);
   kernel.emitError("cannot generate code for kernel @") << kernel.getSymName() << ": no generator for '" << root->getName() << "'";

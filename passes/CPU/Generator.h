@@ -44,6 +44,7 @@ std::unique_ptr<Generator> createCumSumGenerator(mlir::Operation *root);
 std::unique_ptr<Generator> createArgReduceGenerator(mlir::Operation *root);
 std::unique_ptr<Generator> createNonZeroGenerator(mlir::Operation *root);
 std::unique_ptr<Generator> createTopKGenerator(mlir::Operation *root);
+std::unique_ptr<Generator> createSampleGenerator(mlir::Operation *root);
 std::unique_ptr<Generator> createScatterGenerator(mlir::Operation *root);
 
 // --- parts that generators share ---------------------------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ public:
   }
 
   void run(KernelBuilder &k, Value task) override {
+    checkEpilogue(k, op->getResults());
     z = sizes(k);
     layoutScratch(k, z);
     f32 = k.b.getF32Type();

@@ -39,6 +39,7 @@ public:
   }
 
   void run(KernelBuilder &k, Value task) override {
+    checkEpilogue(k, op.getOutput());
     Sizes z = sizes(k);
     Value block = k.rem(task, z.blocks), rest = k.div(task, z.blocks);
     Value panel = k.rem(rest, z.panels);

@@ -43,6 +43,7 @@ public:
   }
 
   void run(KernelBuilder &k, Value task) override {
+    checkEpilogue(k, op.getOutput());
     Plan p = plan(k);
     Value block = k.rem(task, p.blocks), rest = k.div(task, p.blocks);
     Value group = k.rem(rest, p.groups), batch = k.div(rest, p.groups);

@@ -158,6 +158,7 @@ public:
   }
 
   void run(KernelBuilder &k, Value task) override {
+    checkEpilogue(k, op.getOutput());
     Value rowsAll = rowCount(k), rowBlocks = k.ceilDiv(rowsAll, k.idx(kBlockRows));
     Value panel = k.div(task, rowBlocks), row0 = k.mul(k.rem(task, rowBlocks), k.idx(kBlockRows));
     Value rows = k.min(k.sub(rowsAll, row0), k.idx(kBlockRows));

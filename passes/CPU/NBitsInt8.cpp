@@ -134,6 +134,7 @@ public:
   }
 
   void run(KernelBuilder &k, Value task) override {
+    checkEpilogue(k, op.getOutput());
     Split s = split(k);
     Value row0 = k.mul(k.div(task, s.parts), k.idx(kInt8Rows)), rows = k.min(k.sub(rowCount(k), row0), k.idx(kInt8Rows));
     Value first = k.mul(k.rem(task, s.parts), s.panelsPerPart), last = k.min(k.add(first, s.panelsPerPart), k.idx(panels));

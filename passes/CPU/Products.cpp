@@ -30,17 +30,28 @@ SmallVector<unsigned> epilogueResults(KernelBuilder &k, Value root) {
   return results;
 }
 
+void checkEpilogue(KernelBuilder &k, ValueRange roots) {
+  for (unsigned i = 0; i < k.numResults(); ++i)
+    if (llvm::none_of(roots, [&](Value root) { return root && llvm::is_contained(epilogueResults(k, root), i); }))
+      k.fail("result " + Twine(i) + " has another shape than the product before it", roots[0].getDefiningOp());
+}
+
 void emitRow(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n0, Value nEnd, Value sums, Value offset, Type acc) {
   Type element = cast<RankedTensorType>(root.getType()).getElementType();
   Value base = k.sub(offset, n0);
   k.forLanes(n0, nEnd, k.target.lanes(), [&](Value n, int64_t lanes) {
     Puller pull(k, lanes);
-    pull.bind(root, [&](Puller &, ArrayRef<Idx>) {
+    SmallVector<Idx> coordinates = pull.at(at);
+    coordinates.push_back(pull.at(n, lanes > 1));
+    auto shape = cast<RankedTensorType>(root.getType()).getShape();
+    pull.bind(root, [&](Puller &, ArrayRef<Idx> asked) {
+      // The sums of this place are all there is.
+      for (auto [here, there, size] : llvm::zip_equal(coordinates, asked, shape))
+        if (size != 1 && (here.base != there.base || here.stride != there.stride || there.lanes))
+          k.fail("the epilogue reads the result of the product at another place", root.getDefiningOp());
       Value sum = convertCarried(k, k.load(sums, acc, k.add(base, n), lanes), KernelBuilder::carriedType(element));
       return k.roundTo(sum, element);
     });
-    SmallVector<Idx> coordinates = pull.at(at);
-    coordinates.push_back(pull.at(n, lanes > 1));
     for (unsigned result : epilogueResults(k, root))
       pull.emitResult(result, coordinates);
   });

@@ -24,6 +24,9 @@ mlir::Value convertCarried(KernelBuilder &k, mlir::Value value, mlir::Type type)
 /// The kernel's results that are elementwise in `root`: an epilogue has no others, so shapes that may be equal are equal.
 llvm::SmallVector<unsigned> epilogueResults(KernelBuilder &k, mlir::Value root);
 
+/// Fails if the kernel has a result that no root of it covers.
+void checkEpilogue(KernelBuilder &k, mlir::ValueRange roots);
+
 /// Ends a row of a product: columns [n0, nEnd) of `root` at the leading coordinates `at` are sums[offset + n - n0]; the kernel's results
 /// are computed from them.
 void emitRow(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n0, mlir::Value nEnd, mlir::Value sums,

@@ -11,6 +11,7 @@ HandlerTable::HandlerTable() {
   registerContribAttention(*this);
   registerQuantization(*this);
   registerConvolution(*this);
+  registerExperts(*this);
   registerResize(*this);
   registerRecurrent(*this);
 

@@ -30,6 +30,7 @@ void registerActivations(HandlerTable &table);
 void registerAttention(HandlerTable &table);
 void registerContribAttention(HandlerTable &table);
 void registerConvolution(HandlerTable &table);
+void registerExperts(HandlerTable &table);
 void registerNorms(HandlerTable &table);
 void registerProducts(HandlerTable &table);
 void registerQuantization(HandlerTable &table);

@@ -247,7 +247,21 @@ QUANTIZATION = [
 ]
 
 
-@pytest.mark.parametrize("case", PRODUCTS + NORMS + ACTIVATIONS + ATTENTION + CONTRIB + QUANTIZATION, ids=str)
+def moe(name, activation, inner=12, **attrs):
+    wide = inner * (2 if activation == "swiglu" else 1)
+    inputs = [(f(2, 3, 16), ["b", "s", 16]), f(6, 4), f(4, wide, 16, scale=0.3), f(4, wide), f(4, 16, inner, scale=0.3), f(4, 16)]
+    return Case("MoE", inputs, {"activation_type": activation, **attrs}, domain=MS, name=name)
+
+
+EXPERTS = [
+    moe("relu", "relu", k=1),
+    moe("silu-two", "silu", k=2),
+    moe("normalised", "silu", k=2, normalize_routing_weights=1),
+    moe("swiglu", "swiglu", k=2, normalize_routing_weights=1, swiglu_fusion=1, activation_alpha=1.702, activation_beta=1.0, swiglu_limit=7.0),
+]
+
+
+@pytest.mark.parametrize("case", EXPERTS + PRODUCTS + NORMS + ACTIVATIONS + ATTENTION + CONTRIB + QUANTIZATION, ids=str)
 def test_operator(leat, tmp_path, case):
     case.inputs = [np.asarray(i) if isinstance(i, np.generic) else i for i in case.inputs]
     check(leat, tmp_path, case)

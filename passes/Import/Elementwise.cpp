@@ -77,6 +77,16 @@ static Value asinhFn(BodyOps &o, Value x, OpContext &) {
   Value large = o.add(o.log(a), o.like(x, 0.6931471805599453));
   return o.make<math::CopySignOp>(o.select(o.gt(a, o.like(x, 1e9)), large, small), x);
 }
+static Value acoshFn(BodyOps &o, Value x, OpContext &) {
+  Value one = o.like(x, 1), t = o.sub(x, one);
+  Value small = o.make<math::Log1pOp>(o.add(t, o.sqrt(o.add(o.add(t, t), o.mul(t, t)))));
+  Value large = o.add(o.log(x), o.like(x, 0.6931471805599453));
+  return o.select(o.gt(x, o.like(x, 1e9)), large, small);
+}
+static Value atanhFn(BodyOps &o, Value x, OpContext &) {
+  Value ratio = o.div(o.add(x, x), o.sub(o.like(x, 1), x));
+  return o.mul(o.like(x, 0.5), o.make<math::Log1pOp>(ratio));
+}
 static Value notFn(BodyOps &o, Value x, OpContext &) { return o.flip(x); }
 
 /// Predicates of floats: the result is bool.
@@ -239,10 +249,15 @@ static LogicalResult power(OpContext &c) {
 static LogicalResult bitShift(OpContext &c) {
   bool left = c.text("direction") == "LEFT";
   return c.done(c.b.elementwise(c.operands(), c.elem(0), [&](OpBuilder &b, Location l, ValueRange a) -> Value {
+    // Counts are read as unsigned: a shift by the width or more (or by a negative number) moves every bit out, and what comes in is 0, or
+    // the sign where a signed number goes right.
     BodyOps o{b, l, true};
-    // A shift by the width or more gives zero.
-    Value r = left ? o.make<arith::ShLIOp>(a[0], a[1]) : o.make<arith::ShRUIOp>(a[0], a[1]);
-    Value inRange = o.lt(a[1], o.like(a[1], a[0].getType().getIntOrFloatBitWidth()));
+    unsigned width = a[0].getType().getIntOrFloatBitWidth();
+    Value inRange = o.lt(a[1], o.like(a[1], width));
+    if (!left && !c.isUnsigned(0))
+      return o.make<arith::ShRSIOp>(a[0], o.select(inRange, a[1], o.like(a[1], width - 1)));
+    Value count = o.select(inRange, a[1], o.like(a[1], 0));
+    Value r = left ? o.make<arith::ShLIOp>(a[0], count) : o.make<arith::ShRUIOp>(a[0], count);
     return o.select(inRange, r, o.like(a[0], 0));
   }));
 }
@@ -376,8 +391,8 @@ void registerElementwise(HandlerTable &t) {
   add("Cosh", unary<mathOp<math::CoshOp>>);
   add("Tanh", unary<mathOp<math::TanhOp>>);
   add("Asinh", unary<asinhFn>);
-  add("Acosh", unary<mathOp<math::AcoshOp>>);
-  add("Atanh", unary<mathOp<math::AtanhOp>>);
+  add("Acosh", unary<acoshFn>);
+  add("Atanh", unary<atanhFn>);
   add("Erf", unary<mathOp<math::ErfOp>>);
   add("Ceil", unary<mathOp<math::CeilOp>>);
   add("Floor", unary<mathOp<math::FloorOp>>);

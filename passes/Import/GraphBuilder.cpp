@@ -1,6 +1,7 @@
 // Sizes, constants and scalars of tensor programs.
 #include "passes/Import/GraphBuilder.h"
 
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -11,6 +12,7 @@ namespace leat::import {
 void GraphBuilder::pushScope() {
   math.pushScope();
   lookedUp.emplace_back();
+  checked.emplace_back();
 }
 
 void GraphBuilder::popScope() {
@@ -20,6 +22,30 @@ void GraphBuilder::popScope() {
   for (Value v : lookedUp.back().second)
     contents.erase(v);
   lookedUp.pop_back();
+  checked.pop_back();
+}
+
+void GraphBuilder::require(OpFoldResult a, OpFoldResult b, const Twine &what, bool mayBeOne) {
+  if (math.equal(a, b))
+    return;
+  if (auto ca = math.asConstant(a), cb = math.asConstant(b); ca && cb) {
+    if (!mayBeOne || (*ca != 1 && *cb != 1))
+      invalid(what + ": " + Twine(*ca) + " and " + Twine(*cb));
+    return;
+  }
+  Value va = math.value(a), vb = math.value(b);
+  for (auto &scope : checked)
+    if (scope.contains({va, vb}))
+      return;
+  checked.back().insert({va, vb});
+  auto is = [&](Value x, Value y) -> Value { return create<arith::CmpIOp>(arith::CmpIPredicate::eq, x, y); };
+  Value fits = is(va, vb);
+  if (mayBeOne) {
+    Value one = math.value(math.constant(1));
+    fits = create<arith::OrIOp>(fits, create<arith::OrIOp>(is(va, one), is(vb, one)));
+  }
+  auto name = dyn_cast<NameLoc>(loc);
+  create<cf::AssertOp>(fits, ops.getStringAttr(what + (name ? " in " + name.getName().getValue() : "")));
 }
 
 RankedTensorType GraphBuilder::typeOf(ArrayRef<OpFoldResult> dims, Type elem) {

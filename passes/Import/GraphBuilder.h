@@ -6,6 +6,7 @@
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 
 namespace leat::import {
@@ -36,6 +37,8 @@ public:
     if (problem.empty())
       problem = why.str();
   }
+  /// Lets the call fail when two sizes differ in a run; nothing where that is known not to happen. `mayBeOne`: either may be 1 (broadcast).
+  void require(mlir::OpFoldResult a, mlir::OpFoldResult b, const llvm::Twine &what, bool mayBeOne = false);
   std::string takeProblem() { return std::exchange(problem, {}); }
 
   //===------------------------------ types and sizes ------------------------------===//
@@ -131,6 +134,8 @@ private:
   /// What was looked up inside a scope and holds values of it.
   std::vector<std::pair<llvm::SmallVector<mlir::Value>, llvm::SmallVector<mlir::Value>>> lookedUp;
   std::string problem;
+  /// Pairs of sizes that are checked already, per scope.
+  std::vector<llvm::DenseSet<std::pair<mlir::Value, mlir::Value>>> checked{1};
   std::vector<std::unique_ptr<mlir::Region>> unused;
 };
 

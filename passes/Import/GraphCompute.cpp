@@ -104,8 +104,12 @@ Dims GraphBuilder::broadcastDims(ArrayRef<Dims> shapesIn) {
       } else if (cd && cr) {
         invalid("sizes " + Twine(*cr) + " and " + Twine(*cd) + " of axis " + Twine(o) + " do not broadcast");
       } else if (cd) {
+        require(r, d, "sizes of axis " + Twine(o) + " do not broadcast", true);
         r = d;
-      } else if (!cr) {
+      } else if (cr) {
+        require(d, r, "sizes of axis " + Twine(o) + " do not broadcast", true);
+      } else {
+        require(r, d, "sizes of axis " + Twine(o) + " do not broadcast", true);
         // Both unknown: the other one counts where one is 1. min(x, c) is 1 only when x is (for c > 1), so x it is.
         auto limited = [&](OpFoldResult small, OpFoldResult large) {
           auto m = math.asMinWithConstant(small);

@@ -172,6 +172,9 @@ Value GraphBuilder::concat(ArrayRef<Value> values, int64_t axis) {
   Dims scalars;
   for (Value v : values) {
     Dims own = dims(v);
+    for (auto [i, d] : llvm::enumerate(own))
+      if (static_cast<int64_t>(i) != axis)
+        require(result[i], d, "sizes of axis " + Twine(i) + " differ");
     total = math.add(total, own[axis]);
     for (auto [i, d] : llvm::enumerate(own))
       if (static_cast<int64_t>(i) != axis && math.asConstant(d))

@@ -273,7 +273,8 @@ LogicalResult Importer::importFunction(func::FuncOp func) {
     return failure();
   Operation *ret = old->getTerminator();
   for (auto [i, v] : llvm::enumerate(ret->getOperands()))
-    setDataType(v.getType(), [&](Attribute a) { func.setResultAttr(i, "leat.dtype", a); });
+    setDataType(isa<TensorType>(v.getType()) ? v.getType() : results[i].getType(),
+                [&](Attribute a) { func.setResultAttr(i, "leat.dtype", a); });
   b.loc = ret->getLoc();
   b.create<func::ReturnOp>(results);
   old->dropAllReferences();

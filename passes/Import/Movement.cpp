@@ -331,6 +331,8 @@ static LogicalResult depthToSpace(OpContext &c) {
   IndexMath &m = b.math;
   if (c.rank(0) != 4)
     return c.fail("it needs a tensor of rank 4");
+  if (c.integer("blocksize") < 1)
+    return c.fail("attribute 'blocksize' has to be positive");
   OpFoldResult s = m.constant(c.integer("blocksize"));
   Dims d = b.dims(c.operand(0));
   OpFoldResult depth = m.div(d[1], m.mul(s, s));
@@ -346,10 +348,14 @@ static LogicalResult spaceToDepth(OpContext &c) {
   IndexMath &m = b.math;
   if (c.rank(0) != 4)
     return c.fail("it needs a tensor of rank 4");
+  if (c.integer("blocksize") < 1)
+    return c.fail("attribute 'blocksize' has to be positive");
   OpFoldResult s = m.constant(c.integer("blocksize"));
   Dims d = b.dims(c.operand(0));
   OpFoldResult h = m.div(d[2], s), w = m.div(d[3], s);
-  Value v = b.transpose(b.reshape(c.operand(0), {d[0], d[1], h, s, w, s}), {0, 3, 5, 1, 2, 4});
+  bool columnFirst = c.text("mode", "DCR") == "CRD";
+  SmallVector<int64_t> perm = columnFirst ? SmallVector<int64_t>{0, 1, 3, 5, 2, 4} : SmallVector<int64_t>{0, 3, 5, 1, 2, 4};
+  Value v = b.transpose(b.reshape(c.operand(0), {d[0], d[1], h, s, w, s}), perm);
   return c.done(b.reshape(v, {d[0], m.mul(d[1], m.mul(s, s)), h, w}));
 }
 

@@ -60,7 +60,10 @@ SmallVector<Value> OpContext::operands() {
   return list;
 }
 
-Type OpContext::onnxElem(int64_t i) { return cast<TensorType>(node.getInputs()[i].getType()).getElementType(); }
+Type OpContext::onnxElem(int64_t i) {
+  auto t = dyn_cast<TensorType>(node.getInputs()[i].getType());
+  return t ? t.getElementType() : elem(i); // in a body that ONNX could not infer: signed, if it is an integer
+}
 bool OpContext::isUnsigned(int64_t i) { return onnxElem(i).isUnsignedInteger() || onnxElem(i).isInteger(1); }
 
 Type OpContext::onnxResultElem(int64_t i) {

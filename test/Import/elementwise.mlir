@@ -17,12 +17,12 @@ func.func @add(%x: tensor<?x4xf32> {onnx.name = "x", onnx.dims = ["n", "4"]}, %y
 
 // -----
 
-// Sizes that may be 1 at run time are read with a factor.
+// Sizes that may be 1 at run time are read with a factor; others that do not fit end the call.
 // CHECK-LABEL: func.func @unknown
 // CHECK: %[[A:.*]] = tensor.dim %arg0
 // CHECK: %[[B:.*]] = tensor.dim %arg1
-// CHECK: %[[ONE:.*]] = arith.cmpi eq, %[[A]], %c1
-// CHECK: %[[R:.*]] = arith.select %[[ONE]], %[[B]], %[[A]]
+// CHECK: cf.assert %{{.*}}, "sizes of axis 0 do not broadcast in Mul node"
+// CHECK: %[[R:.*]] = arith.select %{{.*}}, %[[B]], %[[A]]
 // CHECK: linalg.generic
 // CHECK: %[[I:.*]] = linalg.index 0
 // CHECK: arith.muli %[[I]]

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from operator_case import Case, Const, check
+from operator_case import Case, Const, check, make_model, typed
 
 rng = np.random.default_rng(11)
 
@@ -63,6 +63,7 @@ BINARY += [
     Case("And", [np.array([True, False, True]), np.array([True])]),
     Case("Xor", [np.array([True, False, True]), np.array([True, True, False])]),
     Case("BitShift", [np.array([1, 255, 7], np.uint8), np.array([3, 1, 0], np.uint8)], {"direction": "LEFT"}),
+    Case("BitShift", [np.array([-8, 4, -1], np.int8), np.array([1, 9, 127], np.int8)], {"direction": "RIGHT"}, opset=28, reference="onnx", name="signed"),
     Case("BitwiseXor", [ints(-99, 99, 4, dtype=np.int32), ints(-99, 99, 4, dtype=np.int32)]),
     Case("PRelu", [f(2, 3, 4), f(3, 1)]),
     Case("Where", [(np.array([[True], [False]]), ["n", 1]), f(2, 3), f(3)]),
@@ -152,3 +153,22 @@ EINSUM = [Case("Einsum", [f(*s) for s in shapes], {"equation": equation}, refere
 @pytest.mark.parametrize("case", UNARY + BINARY + CONVERT + REDUCE + SHAPES + MOVES + INDEXED + EINSUM, ids=str)
 def test_operator(leat, tmp_path, case):
     check(leat, tmp_path, case)
+
+
+@pytest.mark.parametrize("op", ["Add", "Concat"])
+def test_sizes_that_do_not_fit(leat, tmp_path, op):
+    """Sizes with names of their own may fit or not; when they do not, the call fails and nothing is read beyond a buffer."""
+    case = Case(op, [(f(3, 4), ["a", "b"]), (f(3, 2), ["c", "d"])], {"axis": 0} if op == "Concat" else {})
+    model, values, outputs = make_model(case)
+    typed(model, outputs, [f(1, 1)])
+    import onnx
+
+    onnx.save(model, tmp_path / "model.onnx")
+    leat("compile", tmp_path / "model.onnx", "-o", tmp_path / "model.leat")
+    args = []
+    for name, array in values.items():
+        np.save(tmp_path / f"{name}.npy", array)
+        args += ["--input", f"{name}=@{tmp_path / f'{name}.npy'}"]
+    result = leat("run", tmp_path / "model.leat", *args, check=False)
+    assert result.returncode == 1
+    assert f"in {op} node" in result.stderr

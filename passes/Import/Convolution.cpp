@@ -339,6 +339,31 @@ static LogicalResult averagePool(OpContext &c) {
   }));
 }
 
+static LogicalResult lpPool(OpContext &c) {
+  GraphBuilder &b = c.b;
+  FailureOr<Window> w = poolWindow(c);
+  if (failed(w))
+    return failure();
+  if (!c.isFloat(0))
+    return c.fail("it needs floating-point operands");
+  Value x = c.operand(0);
+  Type elem = b.elem(x), wide = computeType(elem);
+  int64_t r = w->kernel.size(), p = c.integer("p", 2);
+  if (p < 1)
+    return c.fail("attribute 'p' has to be positive");
+  auto power = [&](BodyOps &o, Value v, double to) { return o.make<math::PowFOp>(v, o.c(wide, to)); };
+  Value all = windows(b, x, *w, b.attr(elem, 0.0));
+  Value total = b.reduce(all, lastAxes(r, b.rank(all)), false, b.attr(wide, 0.0), addUp, [&](OpBuilder &ob, Location l, ValueRange args) {
+    BodyOps o{ob, l};
+    Value v = o.abs(o.convert(args[0], wide));
+    return p == 1 ? v : p == 2 ? o.mul(v, v) : power(o, v, p);
+  });
+  return c.done(b.elementwise({total}, elem, [&](OpBuilder &ob, Location l, ValueRange args) {
+    BodyOps o{ob, l};
+    return o.convert(p == 1 ? args[0] : p == 2 ? o.sqrt(args[0]) : power(o, args[0], 1.0 / p), elem);
+  }));
+}
+
 template <bool mean> static LogicalResult globalPool(OpContext &c) {
   GraphBuilder &b = c.b;
   Value x = c.operand(0);
@@ -369,6 +394,7 @@ void registerConvolution(HandlerTable &t) {
   t.add("", "ConvTranspose", 1, convTranspose);
   t.add("", "MaxPool", 1, maxPool);
   t.add("", "AveragePool", 1, averagePool);
+  t.add("", "LpPool", 1, lpPool);
   t.add("", "GlobalAveragePool", 1, globalPool<true>);
   t.add("", "GlobalMaxPool", 1, globalPool<false>);
 }

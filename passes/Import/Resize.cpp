@@ -131,8 +131,16 @@ static LogicalResult resizeAll(OpContext &c, const Interpolation &how, int64_t s
     else if (scalesAt >= 0 && c.has(scalesAt) && (constant = b.asConstant(c.operand(scalesAt))))
       for (APFloat v : constant.getValues<APFloat>())
         values.push_back(v.convertToDouble());
-    if (values.size() != axes.size())
-      return c.fail("its scales are computed at run time; only constant scales, or sizes, can be compiled");
+    if (values.size() != axes.size()) {
+      FailureOr<Dims> given = scalesAt >= 0 && c.has(scalesAt) ? c.scalars(scalesAt) : FailureOr<Dims>(failure());
+      if (failed(given) || given->size() != axes.size())
+        return c.fail("its scales have to be one for each axis");
+      for (auto [i, s] : llvm::enumerate(*given)) {
+        scales[i] = b.materialize(s, f32);
+        Value scaled = b.create<arith::MulFOp>(toFloat(own[axes[i]]), scales[i]); // positive: converting rounds down
+        sizes.push_back(b.math.fromInteger(b.create<arith::FPToSIOp>(b.ops.getI64Type(), scaled)));
+      }
+    }
     for (auto [i, s] : llvm::enumerate(values)) {
       scales[i] = b.scalar(b.attr(f32, s));
       OpFoldResult size = own[axes[i]];
@@ -141,7 +149,7 @@ static LogicalResult resizeAll(OpContext &c, const Interpolation &how, int64_t s
       } else if (s == std::floor(s)) {
         sizes.push_back(b.math.mul(size, b.math.constant(static_cast<int64_t>(s))));
       } else {
-        Value scaled = b.create<math::FloorOp>(b.create<arith::MulFOp>(toFloat(size), scales[i]));
+        Value scaled = b.create<arith::MulFOp>(toFloat(size), scales[i]);
         sizes.push_back(b.math.fromInteger(b.create<arith::FPToSIOp>(b.ops.getI64Type(), scaled)));
       }
     }

@@ -378,7 +378,7 @@ private:
     k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
       auto [query, head] = rowAt(k, r);
       Value all[4] = {batch, head, query, {}};
-      k.forLanes(k.idx(0), keysHere, k.target.lanes(), [&, query = query, head = head](Value j, int64_t width) {
+      k.forLanes(k.idx(0), keysHere, k.target.lanes(), [&](Value j, int64_t width) {
         Puller pull(k, width);
         SmallVector<Idx> at;
         for (int64_t d = 0; d < type.getRank(); ++d) {

@@ -41,8 +41,9 @@ Value encodeSmallFloat(KernelBuilder &k, Value x, FloatType type) {
   auto code = [&](const APFloat &v) { return static_cast<int64_t>(v.bitcastToAPInt().getZExtValue()); };
   int64_t largest = code(APFloat::getLargest(format));
   bool hasInfinity = APFloat::semanticsHasInf(format), hasNan = APFloat::semanticsHasNaN(format);
-  int64_t nan = hasNan ? code(APFloat::getNaN(format)) : largest;
-  int64_t beyond = hasInfinity ? code(APFloat::getInf(format)) : nan;
+  // Formats without NaN take -0 for it, as ONNX's reference does.
+  int64_t nan = hasNan ? code(APFloat::getNaN(format)) : int64_t(1) << (type.getWidth() - 1);
+  int64_t beyond = hasInfinity ? code(APFloat::getInf(format)) : hasNan ? nan : largest;
 
   // |x| in units of the last place of its exponent, rounded, and the code of that many units: codes of positive numbers are in order.
   Value bits = arith::BitcastOp::create(b, i32, x);

@@ -26,10 +26,10 @@ struct Reference {
     std::function<double(int64_t b, int64_t h, int64_t i, int64_t j)> bias;
     std::function<int64_t(int64_t j)> position;
   };
-  std::vector<Segment> segments;
-  std::function<int64_t(int64_t b, int64_t i)> queryPosition;
-  std::function<int64_t(int64_t b)> length;
-  std::function<double(int64_t h)> sink;
+  std::vector<Segment> segments = {};
+  std::function<int64_t(int64_t b, int64_t i)> queryPosition = {};
+  std::function<int64_t(int64_t b)> length = {};
+  std::function<double(int64_t h)> sink = {};
 
   std::vector<double> row(int64_t b, int64_t h, int64_t i, double &lse) const {
     std::vector<double> sum(valueDepth, 0);

@@ -63,3 +63,23 @@ def test_model(leat, tmp_path, name):
             got = np.load(out / f"{quote(key, safe='')}.npy")
             assert got.shape == want.shape and got.dtype == want.dtype, f"{key} at {sizes}: {got.dtype}{got.shape}, expected {want.dtype}{want.shape}"
             np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), rtol=sample.tolerance, atol=sample.tolerance, err_msg=f"{key} at {sizes}")
+
+
+COUNTS = {
+    "minilm/minilm.onnx": {"kv_attend": 6, "layer_norm": 13},
+    "smollm2-decomposed/model.onnx": {"kv_attend": 30, "layer_norm": 61, "rotary": 60},
+    "smollm2-attention24/model.onnx": {"kv_attend": 30, "layer_norm": 61, "rotary": 60},
+    "smollm2-gqa/model.onnx": {"kv_attend": 30, "layer_norm": 61, "rotary": 60, "matmul_nbits": 151},
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_real_model(leat, name):
+    """What import finds in the real models, where they have been exported."""
+    path = Path(__file__).resolve().parents[2] / "models" / name
+    if not path.exists():
+        pytest.skip(f"{name} is not exported; ./dev demo does")
+    text = leat("compile", path, "--emit", "leat", "--quiet", "--output", "-").stdout
+    main = text[text.index("func.func @main"):].partition("func.func @step")[0]
+    for op, count in COUNTS[name].items():
+        assert len(re.findall(rf"= leat\.{op}\b", main)) == count, f"{op} in {name}"

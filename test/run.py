@@ -43,7 +43,7 @@ def run(command, **kwargs):
 def lit(build, results, totals, args):
     out = results / "lit.xml"
     tool = Path("/usr/lib/llvm-22/bin/lit")
-    code = run([tool, "-s", "--timeout=300", f"-j{args.jobs}", "--xunit-xml-output", out, build / "test"])
+    code = run([tool, "-s", f"-j{args.jobs}", "--xunit-xml-output", out, build / "test"])
     before = totals.failed
     totals.add_junit(out, "lit")
     if code and totals.failed == before:

@@ -1,6 +1,7 @@
 // leat tokenize: text to token ids and back, to see what a model sees.
 #include "lib/Driver/Commands.h"
 
+#include "runtime/text/ChatTemplate.h"
 #include "runtime/text/Tokenizer.h"
 
 #include <cstdio>
@@ -15,6 +16,13 @@ static int tokenize(const Args &args) {
   auto tokenizer = Tokenizer::load(args.positional[0]);
   if (!tokenizer)
     return fail(tokenizer.status());
+  std::optional<ChatTemplate> chat;
+  if (args.has("chat-template")) {
+    auto loaded = ChatTemplate::load(args.get("chat-template"));
+    if (!loaded)
+      return fail(loaded.status());
+    chat = std::move(*loaded);
+  }
   char separator = args.has("null") ? '\0' : '\n';
   std::string line;
   while (std::getline(std::cin, line, separator)) {
@@ -26,6 +34,12 @@ static int tokenize(const Args &args) {
       std::string text = tokenizer->decode(ids);
       fwrite(text.data(), 1, text.size(), stdout);
     } else {
+      if (chat) {
+        auto rendered = chat->render({{"user", line}}, /*generationPrompt=*/true);
+        if (!rendered)
+          return fail(rendered.status());
+        line = *rendered;
+      }
       bool first = true;
       for (int64_t id : tokenizer->encode(line, args.has("special"))) {
         printf(first ? "%lld" : " %lld", static_cast<long long>(id));
@@ -43,6 +57,7 @@ Command tokenizeCommand() {
            "turn lines of standard input into token ids, or back",
            {{"decode", nullptr, "lines are ids, print text", "Options"},
             {"special", nullptr, "add the special tokens that the tokenizer puts around a text", "Options"},
+            {"chat-template", "FILE", "each line is a user's message: put it into this template first", "Options"},
             {"null", nullptr, "records end with a null byte instead of a newline", "Options"}},
            1,
            1},

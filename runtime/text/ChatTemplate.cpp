@@ -36,11 +36,14 @@ Result<std::string> ChatTemplate::render(const std::vector<ChatMessage> &message
   std::vector<Value> list;
   for (const ChatMessage &m : messages)
     list.push_back(Value::makeObject({{"role", Value::of(m.role)}, {"content", Value::of(m.content)}}));
-  return data->tree.render({{"messages", Value::makeList(std::move(list))},
-                            {"add_generation_prompt", Value::of(generationPrompt)},
-                            {"bos_token", Value::of(data->bos)},
-                            {"eos_token", Value::of(data->eos)},
-                            {"tools", Value::none()}});
+  std::map<std::string, Value> variables{
+      {"messages", Value::makeList(std::move(list))}, {"add_generation_prompt", Value::of(generationPrompt)}, {"tools", Value::none()}};
+  // Templates test whether a token is defined.
+  if (!data->bos.empty())
+    variables["bos_token"] = Value::of(data->bos);
+  if (!data->eos.empty())
+    variables["eos_token"] = Value::of(data->eos);
+  return data->tree.render(std::move(variables));
 }
 
 } // namespace leat::rt

@@ -11,7 +11,7 @@ LogicalResult SlotOp::verify() {
     return emitOpError("needs a ranked tensor type, got ") << getType();
   bool grows = getGrowth() == Growth::Append || getGrowth() == Growth::Ring;
   if (grows && (static_cast<int64_t>(getAxis()) < 0 || static_cast<int64_t>(getAxis()) >= type.getRank()))
-    return emitOpError("needs the axis along which it grows, got ") << getAxis();
+    return emitOpError("needs the axis along which it grows, got ") << static_cast<int64_t>(getAxis());
   if (getGrowth() == Growth::Ring && (static_cast<int64_t>(getRing()) < 1 || static_cast<int64_t>(getSink()) < 0))
     return emitOpError("needs ring >= 1 and sink >= 0");
   if (getGrowth() == Growth::Counter && !(type.getRank() == 0 && type.getElementType().isInteger(64)))

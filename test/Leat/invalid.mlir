@@ -1,0 +1,188 @@
+// RUN: leat-opt %s -split-input-file -verify-diagnostics
+
+// One case for each message of the dialect's verifiers.
+
+// expected-error @+1 {{needs a ranked tensor type of static shape}}
+leat.param @w : tensor<?xf32> {key = "w"}
+
+// -----
+// expected-error @+1 {{needs either 'key' or 'value'}}
+leat.param @w : tensor<2xf32>
+
+// -----
+// expected-error @+1 {{but its value has type}}
+leat.param @w : tensor<2xf32> {value = dense<0.0> : tensor<3xf32>}
+
+// -----
+func.func @f() {
+  // expected-error @+1 {{names no leat.param: @w}}
+  %0 = leat.param_ref @w : tensor<2xf32>
+  return
+}
+
+// -----
+leat.param @w : tensor<2xf32> {key = "w"}
+func.func @f() {
+  // expected-error @+1 {{but parameter @w has type}}
+  %0 = leat.param_ref @w : tensor<3xf32>
+  return
+}
+
+// -----
+func.func @f(%a: tensor<4xf32>, %b: tensor<4x4xf32>) {
+  // expected-error @+1 {{needs operands of rank 2 or more}}
+  %0 = leat.matmul %a, %b : (tensor<4xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%a: tensor<4x3xf32>, %b: tensor<4x4xf32>) {
+  // expected-error @+1 {{contracts dimensions of different size: 3 and 4}}
+  %0 = leat.matmul %a, %b : (tensor<4x3xf32>, tensor<4x4xf32>) -> tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%a: tensor<4x3xf32>, %b: tensor<3x5xf32>) {
+  // expected-error @+1 {{that do not give}}
+  %0 = leat.matmul %a, %b : (tensor<4x3xf32>, tensor<3x5xf32>) -> tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<1x32xf32>, %c: tensor<8x1x16xi8>, %s: tensor<8x1xf32>) {
+  // expected-error @+1 {{knows 2, 4 and 8 bits, got 3}}
+  %0 = leat.matmul_nbits %x, %c, %s {k = 32 : i64, n = 8 : i64, bits = 3 : i64, block = 32 : i64} : (tensor<1x32xf32>, tensor<8x1x16xi8>, tensor<8x1xf32>) -> tensor<1x8xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<1x32xf32>, %c: tensor<8x1x16xi8>, %s: tensor<8x1xf32>) {
+  // expected-error @+1 {{needs a block size that is a power of two of at least 16, got 24}}
+  %0 = leat.matmul_nbits %x, %c, %s {k = 32 : i64, n = 8 : i64, bits = 4 : i64, block = 24 : i64} : (tensor<1x32xf32>, tensor<8x1x16xi8>, tensor<8x1xf32>) -> tensor<1x8xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<1x4x8xf32>, %w: tensor<6x4x3xf32>) {
+  // expected-error @+1 {{needs 1 strides and dilations and 2 pads}}
+  %0 = leat.conv %x, %w {strides = array<i64: 1, 1>, dilations = array<i64: 1>, pads = array<i64: 0, 0>, group = 1 : i64} : (tensor<1x4x8xf32>, tensor<6x4x3xf32>) -> tensor<1x6x6xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<1x4x8xf32>, %w: tensor<6x3x3xf32>) {
+  // expected-error @+1 {{has 4 input channels but filter and group need 3}}
+  %0 = leat.conv %x, %w {strides = array<i64: 1>, dilations = array<i64: 1>, pads = array<i64: 0, 0>, group = 1 : i64} : (tensor<1x4x8xf32>, tensor<6x3x3xf32>) -> tensor<1x6x6xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{has axis 2 but its operand has rank 2}}
+  %0 = leat.softmax %x {axis = 2 : i64} : tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xi32>) {
+  // expected-error @+1 {{needs a float element type, got 'i32'}}
+  %0 = leat.softmax %x {axis = 1 : i64} : tensor<4x4xi32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>, %s: tensor<4xf32>) {
+  // expected-error @+1 {{has no bias in its rms form}}
+  %0 = leat.layer_norm %x scale %s : tensor<4xf32> bias %s : tensor<4xf32> {axis = 1 : i64, epsilon = 1.0e-5 : f64, rms} : tensor<4x4xf32> -> tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<1x2x3x8xf32>, %c: tensor<1x3x4xf32>) {
+  // expected-error @+1 {{needs an even rotary_dim in (0, 8], got 10}}
+  %0 = leat.rotary %x, %c, %c {rotary_dim = 10 : i64} : (tensor<1x2x3x8xf32>, tensor<1x3x4xf32>, tensor<1x3x4xf32>) -> tensor<1x2x3x8xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<1x2x3x8xf32>, %c: tensor<1x3x2xf32>) {
+  // expected-error @+1 {{needs cos and sin [B, S, 4]}}
+  %0 = leat.rotary %x, %c, %c {rotary_dim = 8 : i64} : (tensor<1x2x3x8xf32>, tensor<1x3x2xf32>, tensor<1x3x2xf32>) -> tensor<1x2x3x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x3x5x8xf32>, %k: tensor<1x2x5x8xf32>) {
+  // expected-error @+1 {{needs a multiple of 2 query heads, got 3}}
+  %0 = leat.kv_attend q(%q) k(%k) v(%k) {scale = 1.0} : (tensor<1x3x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x3x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>, %k: tensor<1x2x5x4xf32>) {
+  // expected-error @+1 {{has queries of head size 8 and keys of head size 4}}
+  %0 = leat.kv_attend q(%q) k(%k) v(%k) {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x4xf32>, tensor<1x2x5x4xf32>) -> tensor<1x2x5x4xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>, %k: tensor<1x2x5x8xf32>, %v: tensor<1x2x6x8xf32>) {
+  // expected-error @+1 {{has 5 keys and 6 values in segment 0}}
+  %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x6x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>) {
+  // expected-error @+1 {{needs k_pos to mask by position over several segments}}
+  %0 = leat.kv_attend q(%q, %q) k(%q, %q) v(%q, %q) {scale = 1.0, causal} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>) {
+  // expected-error @+1 {{knows the layouts bhsd and bshd, got sbhd}}
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) {scale = 1.0, q_layout = "sbhd"} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%v: tensor<1x2x5x8xf32>, %l: tensor<1x2xf32>) {
+  // expected-error @+1 {{needs an lse of one rank less than its value}}
+  %0, %1 = leat.attn_merge values(%v) lses(%l) : (tensor<1x2x5x8xf32>, tensor<1x2xf32>) -> (tensor<1x2x5x8xf32>, tensor<1x2xf32>)
+  return
+}
+
+// -----
+// expected-error @+1 {{needs the axis along which it grows, got -1}}
+leat.slot @k : tensor<1x2x?x8xf32> growth append
+
+// -----
+// expected-error @+1 {{needs ring >= 1 and sink >= 0}}
+leat.slot @k : tensor<1x2x?x8xf32> growth ring {axis = 2 : i64}
+
+// -----
+// expected-error @+1 {{of growth counter needs type tensor<i64>}}
+leat.slot @k : tensor<4xi64> growth counter
+
+// -----
+func.func @f() {
+  // expected-error @+1 {{names no leat.slot: @k}}
+  %0 = leat.state_get @k : !leat.state<tensor<1x2x?x8xf32>>
+  return
+}
+
+// -----
+func.func @f(%l: tensor<4xf32>, %i: index) {
+  // expected-error @+1 {{needs float logits [B, V]}}
+  %0 = leat.sample %l step %i {seed = 0 : i64, temperature = 1.0 : f64} : tensor<4xf32> -> tensor<1xi64>
+  return
+}
+
+// -----
+func.func @f(%l: tensor<1x4xf32>, %i: index) {
+  // expected-error @+1 {{needs top_p in (0, 1]}}
+  %0 = leat.sample %l step %i {seed = 0 : i64, temperature = 1.0 : f64, top_p = 1.5 : f64} : tensor<1x4xf32> -> tensor<1xi64>
+  return
+}

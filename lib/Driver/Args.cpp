@@ -143,7 +143,7 @@ std::string helpText(const CommandSpec &spec) {
         text += std::string(o.help) + "\n";
       }
   }
-  text += "\nEvery option can also be set in the environment: --kv-policy as LEAT_KV_POLICY.\n";
+  text += "\nEvery option can also be set in the environment: --target-cpu as LEAT_TARGET_CPU.\n";
   return text;
 }
 

@@ -110,7 +110,7 @@ class Session:
     def run(self, function, inputs):
         index = self.model.function(function)
         tensors = []
-        arrays = [np.ascontiguousarray(a) for a in inputs.values()]
+        arrays = [np.asarray(a, order="C") for a in inputs.values()]
         for a in arrays:
             t = TensorStruct(dtype=NUMBERS[a.dtype], rank=a.ndim, data=a.ctypes.data)
             t.dims[: a.ndim] = a.shape

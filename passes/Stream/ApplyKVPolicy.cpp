@@ -235,7 +235,6 @@ FailureOr<Value> PolicyRewriter::rankQuery(KVAttendOp op, Value q) {
           });
       leaves.insert(source.getAsOpaquePointer());
       mapping.map(source, clamp.getResult(0));
-      sizes.clear();
     }
     if (leaves.empty())
       return refuse(rotary, "pos=sink:rank cannot find the positions that this rotary embedding is computed from; use pos=*:abs");

@@ -28,8 +28,12 @@ static LogicalResult verifySlot(Operation *op, SymbolTableCollection &symbols, F
   return success();
 }
 
-LogicalResult StateGetOp::verifySymbolUses(SymbolTableCollection &symbols) { return verifySlot(*this, symbols, getSlotAttr(), getState().getType()); }
-LogicalResult StatePutOp::verifySymbolUses(SymbolTableCollection &symbols) { return verifySlot(*this, symbols, getSlotAttr(), getState().getType()); }
+LogicalResult StateGetOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifySlot(*this, symbols, getSlotAttr(), getState().getType());
+}
+LogicalResult StatePutOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifySlot(*this, symbols, getSlotAttr(), getState().getType());
+}
 
 LogicalResult CacheAppendOp::verify() {
   auto content = getState().getType().getContent(), update = rankedType(getUpdate());

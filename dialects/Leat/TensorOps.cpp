@@ -47,7 +47,8 @@ LogicalResult ConvOp::verify() {
   int64_t r = x.getRank() - 2;
   if (r < 1 || w.getRank() != x.getRank() || y.getRank() != x.getRank())
     return emitOpError("needs input, filter and result of one rank >= 3, got ") << x << ", " << w << ", " << y;
-  if (static_cast<int64_t>(getStrides().size()) != r || static_cast<int64_t>(getDilations().size()) != r || static_cast<int64_t>(getPads().size()) != 2 * r)
+  if (static_cast<int64_t>(getStrides().size()) != r || static_cast<int64_t>(getDilations().size()) != r ||
+      static_cast<int64_t>(getPads().size()) != 2 * r)
     return emitOpError("needs ") << r << " strides and dilations and " << 2 * r << " pads";
   if (getGroup() < 1)
     return emitOpError("needs a positive group");

@@ -6,9 +6,7 @@
 namespace leat {
 
 /// Two dimensions may be equal at run time.
-inline bool mayBeEqual(int64_t a, int64_t b) {
-  return mlir::ShapedType::isDynamic(a) || mlir::ShapedType::isDynamic(b) || a == b;
-}
+inline bool mayBeEqual(int64_t a, int64_t b) { return mlir::ShapedType::isDynamic(a) || mlir::ShapedType::isDynamic(b) || a == b; }
 
 inline mlir::RankedTensorType rankedType(mlir::Value v) { return mlir::cast<mlir::RankedTensorType>(v.getType()); }
 

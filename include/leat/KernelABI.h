@@ -36,17 +36,18 @@ typedef struct LeatState {
 typedef struct LeatFrame LeatFrame;
 
 struct LeatFrame {
-  void *const *params;  /* one per parameter of the artifact, in manifest order; 64-byte aligned */
-  LeatSlot *slots;      /* one per planned buffer */
-  LeatState *states;    /* one per state slot */
-  LeatBuffer *inputs;   /* set by the caller */
-  LeatBuffer *outputs;  /* set by the generated function: data points into slots, params, states or inputs */
-  int64_t batch;        /* the session's batch size, for stateful functions */
+  void *const *params; /* one per parameter of the artifact, in manifest order; 64-byte aligned */
+  LeatSlot *slots;     /* one per planned buffer */
+  LeatState *states;   /* one per state slot */
+  LeatBuffer *inputs;  /* set by the caller */
+  LeatBuffer *outputs; /* set by the generated function: data points into slots, params, states or inputs */
+  int64_t batch;       /* the session's batch size, for stateful functions */
   /* Makes slot `index` hold at least `bytes`; returns its data, or null when memory is not to be had. Called only when it is too small. */
   void *(*grow)(LeatFrame *frame, int64_t index, int64_t bytes);
   /* Runs kernel `index` over all its tasks on the session's pool. Returns 0 or an error code. */
   int64_t (*launch)(LeatFrame *frame, int64_t index, void *const *buffers, const int64_t *scalars);
-  /* Reports a failed run-time check: `message` indexes the manifest's messages, a and b are its arguments. Returns the code for the function to return. */
+  /* Reports a failed run-time check: `message` indexes the manifest's messages, a and b are its arguments. Returns the code for the
+   * function to return. */
   int64_t (*fail)(LeatFrame *frame, int64_t message, int64_t a, int64_t b);
   void *session; /* the runtime's own */
 };
@@ -61,8 +62,8 @@ typedef struct LeatKernel {
   /* Runs tasks [begin, end). Tasks are independent; the split does not depend on the number of threads. */
   void (*run)(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch);
   int64_t (*tasks)(const int64_t *scalars);
-  int64_t (*scratch)(const int64_t *scalars);               /* bytes of scratch per worker, 64-byte aligned; may be 0 */
-  void (*cost)(const int64_t *scalars, int64_t *out);       /* out[0] bytes moved (lower bound), out[1] operations */
+  int64_t (*scratch)(const int64_t *scalars);         /* bytes of scratch per worker, 64-byte aligned; may be 0 */
+  void (*cost)(const int64_t *scalars, int64_t *out); /* out[0] bytes moved (lower bound), out[1] operations */
 } LeatKernel;
 
 /* Symbols that the shared object in an artifact exports:

@@ -251,8 +251,8 @@ LEAT_API leat_status *leat_generator_score(leat_generator *generator, const int6
 /* Brings the session's state up to date with the last token chosen: before leat_session_save() or leat_session_fork(). */
 LEAT_API leat_status *leat_generator_settle(leat_generator *generator);
 /* The session's state with the generator's place in it, and back: what is generated after a load is what would have been generated without
- * the pause, given the same options. A file from leat_session_save() can be loaded, too, and goes on once tokens are fed. A failed load changes
- * nothing. */
+ * the pause, given the same options. A file from leat_session_save() can be loaded, too, and goes on once tokens are fed. A failed load
+ * changes nothing. */
 LEAT_API leat_status *leat_generator_save(const leat_generator *generator, const char *path);
 LEAT_API leat_status *leat_generator_load(leat_generator *generator, const char *path);
 /* The stream starts again, or goes on from a state that was just loaded into the session. */

@@ -156,7 +156,8 @@ LogicalResult emitCode(ModuleOp module, const CompileOptions &options, const tar
   contents.features = spec.features;
   contents.sharedObject = std::move(code->sharedObject);
   contents.irText = std::move(irText);
-  contents.options = {{"target-cpu", options.targetCpu}, {"kv", options.kvPolicy}, {"activations", options.int8Activations ? "int8" : "exact"}};
+  contents.options = {
+      {"target-cpu", options.targetCpu}, {"kv", options.kvPolicy}, {"activations", options.int8Activations ? "int8" : "exact"}};
   contents.progress = [&](int64_t done, int64_t total) { report("weights", total ? double(done) / total : 1); };
   report("weights", 0);
   if (llvm::Error error = artifact::writeArtifact(module, contents, output))

@@ -28,7 +28,7 @@ struct CompileOptions {
   std::string kvPolicy = "retain=all"; ///< what caches keep, in the grammar of #leat.kv
   /// Let products that allow it (MatMulNBits with accuracy_level 4) quantise their activations to 8 bits: faster, not exact.
   bool int8Activations = false;
-  std::string stateOverrides;          ///< file with pairs of past and present tensors that the name table misses
+  std::string stateOverrides; ///< file with pairs of past and present tensors that the name table misses
   Emit emit = Emit::Artifact;
   std::string dumpStages;  ///< folder that gets the IR after each stage as text; empty: none
   std::string modelName;   ///< recorded in the artifact

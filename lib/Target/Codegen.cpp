@@ -273,8 +273,8 @@ FailureOr<CodegenResult> generateCode(ModuleOp module, const CodegenOptions &opt
   kernels.enableVerifier(options.verify);
   buildHostPipeline(host.nest<ModuleOp>());
   options.kernelPipeline(kernels.nest<ModuleOp>());
-  if (failed(host.run(splitter.hostParts())) || failed(kernels.run(splitter.kernelParts())) ||
-      failed(checkLowered(splitter.hostParts())) || failed(checkLowered(splitter.kernelParts())))
+  if (failed(host.run(splitter.hostParts())) || failed(kernels.run(splitter.kernelParts())) || failed(checkLowered(splitter.hostParts())) ||
+      failed(checkLowered(splitter.kernelParts())))
     return failure();
   std::atomic<unsigned> done = 0;
   std::mutex progressMutex;

@@ -113,8 +113,8 @@ public:
   void forLanes(mlir::Value lo, mlir::Value hi, int64_t width, llvm::function_ref<void(mlir::Value i, int64_t lanes)> body);
 
   // --- memory -----------------------------------------------------------------------------------------------------------------------
-  /// In kernels an element has its carried type: f32 for f16, bf16 and smaller floats, else its own. In memory its storage type: i8 for i1 and sub-byte
-  /// integers, i64 for index.
+  /// In kernels an element has its carried type: f32 for f16, bf16 and smaller floats, else its own. In memory its storage type: i8 for i1
+  /// and sub-byte integers, i64 for index.
   static mlir::Type carriedType(mlir::Type element);
   mlir::Type storageType(mlir::Type element);
   static int64_t byteWidth(mlir::Type element);

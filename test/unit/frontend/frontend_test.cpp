@@ -20,12 +20,9 @@ std::string varint(uint64_t value) {
   return bytes + char(value);
 }
 std::string number(int field, uint64_t value) { return varint(uint64_t(field) << 3) + varint(value); }
-std::string bytes(int field, const std::string &content) {
-  return varint(uint64_t(field) << 3 | 2) + varint(content.size()) + content;
-}
+std::string bytes(int field, const std::string &content) { return varint(uint64_t(field) << 3 | 2) + varint(content.size()) + content; }
 
-template <typename T>
-std::string raw(const std::vector<T> &values) {
+template <typename T> std::string raw(const std::vector<T> &values) {
   return std::string(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(T));
 }
 

@@ -1,5 +1,5 @@
 // leat.kv_attend against double loops: masks, positions, segments, layouts, caches in place, element types, edge sizes.
-#include "KernelJit.h"
+#include "KernelTest.h"
 
 #include "gtest/gtest.h"
 
@@ -190,19 +190,8 @@ leat.kernel_func @computed inputs 3 -> [tensor<?x2x?x8xf32>] {
 }
 )";
 
-class Attention : public testing::TestWithParam<unsigned> {
-protected:
-  void SetUp() override {
-    if (!Kernels::supported(GetParam()))
-      GTEST_SKIP() << "this processor has no vectors of " << GetParam() << " bits";
-    static std::map<unsigned, std::unique_ptr<Kernels>> compiled;
-    auto &known = compiled[GetParam()];
-    if (!known)
-      known = Kernels::compile(kernels, GetParam());
-    jit = known.get();
-    ASSERT_TRUE(jit);
-  }
-  Kernels *jit = nullptr;
+class Attention : public KernelTest {
+  const char *text() const override { return kernels; }
 };
 
 const std::pair<int64_t, int64_t> lengths[] = {{1, 1},   {1, 63},   {1, 64},  {1, 65},  {3, 200}, {15, 15},

@@ -1,5 +1,5 @@
 // leat.matmul against double loops: all operand forms, element types and edge sizes, at each vector width.
-#include "KernelJit.h"
+#include "KernelTest.h"
 
 #include "gtest/gtest.h"
 
@@ -171,19 +171,8 @@ leat.kernel_func @strided inputs 2 -> [tensor<?x4x?x?xf32>] {
 }
 )";
 
-class Gemm : public testing::TestWithParam<unsigned> {
-protected:
-  void SetUp() override {
-    if (!Kernels::supported(GetParam()))
-      GTEST_SKIP() << "this processor has no vectors of " << GetParam() << " bits";
-    static std::map<unsigned, std::unique_ptr<Kernels>> compiled;
-    auto &known = compiled[GetParam()];
-    if (!known)
-      known = Kernels::compile(kernels, GetParam());
-    jit = known.get();
-    ASSERT_TRUE(jit);
-  }
-  Kernels *jit = nullptr;
+class Gemm : public KernelTest {
+  const char *text() const override { return kernels; }
 };
 
 struct Shape {

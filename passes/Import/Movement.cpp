@@ -326,13 +326,20 @@ static LogicalResult pad(OpContext &c) {
   }));
 }
 
-static LogicalResult depthToSpace(OpContext &c) {
-  GraphBuilder &b = c.b;
-  IndexMath &m = b.math;
+/// What DepthToSpace and SpaceToDepth ask of their operand and blocks.
+static LogicalResult checkBlocks(OpContext &c) {
   if (c.rank(0) != 4)
     return c.fail("it needs a tensor of rank 4");
   if (c.integer("blocksize") < 1)
     return c.fail("attribute 'blocksize' has to be positive");
+  return success();
+}
+
+static LogicalResult depthToSpace(OpContext &c) {
+  GraphBuilder &b = c.b;
+  IndexMath &m = b.math;
+  if (failed(checkBlocks(c)))
+    return failure();
   OpFoldResult s = m.constant(c.integer("blocksize"));
   Dims d = b.dims(c.operand(0));
   OpFoldResult depth = m.div(d[1], m.mul(s, s));
@@ -346,10 +353,8 @@ static LogicalResult depthToSpace(OpContext &c) {
 static LogicalResult spaceToDepth(OpContext &c) {
   GraphBuilder &b = c.b;
   IndexMath &m = b.math;
-  if (c.rank(0) != 4)
-    return c.fail("it needs a tensor of rank 4");
-  if (c.integer("blocksize") < 1)
-    return c.fail("attribute 'blocksize' has to be positive");
+  if (failed(checkBlocks(c)))
+    return failure();
   OpFoldResult s = m.constant(c.integer("blocksize"));
   Dims d = b.dims(c.operand(0));
   OpFoldResult h = m.div(d[2], s), w = m.div(d[3], s);

@@ -90,9 +90,9 @@ class RandomWeights:
         return Blocks(codes, scale, np.zeros_like(scale))
 
 
-def export(path, style, config, weights, last_logits=False):
-    """Writes the decoder to `path` (and path.data); returns the path."""
-    return {"decomposed": decomposed, "attention24": attention24, "gqa": gqa}[style](Graph(path), config, weights, last_logits)
+def export(path, style, config, weights, last_logits=False, **options):
+    """Writes the decoder to `path` (and path.data); returns the path. `options` are the style's own (accuracy_level of gqa)."""
+    return {"decomposed": decomposed, "attention24": attention24, "gqa": gqa}[style](Graph(path), config, weights, last_logits, **options)
 
 
 def _io(g, config, length, total, last_logits):

@@ -90,13 +90,13 @@ class Checkpoint:
                 "post_processor": None, "decoder": level, "model": model}
 
 
-def write(folder, style):
-    """Exports into `folder` unless it is there already; returns the model's path."""
+def write(folder, style, **options):
+    """Exports into `folder` unless it is there already; returns the model's path. `options` as in models.decoder.export."""
     folder = Path(folder)
     done = folder / "chat_template.jinja"
     if not done.exists():
         checkpoint = Checkpoint(gguf_file())
-        export(folder / "model.onnx", style, checkpoint.config, checkpoint)
+        export(folder / "model.onnx", style, checkpoint.config, checkpoint, **options)
         (folder / "tokenizer.json").write_text(json.dumps(checkpoint.tokenizer(), ensure_ascii=False), encoding="utf-8")
         done.write_text(checkpoint.fields["tokenizer.chat_template"], encoding="utf-8")
     return folder / "model.onnx"

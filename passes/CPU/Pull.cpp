@@ -1,6 +1,8 @@
 // Pulling through everything that is not a linalg body: buffers, constants, views, slices, concatenation, padding, reshapes.
 #include "passes/CPU/Pull.h"
 
+#include "passes/CPU/Operands.h"
+
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 
@@ -43,7 +45,8 @@ Value Puller::compute(Value tensor, ArrayRef<Idx> at) {
     return override->second(*this, at);
   Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
   if (auto arg = dyn_cast<BlockArgument>(tensor))
-    return loadBuffer(k.buffer(arg), element, linearize(at, k.dims(tensor)));
+    return operandLayout(k.kernel, arg) == "panel64t" ? pullPanel(arg, at)
+                                                      : loadBuffer(k.buffer(arg), element, linearize(at, k.dims(tensor)));
   Operation *op = tensor.getDefiningOp();
   unsigned result = cast<OpResult>(tensor).getResultNumber();
   if (auto generic = dyn_cast<linalg::GenericOp>(op))
@@ -253,7 +256,7 @@ bool Puller::computeLinear(Value tensor) {
   if (bound.count(tensor))
     return false;
   if (isa<BlockArgument>(tensor))
-    return true;
+    return operandLayout(k.kernel, tensor).empty();
   Operation *op = tensor.getDefiningOp();
   if (isa<tensor::ReshapeOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(op))
     return isLinear(op->getOperand(0));
@@ -378,6 +381,16 @@ Value Puller::pullReshape(Value result, Value source, ArrayRef<Idx> at) {
 
 // --- leaves
 // -------------------------------------------------------------------------------------------------------------------------------
+
+/// A weight [N, K] that is stored as [ceil(N/64)][K][64] for a product that shares it.
+Value Puller::pullPanel(BlockArgument weight, ArrayRef<Idx> at) {
+  auto type = cast<RankedTensorType>(weight.getType());
+  if (!at[0].uniform() && width > 1)
+    return eachLane(type.getElementType(), at, [&](Puller &one, ArrayRef<Idx> single) { return one.pullPanel(weight, single); });
+  Value panel = k.idx(64);
+  Idx line = add(this->at(k.mul(k.div(at[0].base, panel), k.dim(weight, 1))), at[1]);
+  return loadBuffer(k.buffer(weight), type.getElementType(), add(mul(line, this->at(64)), this->at(k.rem(at[0].base, panel))));
+}
 
 Value Puller::pullElements(Operation *op, ArrayRef<Idx> at) {
   auto elements = cast<tensor::FromElementsOp>(op);

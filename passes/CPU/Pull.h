@@ -93,6 +93,7 @@ private:
   mlir::Value pullConcat(mlir::Operation *op, llvm::ArrayRef<Idx> at);
   mlir::Value pullPad(mlir::Operation *op, llvm::ArrayRef<Idx> at);
   mlir::Value pullReshape(mlir::Value result, mlir::Value source, llvm::ArrayRef<Idx> at);
+  mlir::Value pullPanel(mlir::BlockArgument weight, llvm::ArrayRef<Idx> at);
   mlir::Value pullElements(mlir::Operation *op, llvm::ArrayRef<Idx> at);
   mlir::Value pullRotary(mlir::Operation *op, llvm::ArrayRef<Idx> at);
   mlir::Value pullView(mlir::Value state, llvm::ArrayRef<Idx> at, int64_t axis, mlir::Value offset);

@@ -3,6 +3,7 @@
 
 #include "dialects/Leat/Leat.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/SymbolTable.h"
@@ -41,6 +42,8 @@ private:
   /// Layouts that the ops of a kernel would like for its operands.
   Wanted wantedLayouts(KernelFuncOp kernel);
   StringAttr packed(ParamRefOp ref, RankedTensorType type, StringRef layout);
+  /// The packed form of the parameter behind `operand`, if there is one that single elements of `type` can be read from.
+  StringAttr sharedForm(Value operand, Type type);
 
   llvm::MapVector<std::pair<Attribute, Attribute>, StringAttr> copies; ///< (parameter, type and layout) -> packed parameter
   SymbolTable *symbols = nullptr;
@@ -96,6 +99,22 @@ StringAttr PackParams::packed(ParamRefOp ref, RankedTensorType type, StringRef l
   return known = symbols->insert(copy, std::next(param->getIterator()));
 }
 
+/// True if the kernel reads single elements of the argument, at positions it computes (the lookup of an embedding).
+static bool isLookup(BlockArgument arg) {
+  return !arg.use_empty() && llvm::all_of(arg.getUsers(), [](Operation *user) {
+    return isa<tensor::ExtractOp>(user) && isa<linalg::GenericOp>(user->getParentOp());
+  });
+}
+
+StringAttr PackParams::sharedForm(Value operand, Type type) {
+  ParamRefOp ref = operand.getDefiningOp<ParamRefOp>();
+  if (!ref || ref.getType() != type || cast<RankedTensorType>(type).getRank() != 2)
+    return {};
+  std::string key;
+  llvm::raw_string_ostream(key) << "panel64t " << type;
+  return copies.lookup({ref.getParamAttr(), StringAttr::get(&getContext(), key)});
+}
+
 } // namespace
 
 void PackParams::runOnOperation() {
@@ -132,6 +151,27 @@ void PackParams::runOnOperation() {
       }
     }
     kernel->setAttr("leat.layouts", builder.getStrArrayAttr(layouts));
+  }
+
+  // A lookup takes the packed form where a product has made one: an embedding tied to the logits is held once.
+  for (auto &[kernel, sites] : launches) {
+    for (BlockArgument arg : kernel.getBody().getArguments()) {
+      unsigned number = arg.getArgNumber();
+      auto shared = [&](LaunchOp launch) { return sharedForm(launch.getInputs()[number], arg.getType()); };
+      if (!isLookup(arg) || !llvm::all_of(sites, shared))
+        continue;
+      auto old = kernel->getAttrOfType<ArrayAttr>("leat.layouts");
+      SmallVector<Attribute> layouts(kernel.getBody().getNumArguments(), builder.getStringAttr(""));
+      if (old)
+        layouts.assign(old.begin(), old.end());
+      layouts[number] = builder.getStringAttr("panel64t");
+      kernel->setAttr("leat.layouts", builder.getArrayAttr(layouts));
+      for (LaunchOp launch : sites) {
+        auto name = FlatSymbolRefAttr::get(shared(launch));
+        builder.setInsertionPoint(launch);
+        launch.getInputsMutable()[number].set(ParamRefOp::create(builder, launch.getLoc(), arg.getType(), name));
+      }
+    }
   }
 
   // References and parameters that nothing reads any more.

@@ -45,7 +45,8 @@ def PackParams : Pass<"leat-pack-params", "mlir::ModuleOp"> {
     learns of it by `leat.layouts`, one string per block argument. Layouts: `panel64` from [.., K, N], `panel64t` from [.., N, K] (also scales and zero points of
     quantised weights), `nbits64.B.G` codes of B bits in groups of G values of k, `zeros64.B` packed zero points of B bits, one byte each.
 
-    A weight that is also used otherwise (an embedding tied to the logits) is copied: each use reads memory in its own order.
+    An embedding tied to the logits is held once: the lookup, which reads single rows, takes the packed form. A weight that is also read whole in another order
+    is copied: each use reads memory in its own order.
 
     ```mlir
     leat.param @w : tensor<576x1536xf32> {key = "w"}

@@ -68,3 +68,40 @@ func.func @quantised(%x: tensor<?x64xf32>, %n: index) -> tensor<?x4xf32> {
   %0 = leat.launch @q ins(%x, %c, %s2, %z : tensor<?x64xf32>, tensor<4x2x16xi8>, tensor<4x2xf32>, tensor<4x1xi8>) sizes(%n) -> tensor<?x4xf32>
   return %0 : tensor<?x4xf32>
 }
+
+// -----
+
+// An embedding tied to the logits is held once: the lookup reads the packed form.
+// CHECK-NOT: leat.param @embedding :
+// CHECK: leat.param @embedding.panel64t : tensor<4x2xf32> {key = "embedding", layout = "panel64t"}
+// CHECK-NOT: leat.param @embedding :
+// CHECK: leat.kernel_func @lookup inputs 2 -> [tensor<?x2xf32>] attributes {leat.layouts = ["panel64t", ""]}
+// CHECK: leat.kernel_func @logits {{.*}}leat.layouts = ["", "panel64t"]
+// CHECK: leat.launch @lookup ins(%[[E:.*]], %{{.*}} : tensor<4x2xf32>, tensor<?xi64>)
+leat.param @embedding : tensor<4x2xf32> {key = "embedding"}
+leat.kernel_func @lookup inputs 2 -> [tensor<?x2xf32>] {
+^bb0(%table: tensor<4x2xf32>, %ids: tensor<?xi64>):
+  %c0 = arith.constant 0 : index
+  %n = tensor.dim %ids, %c0 : tensor<?xi64>
+  %empty = tensor.empty(%n) : tensor<?x2xf32>
+  %rows = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%ids : tensor<?xi64>) outs(%empty : tensor<?x2xf32>) {
+  ^bb0(%id: i64, %out: f32):
+    %row = arith.index_cast %id : i64 to index
+    %column = linalg.index 1 : index
+    %element = tensor.extract %table[%row, %column] : tensor<4x2xf32>
+    linalg.yield %element : f32
+  } -> tensor<?x2xf32>
+  leat.yield %rows : tensor<?x2xf32>
+}
+leat.kernel_func @logits inputs 2 -> [tensor<?x4xf32>] {
+^bb0(%a: tensor<?x2xf32>, %b: tensor<4x2xf32>):
+  %y = leat.matmul %a, %b {trans_b} : (tensor<?x2xf32>, tensor<4x2xf32>) -> tensor<?x4xf32>
+  leat.yield %y : tensor<?x4xf32>
+}
+func.func @language_model(%ids: tensor<?xi64>, %n: index) -> tensor<?x4xf32> {
+  %w = leat.param_ref @embedding : tensor<4x2xf32>
+  %x = leat.launch @lookup ins(%w, %ids : tensor<4x2xf32>, tensor<?xi64>) sizes(%n) -> tensor<?x2xf32>
+  %y = leat.launch @logits ins(%x, %w : tensor<?x2xf32>, tensor<4x2xf32>) sizes(%n) -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}

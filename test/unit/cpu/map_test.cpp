@@ -66,6 +66,31 @@ leat.kernel_func @f inputs 4 -> [tensor<?x?xf32>] {
   }
 }
 
+TEST_P(Map, LookupInPackedWeight) {
+  auto kernels = compile(R"(
+leat.kernel_func @f inputs 2 -> [tensor<?x37xf32>] attributes {leat.layouts = ["panel64t", ""]} {
+^bb0(%table: tensor<70x37xf32>, %ids: tensor<?xi64>, %m: index):
+  %e = tensor.empty(%m) : tensor<?x37xf32>
+  %r = linalg.generic {indexing_maps = [affine_map<(a, b) -> (a)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+      ins(%ids : tensor<?xi64>) outs(%e : tensor<?x37xf32>) {
+  ^bb0(%id: i64, %o: f32):
+    %row = arith.index_cast %id : i64 to index
+    %b = linalg.index 1 : index
+    %g = tensor.extract %table[%row, %b] : tensor<70x37xf32>
+    linalg.yield %g : f32
+  } -> tensor<?x37xf32>
+  leat.yield %r : tensor<?x37xf32>
+})");
+  ASSERT_TRUE(kernels);
+  // Rows of both panels, the second of which is padded from row 70 to 128.
+  Array packed = Array::random("f32", {2, 37, 64}, 1), ids = Array::i64({5}, {0, 63, 64, 69, 1000}), y("f32", {5, 37});
+  kernels->run("f", {&packed, &ids}, {&y}, {5});
+  expectEach(y, [&](int64_t i) {
+    int64_t row = std::min<int64_t>(static_cast<int64_t>(ids.at(i / 37)), 69);
+    return packed.at((row / 64 * 37 + i % 37) * 64 + row % 64);
+  });
+}
+
 TEST_P(Map, GatherAlongLanes) {
   auto kernels = compile(R"(
 #id = affine_map<(a, b) -> (a, b)>

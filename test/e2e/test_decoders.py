@@ -1,4 +1,6 @@
 """Small random decoders in every export style, streamed: against ONNX Runtime, a float64 oracle, and against themselves cut differently."""
+import json
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -121,6 +123,16 @@ def test_thread_count_changes_nothing(model, compile_model, library, tokens):
     results = [stream(library.load(artifact, threads=n).session(), tokens[:40], range(20, 40)) for n in (1, 2, 3)]
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("options", [[], ["--kv", "sink(4)+recent(28)"]])
+def test_every_benchmarked_run_starts_from_the_same_state(model, options, compile_model, leat):
+    def work(repetitions):
+        text = leat("bench", compile_model(model[1], *options), "--function", "step", "--tokens", 5, "--context", 40, "--repetitions", repetitions,
+                    "--warmup", 2, "--format", "json").stdout
+        return {k["name"]: k["operations_per_run"] for k in json.loads(text)["kernels"]}
+
+    assert work(1) == work(4)
 
 
 def test_a_step_allocates_nothing(model, compile_model, library, tokens):

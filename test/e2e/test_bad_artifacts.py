@@ -97,3 +97,15 @@ def test_unsupported_operators_are_all_named(leat, tmp_path):
     assert report.returncode == 3
     for word in ("Frobnicate", "Whirl", "first", "second", "acme"):
         assert word in report.stdout
+
+
+def test_processor_that_the_host_is_not(leat, tmp_path):
+    flags = next(line for line in open("/proc/cpuinfo") if line.startswith("flags")).split()
+    if "avx512_fp16" in flags:
+        pytest.skip("this processor has all that the test's artifact needs")
+    model = export(tmp_path / "model.onnx", "decomposed", CONFIG, RandomWeights(CONFIG))
+    artifact = tmp_path / "model.leat"
+    leat("compile", model, "-o", artifact, "--target-cpu=sapphirerapids")
+    # Looking is allowed; nothing is mapped as code.
+    assert "avx512fp16" in leat("inspect", artifact).stdout
+    refused(leat, 3, "run", artifact, words=["avx512fp16", "--target-cpu=native"])

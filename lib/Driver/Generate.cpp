@@ -116,7 +116,7 @@ int stream(const Args &args, Stream &s) {
   std::string line;
   bool first = true;
   while (!interrupted && std::getline(std::cin, line)) {
-    std::string text = line + "\n";
+    std::string text = std::cin.eof() ? line : line + "\n"; // a last line may have no end
     if (s.chat) {
       // The template adds what it puts before the first message only once.
       std::vector<ChatMessage> messages;

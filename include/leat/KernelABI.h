@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define LEAT_KERNEL_ABI 1
+#define LEAT_KERNEL_ABI 2
 #define LEAT_MAX_RANK 8
 
 /* A dense row-major tensor. i1 is stored as one byte (0 or 1), sub-byte integers are unpacked to one byte at the border. */
@@ -59,11 +59,16 @@ typedef int64_t (*LeatFunction)(LeatFrame *frame);
  * operand its dynamic dimensions in order (for a state: capacity, length, then all dims), then the dynamic dimensions of the results.
  * `buffers`: tensor operands (for a state its data), then results. */
 typedef struct LeatKernel {
-  /* Runs tasks [begin, end). Tasks are independent; the split does not depend on the number of threads. */
-  void (*run)(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch);
+  /* Runs tasks [begin, end). Tasks are independent; the split does not depend on the number of threads. `shared` is the same memory for
+   * all workers; what is in it at the start is undefined. */
+  void (*run)(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch, void *shared);
   int64_t (*tasks)(const int64_t *scalars);
   int64_t (*scratch)(const int64_t *scalars);         /* bytes of scratch per worker, 64-byte aligned; may be 0 */
   void (*cost)(const int64_t *scalars, int64_t *out); /* out[0] bytes moved (lower bound), out[1] operations */
+  /* A second phase, which starts when all tasks of the first have ended and joins what they left in `shared`. Null if there is none. */
+  void (*finish)(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch, void *shared);
+  int64_t (*finish_tasks)(const int64_t *scalars);
+  int64_t (*shared)(const int64_t *scalars); /* bytes of `shared`, 64-byte aligned; null: none */
 } LeatKernel;
 
 /* Symbols that the shared object in an artifact exports:

@@ -100,24 +100,32 @@ Part Splitter::build(ArrayRef<Operation *> roots, bool isHost) {
   return part;
 }
 
-/// const LeatKernel leat_kernels[]: four function pointers per kernel, in manifest order.
+/// The functions of LeatKernel, in its order. The last three are null in kernels of one phase.
+constexpr StringRef kernelSuffixes[] = {"", ".tasks", ".scratch", ".cost", ".finish", ".finish_tasks", ".shared"};
+constexpr unsigned numKernelFunctions = std::size(kernelSuffixes), firstOptional = 4;
+
+/// const LeatKernel leat_kernels[]: seven function pointers per kernel, in manifest order.
 LogicalResult Splitter::addKernelTable(ModuleOp part) {
   OpBuilder b = OpBuilder::atBlockEnd(part.getBody());
   Location loc = part.getLoc();
   auto kernels = module->getAttrOfType<ArrayAttr>("leat.kernels");
   auto pointer = LLVM::LLVMPointerType::get(b.getContext());
-  unsigned count = kernels ? kernels.size() * 4 : 0;
+  unsigned count = kernels ? kernels.size() * numKernelFunctions : 0;
   auto type = LLVM::LLVMArrayType::get(pointer, std::max(count, 1u));
   auto table =
       LLVM::GlobalOp::create(b, loc, type, /*isConstant=*/true, LLVM::Linkage::External, "leat_kernels", Attribute(), /*alignment=*/64);
   b.createBlock(&table.getInitializerRegion());
   Value value = count ? LLVM::UndefOp::create(b, loc, type).getResult() : LLVM::ZeroOp::create(b, loc, type).getResult();
   for (unsigned i = 0; i < count; ++i) {
-    static constexpr StringRef suffixes[] = {"", ".tasks", ".scratch", ".cost"};
-    auto name = cast<DictionaryAttr>(kernels[i / 4]).getAs<StringAttr>("name").getValue();
-    std::string symbol = (name + suffixes[i % 4]).str();
-    if (!isa_and_nonnull<LLVM::LLVMFuncOp, func::FuncOp>(find(symbol)))
-      return module.emitError("internal error: kernel '") << name << "' has no function '" << symbol << "'";
+    unsigned which = i % numKernelFunctions;
+    auto name = cast<DictionaryAttr>(kernels[i / numKernelFunctions]).getAs<StringAttr>("name").getValue();
+    std::string symbol = (name + kernelSuffixes[which]).str();
+    if (!isa_and_nonnull<LLVM::LLVMFuncOp, func::FuncOp>(find(symbol))) {
+      if (which < firstOptional)
+        return module.emitError("internal error: kernel '") << name << "' has no function '" << symbol << "'";
+      value = LLVM::InsertValueOp::create(b, loc, value, LLVM::ZeroOp::create(b, loc, pointer), ArrayRef<int64_t>{i});
+      continue;
+    }
     if (!part.lookupSymbol(symbol)) {
       OpBuilder declare = OpBuilder::atBlockBegin(part.getBody());
       LLVM::LLVMFuncOp::create(declare, loc, symbol, LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {}));
@@ -145,7 +153,7 @@ FailureOr<std::vector<Part>> Splitter::run() {
     for (Attribute entry : names) {
       Kernel kernel;
       std::string name = cast<DictionaryAttr>(entry).getAs<StringAttr>("name").str();
-      for (StringRef suffix : {"", ".tasks", ".scratch", ".cost"})
+      for (StringRef suffix : kernelSuffixes)
         if (Operation *function = find(name + suffix.str())) {
           function->walk([&](Operation *) { ++kernel.ops; });
           kernel.functions.push_back(function);

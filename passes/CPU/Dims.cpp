@@ -189,7 +189,7 @@ Value KernelBuilder::scalar(Value value) {
     }
     result = dim(dimOp.getSource(), *index);
   } else if (auto extract = value.getDefiningOp<tensor::ExtractOp>()) {
-    if (part != Part::Run) {
+    if (!runsTasks()) {
       fail("the number of tasks depends on tensor contents", extract);
       return value.getType().isIndex() ? idx(0) : constantInt(value.getType(), 0);
     }

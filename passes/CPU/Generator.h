@@ -25,6 +25,12 @@ public:
   virtual void runRange(KernelBuilder &k, mlir::Value begin, mlir::Value end);
   /// Bytes of scratch per worker (index).
   virtual mlir::Value scratch(KernelBuilder &k);
+  /// Kernels of two phases: tasks of the first leave parts in k.shared(), those of the second join them.
+  virtual bool hasFinish() { return false; }
+  virtual mlir::Value finishTasks(KernelBuilder &k) { return k.idx(0); }
+  virtual void finish(KernelBuilder &, mlir::Value) {}
+  /// Bytes of k.shared() (index). Should not follow the length of a stream, or its steps would allocate.
+  virtual mlir::Value shared(KernelBuilder &k) { return k.idx(0); }
   /// Default: every tensor operand and result moves once; one operation per result element and body op.
   virtual Cost cost(KernelBuilder &k);
 };

@@ -33,6 +33,12 @@ static StringRef suffix(KernelBuilder::Part part) {
     return ".scratch";
   case KernelBuilder::Part::Cost:
     return ".cost";
+  case KernelBuilder::Part::Finish:
+    return ".finish";
+  case KernelBuilder::Part::FinishTasks:
+    return ".finish_tasks";
+  case KernelBuilder::Part::Shared:
+    return ".shared";
   }
   llvm_unreachable("covered");
 }
@@ -47,7 +53,8 @@ KernelBuilder::KernelBuilder(KernelFuncOp kernel, const Target &target, Part par
   SmallVector<Type> in, out;
   switch (part) {
   case Part::Run:
-    in = {ptr, ptr, i64, i64, ptr};
+  case Part::Finish:
+    in = {ptr, ptr, i64, i64, ptr, ptr};
     break;
   case Part::Cost:
     in = {ptr, ptr};
@@ -70,7 +77,7 @@ void KernelBuilder::finish(ValueRange results) {
 }
 
 void KernelBuilder::fail(const Twine &why, Operation *at) {
-  if (!hasFailed && part == Part::Run) {
+  if (!hasFailed && runsTasks()) {
     auto diagnostic = (at ? at : kernel.getOperation())->emitError("cannot generate code for kernel @")
                       << kernel.getSymName() << ": " << why;
     if (at)
@@ -104,7 +111,7 @@ Value KernelBuilder::scalarSlot(int64_t slot, Type type) {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(marker);
   Type ptr = LLVM::LLVMPointerType::get(b.getContext());
-  Value address = LLVM::GEPOp::create(b, ptr, b.getI64Type(), func.getArgument(part == Part::Run ? 1 : 0),
+  Value address = LLVM::GEPOp::create(b, ptr, b.getI64Type(), func.getArgument(runsTasks() ? 1 : 0),
                                       ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(slot)});
   Value raw = LLVM::LoadOp::create(b, b.getI64Type(), address, 8);
   if (type.isIndex())

@@ -30,11 +30,13 @@ struct Dim {
 class KernelBuilder {
 public:
   /// The functions of a kernel, in the order of LeatKernel.
-  enum class Part { Run, Tasks, Scratch, Cost };
+  enum class Part { Run, Tasks, Scratch, Cost, Finish, FinishTasks, Shared };
 
   /// Starts `part` of the kernel as a function with an open body; finish() closes it.
   KernelBuilder(KernelFuncOp kernel, const Target &target, Part part);
-  /// Ends the function. `results`: what Tasks and Scratch return (one index value).
+  /// True for the parts that run tasks: those see buffers.
+  bool runsTasks() const { return part == Part::Run || part == Part::Finish; }
+  /// Ends the function. `results`: what the parts that count tasks or bytes return (one index value).
   void finish(mlir::ValueRange results = {});
 
   KernelFuncOp kernel;
@@ -56,12 +58,14 @@ public:
   mlir::RankedTensorType resultType(unsigned result);
 
   // --- values of the ABI ------------------------------------------------------------------------------------------------------
-  /// First byte of a tensor or state argument of the kernel (!llvm.ptr). Only in Run.
+  /// First byte of a tensor or state argument of the kernel (!llvm.ptr). Only in parts that run tasks, as the three below.
   mlir::Value buffer(mlir::BlockArgument arg);
-  /// First byte of a result (!llvm.ptr). Only in Run.
+  /// First byte of a result (!llvm.ptr).
   mlir::Value resultBuffer(unsigned result);
-  /// The worker's scratch memory, 64-byte aligned (!llvm.ptr). Only in Run.
+  /// The worker's scratch memory, 64-byte aligned (!llvm.ptr).
   mlir::Value scratch() { return func.getArgument(4); }
+  /// The memory that all tasks of both phases see, 64-byte aligned (!llvm.ptr).
+  mlir::Value shared() { return func.getArgument(5); }
   /// An index, integer or float value of the kernel's region, emitted at the function's entry.
   mlir::Value scalar(mlir::Value value);
   /// Dimension `d` of any tensor (or state argument) of the kernel's region (index), emitted at the function's entry.

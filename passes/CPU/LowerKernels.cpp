@@ -1,4 +1,4 @@
-// Replaces every leat.kernel_func by the four functions of LeatKernel, written by the generator of its family.
+// Replaces every leat.kernel_func by the functions of LeatKernel, written by the generator of its family.
 #include "passes/CPU/Generator.h"
 #include "passes/CPU/Passes.h"
 
@@ -21,32 +21,34 @@ struct LowerKernelsToCPU : impl::LowerKernelsToCPUBase<LowerKernelsToCPU> {
       return failure();
     using Part = KernelBuilder::Part;
     bool good = true;
-    {
-      KernelBuilder k(kernel, target, Part::Run);
-      Value begin = arith::IndexCastOp::create(k.b, k.b.getIndexType(), k.func.getArgument(2));
-      Value end = arith::IndexCastOp::create(k.b, k.b.getIndexType(), k.func.getArgument(3));
-      generator->runRange(k, begin, end);
-      k.finish();
+    auto emit = [&](Part part, llvm::function_ref<SmallVector<Value>(KernelBuilder &)> body) {
+      KernelBuilder k(kernel, target, part);
+      k.finish(body(k));
       good &= !k.failed();
-    }
-    {
-      KernelBuilder k(kernel, target, Part::Tasks);
-      k.finish(generator->tasks(k));
-      good &= !k.failed();
-    }
-    {
-      KernelBuilder k(kernel, target, Part::Scratch);
-      k.finish(generator->scratch(k));
-      good &= !k.failed();
-    }
-    {
-      KernelBuilder k(kernel, target, Part::Cost);
+    };
+    auto argument = [](KernelBuilder &k, unsigned i) -> Value {
+      return arith::IndexCastOp::create(k.b, k.b.getIndexType(), k.func.getArgument(i));
+    };
+    emit(Part::Run, [&](KernelBuilder &k) -> SmallVector<Value> {
+      generator->runRange(k, argument(k, 2), argument(k, 3));
+      return {};
+    });
+    emit(Part::Tasks, [&](KernelBuilder &k) -> SmallVector<Value> { return {generator->tasks(k)}; });
+    emit(Part::Scratch, [&](KernelBuilder &k) -> SmallVector<Value> { return {generator->scratch(k)}; });
+    emit(Part::Cost, [&](KernelBuilder &k) -> SmallVector<Value> {
       Cost cost = generator->cost(k);
       Value out = k.func.getArgument(1);
       k.store(cost.bytes, out, k.b.getIndexType(), k.idx(0));
       k.store(cost.operations, out, k.b.getIndexType(), k.idx(1));
-      k.finish();
-      good &= !k.failed();
+      return {};
+    });
+    if (generator->hasFinish()) {
+      emit(Part::Finish, [&](KernelBuilder &k) -> SmallVector<Value> {
+        k.forLoop(argument(k, 2), argument(k, 3), k.idx(1), [&](Value task) { generator->finish(k, task); });
+        return {};
+      });
+      emit(Part::FinishTasks, [&](KernelBuilder &k) -> SmallVector<Value> { return {generator->finishTasks(k)}; });
+      emit(Part::Shared, [&](KernelBuilder &k) -> SmallVector<Value> { return {generator->shared(k)}; });
     }
     return success(good);
   }

@@ -22,22 +22,22 @@ Type accumulatorType(Type element) {
 }
 
 /// `rows` x 64 of C. The columns are worked on in strips that fit the registers: rows * vectors accumulators.
-static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTypes t, int64_t rows) {
+static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTypes t, int64_t rows, bool narrow) {
   int64_t lanes = lanesOf(target, t.acc);
   int64_t budget = target.avx512 ? 24 : 12, vectors = 1;
-  while (vectors * 2 * rows <= budget && vectors * 2 * lanes <= kPanel)
+  while (!narrow && vectors * 2 * rows <= budget && vectors * 2 * lanes <= kPanel)
     vectors *= 2;
   std::string name = llvm::formatv("product_{0}_{1}_{2}_{3}x{4}", typeName(t.lhs), typeName(t.rhs), typeName(t.acc), rows, vectors * lanes);
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr();
-  return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type()}, [&](Emit &b, ValueRange args) {
+  return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64}, [&](Emit &b, ValueRange args) {
     Value a = args[0], aRow = args[1], aCol = args[2], panel = args[3], ldb = args[4], k = args[5], c = args[6], ldc = args[7],
           accumulate = args[8];
     VectorType accVec = Emit::vec(lanes, t.acc), rhsVec = Emit::vec(lanes, t.rhs);
     Values rowPtr;
     for (int64_t r = 0; r < rows; ++r)
       rowPtr.push_back(r ? b.at(a, t.lhs, b.mul(aRow, b.c(r))) : a);
-    b.loop(b.c(0), b.c(kPanel), b.c(vectors * lanes), [&](Value j) {
+    b.loop(b.c(0), args[9], b.c(vectors * lanes), [&](Value j) {
       Value strip = b.at(panel, t.rhs, j);
       auto cAt = [&](int64_t r, int64_t v) { return b.at(c, t.acc, b.add(j, b.add(b.mul(ldc, b.c(r)), b.c(v * lanes)))); };
       llvm::SmallVector<Type> accTypes(rows * vectors, accVec);
@@ -73,20 +73,20 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
   });
 }
 
-func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t) {
-  std::string name = llvm::formatv("product_{0}_{1}_{2}", typeName(t.lhs), typeName(t.rhs), typeName(t.acc));
+func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t, bool narrow) {
+  std::string name = llvm::formatv("product_{0}_{1}_{2}{3}", typeName(t.lhs), typeName(t.rhs), typeName(t.acc), narrow ? "_narrow" : "");
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr();
   if (auto existing = module.lookupSymbol<func::FuncOp>(name))
     return existing;
   llvm::SmallVector<func::FuncOp> tiles;
   for (int64_t r = 1; r <= kTileRows; ++r)
-    tiles.push_back(productTile(module, target, t, r));
-  return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64}, [&](Emit &b, ValueRange args) {
+    tiles.push_back(productTile(module, target, t, r, narrow));
+  return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64, i64}, [&](Emit &b, ValueRange args) {
     Value a = args[0], aRow = args[1], c = args[6], ldc = args[7], rows = args[9];
     auto tileArgs = [&](Value row) {
       return Values{b.at(a, t.lhs, b.mul(row, aRow)), aRow, args[2], args[3], args[4], args[5],
-                    b.at(c, t.acc, b.mul(row, ldc)),  ldc,  args[8]};
+                    b.at(c, t.acc, b.mul(row, ldc)),  ldc,  args[8], args[10]};
     };
     Value left = b.rem(rows, b.c(kTileRows)), full = b.sub(rows, left);
     b.loop(b.c(0), full, b.c(kTileRows), [&](Value row) { b.call(tiles[kTileRows - 1], tileArgs(row)); });
@@ -142,27 +142,32 @@ func::FuncOp rowDots(ModuleOp module, const Target &target, Type key, int64_t de
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr(), f32 = types.getF32Type();
   std::string name = llvm::formatv("row_dots_{0}_{1}", typeName(key), depth);
-  return sharedFunction(module, name, {ptr, ptr, ptr, i64, i64, i64}, [&](Emit &b, ValueRange args) {
-    Value out = args[0], queries = args[1], keys = args[2], stride = args[3], n = args[4], rows = args[5];
+  return sharedFunction(module, name, {ptr, i64, ptr, ptr, i64, i64, i64, ptr}, [&](Emit &b, ValueRange args) {
+    Value out = args[0], queries = args[2], keys = args[3], stride = args[4], n = args[5], rows = args[6], room = args[7];
     int64_t lanes = target.lanes();
     VectorType vec = Emit::vec(lanes, f32), keyVec = Emit::vec(lanes, key);
+    auto partAt = [&](Value r, Value j) { return b.at(room, f32, b.mul(b.add(b.mul(r, b.c(lanes)), j), b.c(lanes))); };
     b.loop(b.c(0), n, b.c(lanes), [&](Value j0) {
-      Values pointers;
-      for (int64_t j = 0; j < lanes; ++j)
-        pointers.push_back(b.at(keys, key, b.mul(b.min(b.add(j0, b.c(j)), b.sub(n, b.c(1))), stride)));
-      b.loop(b.c(0), rows, b.c(1), [&](Value r) {
-        Values query, sums;
+      // Key after key, as they lie in memory: the processor fetches ahead of such reads only.
+      b.loop(b.c(0), b.c(lanes), b.c(1), [&](Value j) {
+        Value at = b.at(keys, key, b.mul(b.min(b.add(j0, j), b.sub(n, b.c(1))), stride));
+        Values parts;
         for (int64_t d = 0; d < depth; d += lanes)
-          query.push_back(b.load(vec, b.at(queries, f32, b.add(b.mul(r, b.c(depth)), b.c(d)))));
-        for (int64_t j = 0; j < lanes; ++j) {
+          parts.push_back(b.widen(target, b.load(keyVec, b.at(at, key, d)), f32));
+        b.loop(b.c(0), rows, b.c(1), [&](Value r) {
           Value sum;
           for (int64_t d = 0; d < depth; d += lanes) {
-            Value k = b.widen(target, b.load(keyVec, b.at(pointers[j], key, d)), f32);
-            sum = d == 0 ? b.mul(query[0], k) : b.fma(target, query[d / lanes], k, sum);
+            Value query = b.load(vec, b.at(queries, f32, b.add(b.mul(r, b.c(depth)), b.c(d))));
+            sum = d == 0 ? b.mul(query, parts[0]) : b.fma(target, query, parts[d / lanes], sum);
           }
-          sums.push_back(sum);
-        }
-        b.store(sumEach(b, sums), b.at(out, f32, b.add(b.mul(r, b.c(kPanel)), j0)));
+          b.store(sum, partAt(r, j));
+        });
+      });
+      b.loop(b.c(0), rows, b.c(1), [&](Value r) {
+        Values sums;
+        for (int64_t j = 0; j < lanes; ++j)
+          sums.push_back(b.load(vec, partAt(r, b.c(j))));
+        b.store(sumEach(b, sums), b.at(out, f32, b.add(b.mul(r, args[1]), j0)));
       });
     });
   });

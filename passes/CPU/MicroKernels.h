@@ -16,10 +16,11 @@ struct ProductTypes {
 /// f32 for 16- and 32-bit floats, f64 for f64, i32 for 8-bit integers, else the type itself.
 mlir::Type accumulatorType(mlir::Type element);
 
-/// C[rows][64] (+)= A[rows][k] * panel[k][64], for any number of rows.
-/// (a, aRowStride, aColStride, panel, panelStride, k, c, cStride, accumulate: i1, rows); strides in elements.
-/// Every element of C is the sum over k in order, whatever `rows` is.
-mlir::func::FuncOp productRows(mlir::ModuleOp module, const Target &target, ProductTypes types);
+/// C[rows][columns] (+)= A[rows][k] * panel[k][64], for any number of rows.
+/// (a, aRowStride, aColStride, panel, panelStride, k, c, cStride, accumulate: i1, rows, columns); strides in elements. Columns are worked
+/// on in strips: up to 64 of them may be written, or up to one vector in the `narrow` form. Every element of C is the sum over k in order,
+/// whatever `rows` is.
+mlir::func::FuncOp productRows(mlir::ModuleOp module, const Target &target, ProductTypes types, bool narrow = false);
 
 /// Transposes rows of a matrix into a panel: dst[k][j] = j < n ? src[j * stride + k] : 0, converted to `dst`.
 /// (dst, src, stride, n, k)
@@ -31,8 +32,9 @@ mlir::func::FuncOp packColumns(mlir::ModuleOp module, const Target &target, mlir
 
 /// True if rowDots can be had for this depth: its queries fit the registers.
 bool hasRowDots(const Target &target, int64_t depth);
-/// out[rows][64] = queries[rows][depth] * keys[64][depth] transposed, for few rows: keys are read in place instead of being brought into
-/// panel order. Columns beyond n are copies of the last. (out, queries, keys, keyStride, n, rows)
+/// out[rows][n] = queries[rows][depth] * keys[n][depth] transposed, for few rows: keys are read in place instead of being brought into
+/// panel order. Columns beyond n, up to a whole vector, are copies of the last. (out, outStride, queries, keys, keyStride, n, rows,
+/// room: lanes x lanes floats for each row)
 mlir::func::FuncOp rowDots(mlir::ModuleOp module, const Target &target, mlir::Type key, int64_t depth);
 
 /// Transposes lanes x lanes elements held in `rows` (one vector each).

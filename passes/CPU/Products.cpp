@@ -6,11 +6,22 @@ using namespace mlir;
 namespace leat::cpu {
 
 void callProduct(KernelBuilder &k, ProductTypes types, Value a, Value rowStride, Value colStride, Value panel, Value panelStride,
-                 Value depth, Value sums, Value accumulate, Value rows, Value sumsStride) {
-  auto product = productRows(k.kernel->getParentOfType<ModuleOp>(), k.target, types);
-  func::CallOp::create(k.b, product,
-                       ValueRange{a, k.i64(rowStride), k.i64(colStride), panel, k.i64(panelStride), k.i64(depth), sums,
-                                  k.i64(sumsStride ? sumsStride : k.idx(kPanel)), accumulate, k.i64(rows)});
+                 Value depth, Value sums, Value accumulate, Value rows, Value sumsStride, Value columns) {
+  auto call = [&](bool narrow) {
+    auto product = productRows(k.kernel->getParentOfType<ModuleOp>(), k.target, types, narrow);
+    func::CallOp::create(k.b, product,
+                         ValueRange{a, k.i64(rowStride), k.i64(colStride), panel, k.i64(panelStride), k.i64(depth), sums,
+                                    k.i64(sumsStride ? sumsStride : k.idx(kPanel)), accumulate, k.i64(rows),
+                                    k.i64(columns ? columns : k.idx(kPanel))});
+    return SmallVector<Value>();
+  };
+  int64_t lanes = lanesOf(k.target, types.acc);
+  if (!columns || 4 * lanes < kPanel) {
+    call(false); // strips are narrow as they are
+    return;
+  }
+  Value few = arith::CmpIOp::create(k.b, arith::CmpIPredicate::sle, columns, k.idx(lanes));
+  k.ifElse(few, [&] { return call(true); }, [&] { return call(false); });
 }
 
 Value convertCarried(KernelBuilder &k, Value value, Type type) {

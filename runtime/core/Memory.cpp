@@ -8,7 +8,7 @@
 
 namespace leat::rt {
 
-static constexpr int64_t slack = 64, largeBlock = 1 << 21, limit = int64_t(1) << 46;
+static constexpr int64_t slack = 64, largeBlock = 1 << 21 /* a huge page */, limit = int64_t(1) << 46;
 
 Memory::Memory(Memory &&other) noexcept
     : pointer(std::exchange(other.pointer, nullptr)), size(std::exchange(other.size, 0)), mapped(std::exchange(other.mapped, 0)) {}
@@ -28,12 +28,18 @@ bool Memory::allocate(int64_t bytes) {
   if (bytes < 0 || bytes > limit)
     return false;
   if (bytes >= largeBlock) {
-    size_t length = (bytes + slack + 4095) & ~int64_t(4095);
-    void *block = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    // Mapped with room to spare, then cut to begin where a huge page can.
+    size_t length = (bytes + slack + 4095) & ~int64_t(4095), mappedLength = length + largeBlock;
+    void *block = mmap(nullptr, mappedLength, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED)
       return false;
-    madvise(block, length, MADV_HUGEPAGE); // advice only
-    pointer = block;
+    auto *begin = static_cast<uint8_t *>(block);
+    size_t before = -reinterpret_cast<uintptr_t>(block) & (largeBlock - 1);
+    if (before)
+      munmap(begin, before);
+    munmap(begin + before + length, mappedLength - before - length);
+    madvise(begin + before, length, MADV_HUGEPAGE); // advice only
+    pointer = begin + before;
     mapped = length;
   } else {
     size_t length = (bytes + slack + 63) & ~int64_t(63);

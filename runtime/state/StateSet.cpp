@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 namespace leat::rt {
 
@@ -21,6 +22,8 @@ struct TableEntry {
   uint64_t offset, bytes;
 };
 
+constexpr int64_t slotAlignment = 64; // and as much room behind every slot: see Memory.h
+
 bool growsFreely(const StateInfo &info) { return info.growth == Growth::Append && info.axis >= 0 && info.dims[info.axis] < 0; }
 
 } // namespace
@@ -30,6 +33,8 @@ Result<StateSet> StateSet::create(const std::vector<StateInfo> &infos, int64_t b
     return error(Code::InvalidArgument, "a session needs a batch of at least 1, given %lld", (long long)batch);
   StateSet set;
   set.infos = &infos;
+  int64_t total = 0;
+  std::vector<int64_t> offsets;
   for (const StateInfo &info : infos) {
     LeatState state = {};
     std::copy(info.dims.dims, info.dims.dims + info.dims.rank, state.dims);
@@ -42,36 +47,32 @@ Result<StateSet> StateSet::create(const std::vector<StateInfo> &infos, int64_t b
     if (!byteSize(state.dims, info.dims.rank, dtypeSize(info.dtype), bytes))
       return error(Code::InvalidArgument, "a context of %lld with a batch of %lld is not possible for state '%s'", (long long)capacity,
                    (long long)batch, printable(info.name).c_str());
-    Memory memory;
-    if (!memory.allocate(bytes))
-      return error(Code::Capacity, "out of memory for state '%s' (%lld bytes): ask for a smaller context or batch",
-                   printable(info.name).c_str(), (long long)bytes);
-    state.data = memory.data();
+    offsets.push_back(total);
+    if (__builtin_add_overflow(total, (bytes + slotAlignment + 63) & ~(slotAlignment - 1), &total))
+      total = INT64_MAX;
     set.states.push_back(state);
-    set.memory.push_back(std::move(memory));
+    set.sizes.push_back(bytes);
   }
+  if (!set.memory.allocate(total))
+    return error(Code::Capacity, "out of memory for %lld bytes of state: ask for a smaller context or batch", (long long)total);
+  for (size_t i = 0; i < infos.size(); ++i)
+    set.states[i].data = static_cast<uint8_t *>(set.memory.data()) + offsets[i];
   return set;
 }
 
 void StateSet::reset() {
-  for (size_t i = 0; i < states.size(); ++i) {
-    memory[i].zero();
-    states[i].length = 0;
-  }
+  memory.zero();
+  for (LeatState &state : states)
+    state.length = 0;
 }
 
-int64_t StateSet::bytes() const {
-  int64_t total = 0;
-  for (const Memory &block : memory)
-    total += block.bytes();
-  return total;
-}
+int64_t StateSet::bytes() const { return std::accumulate(sizes.begin(), sizes.end(), int64_t(0)); }
 
 int64_t StateSet::tokens() const {
   int64_t most = 0;
   for (size_t i = 0; i < states.size(); ++i) {
     if (info(i).growth == Growth::Counter)
-      for (int64_t n = 0; n < memory[i].bytes() / 8; ++n)
+      for (int64_t n = 0; n < sizes[i] / 8; ++n)
         most = std::max(most, static_cast<const int64_t *>(states[i].data)[n]);
     else if (info(i).growth == Growth::Append)
       most = std::max(most, states[i].length);

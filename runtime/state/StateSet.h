@@ -46,7 +46,8 @@ private:
 
   const std::vector<StateInfo> *infos = nullptr;
   std::vector<LeatState> states;
-  std::vector<Memory> memory;
+  std::vector<int64_t> sizes; // bytes of each slot
+  Memory memory;              // all slots: one block, so that huge pages waste nothing
 };
 
 } // namespace leat::rt

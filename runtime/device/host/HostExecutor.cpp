@@ -96,13 +96,24 @@ bool HostExecutor::reserveScratch(int64_t bytes) {
   return true;
 }
 
+bool HostExecutor::reserveShared(int64_t bytes) {
+  if (bytes <= shared.bytes())
+    return true;
+  ++count.allocations;
+  count.bufferBytes -= shared.bytes();
+  bool good = shared.allocate(bytes);
+  count.bufferBytes += shared.bytes();
+  return good;
+}
+
 namespace {
 struct Launch {
-  const LeatKernel *kernel;
+  decltype(LeatKernel::run) phase;
   void *const *buffers;
   const int64_t *scalars;
   uint8_t *scratch;
   int64_t stride;
+  void *shared;
 };
 } // namespace
 
@@ -113,22 +124,37 @@ int64_t HostExecutor::launch(LeatFrame *frame, int64_t index, void *const *buffe
   const LeatKernel &kernel = self.code.kernels()[index];
   ++self.count.launches;
   int64_t tasks = kernel.tasks(scalars), bytes = kernel.scratch ? kernel.scratch(scalars) : 0;
-  if (tasks < 0 || bytes < 0)
-    return self.stop(error(Code::Internal, "kernel '%s' asked for %lld tasks with %lld bytes of scratch",
-                           self.manifest.kernels[index].name.c_str(), (long long)tasks, (long long)bytes));
+  int64_t joins = kernel.finish ? kernel.finish_tasks(scalars) : 0, sharedBytes = kernel.finish ? kernel.shared(scalars) : 0;
+  if (tasks < 0 || bytes < 0 || joins < 0 || sharedBytes < 0)
+    return self.stop(error(Code::Internal, "kernel '%s' asked for %lld + %lld tasks with %lld bytes of scratch, %lld shared",
+                           self.manifest.kernels[index].name.c_str(), (long long)tasks, (long long)joins, (long long)bytes,
+                           (long long)sharedBytes));
   if (!self.reserveScratch(bytes))
     return self.stop(error(Code::Capacity, "out of memory for the scratch of kernel '%s' (%lld bytes for each of %d threads)",
                            self.manifest.kernels[index].name.c_str(), (long long)bytes, self.pool.threads()));
 
+  if (!self.reserveShared(sharedBytes))
+    return self.stop(error(Code::Capacity, "out of memory for what the tasks of kernel '%s' share (%lld bytes)",
+                           self.manifest.kernels[index].name.c_str(), (long long)sharedBytes));
+
   auto runAll = [&] {
-    Launch launch{&kernel, buffers, scalars, self.scratchStride ? static_cast<uint8_t *>(self.scratch.data()) : nothing,
-                  self.scratchStride};
-    self.pool.parallelFor(
-        [](void *context, int64_t begin, int64_t end, int worker) {
-          auto &launch = *static_cast<Launch *>(context);
-          launch.kernel->run(launch.buffers, launch.scalars, begin, end, launch.scratch + worker * launch.stride);
-        },
-        &launch, tasks, Distribution::Static);
+    Launch launch{kernel.run,
+                  buffers,
+                  scalars,
+                  self.scratchStride ? static_cast<uint8_t *>(self.scratch.data()) : nothing,
+                  self.scratchStride,
+                  self.shared.bytes() ? self.shared.data() : nothing};
+    auto phase = [&](int64_t count) {
+      self.pool.parallelFor(
+          [](void *context, int64_t begin, int64_t end, int worker) {
+            auto &launch = *static_cast<Launch *>(context);
+            launch.phase(launch.buffers, launch.scalars, begin, end, launch.scratch + worker * launch.stride, launch.shared);
+          },
+          &launch, count, Distribution::Static);
+    };
+    phase(tasks);
+    launch.phase = kernel.finish;
+    phase(joins);
   };
   if (self.profiles.empty()) {
     runAll();

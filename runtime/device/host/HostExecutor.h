@@ -43,6 +43,7 @@ private:
   static int64_t fail(LeatFrame *frame, int64_t message, int64_t a, int64_t b);
   int64_t stop(Status status);
   bool reserveScratch(int64_t bytes);
+  bool reserveShared(int64_t bytes);
 
   const ManifestInfo &manifest;
   const LoadedCode &code;
@@ -50,7 +51,7 @@ private:
   std::vector<void *> params;
   std::vector<LeatSlot> slots;
   std::vector<Memory> memory;
-  Memory scratch;
+  Memory scratch, shared;
   int64_t scratchStride = 0;
   LeatFrame frame = {};
   Status failure;

@@ -24,7 +24,7 @@ namespace {
 /// Kernels by name: what a test's IR declares, and the code a generator would have written for it.
 /// @twice: y = 2 * x over n elements (buffers x, y; scalars: dims of x, sizes). @append: state[at] = x[0], as f32.
 const char *kKernels = R"(
-  func.func @twice(%buffers: !llvm.ptr, %scalars: !llvm.ptr, %begin: i64, %end: i64, %scratch: !llvm.ptr) {
+  func.func @twice(%buffers: !llvm.ptr, %scalars: !llvm.ptr, %begin: i64, %end: i64, %scratch: !llvm.ptr, %shared: !llvm.ptr) {
     %c0 = arith.constant 0 : index
     %c1 = arith.constant 1 : index
     %x = llvm.load %buffers : !llvm.ptr -> !llvm.ptr
@@ -45,7 +45,7 @@ const char *kKernels = R"(
   func.func @twice.tasks(%scalars: !llvm.ptr) -> i64 { %0 = arith.constant 1 : i64  return %0 : i64 }
   func.func @twice.scratch(%scalars: !llvm.ptr) -> i64 { %0 = arith.constant 0 : i64  return %0 : i64 }
   func.func @twice.cost(%scalars: !llvm.ptr, %out: !llvm.ptr) { return }
-  func.func @append(%buffers: !llvm.ptr, %scalars: !llvm.ptr, %begin: i64, %end: i64, %scratch: !llvm.ptr) {
+  func.func @append(%buffers: !llvm.ptr, %scalars: !llvm.ptr, %begin: i64, %end: i64, %scratch: !llvm.ptr, %shared: !llvm.ptr) {
     %state = llvm.load %buffers : !llvm.ptr -> !llvm.ptr
     %p = llvm.getelementptr %buffers[8] : (!llvm.ptr) -> !llvm.ptr, i8
     %x = llvm.load %p : !llvm.ptr -> !llvm.ptr
@@ -94,7 +94,7 @@ struct Frame : LeatFrame {
     LeatFrame::launch = [](LeatFrame *frame, int64_t index, void *const *buffers, const int64_t *scalars) -> int64_t {
       auto &self = *static_cast<Frame *>(frame);
       ++self.launches;
-      self.kernels[index].run(buffers, scalars, 0, self.kernels[index].tasks(scalars), nullptr);
+      self.kernels[index].run(buffers, scalars, 0, self.kernels[index].tasks(scalars), nullptr, nullptr);
       return self.launchCode;
     };
     LeatFrame::fail = [](LeatFrame *frame, int64_t message, int64_t a, int64_t b) -> int64_t {

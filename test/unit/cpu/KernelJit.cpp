@@ -159,6 +159,7 @@ struct Kernels::Impl {
     };
     std::vector<Operand> in, out;
     unsigned scalars;
+    bool finishes = false; ///< has a second phase
   };
   std::map<std::string, Signature> signatures;
   std::unique_ptr<llvm::orc::LLJIT> jit;
@@ -238,6 +239,8 @@ std::unique_ptr<Kernels> Kernels::compile(const std::string &text, unsigned bits
   leat::cpu::buildToLLVM(pm, t);
   if (failed(pm.run(*module)))
     return nullptr;
+  for (auto &[name, signature] : kernels->impl->signatures)
+    signature.finishes = module->lookupSymbol(name + ".finish") != nullptr;
 
   auto llvmContext = std::make_unique<llvm::LLVMContext>();
   std::unique_ptr<llvm::Module> llvmModule = translateModuleToLLVMIR(*module, *llvmContext);
@@ -318,16 +321,31 @@ void Kernels::run(const std::string &name, std::vector<Array *> inputs, std::vec
   for (auto &copy : copies)
     buffers.push_back(copy.data());
 
-  auto run = reinterpret_cast<void (*)(void *const *, const int64_t *, int64_t, int64_t, void *)>(symbol(name));
+  using Phase = decltype(LeatKernel::run);
+  auto run = reinterpret_cast<Phase>(symbol(name));
   auto tasks = reinterpret_cast<int64_t (*)(const int64_t *)>(symbol(name + ".tasks"));
   auto scratchBytes = reinterpret_cast<int64_t (*)(const int64_t *)>(symbol(name + ".scratch"));
   auto cost = reinterpret_cast<void (*)(const int64_t *, int64_t *)>(symbol(name + ".cost"));
   int64_t count = lastTasks = tasks(scalars.data()), room = scratchBytes(scalars.data());
   cost(scalars.data(), lastCost);
   std::vector<unsigned char> scratch(room + guard + 64, 0xcd);
-  void *aligned = reinterpret_cast<void *>((reinterpret_cast<uintptr_t>(scratch.data()) + 63) & ~uintptr_t(63));
-  run(buffers.data(), scalars.data(), count / 2, count, aligned);
-  run(buffers.data(), scalars.data(), 0, count / 2, aligned);
+  auto align = [](std::vector<unsigned char> &memory) {
+    return reinterpret_cast<unsigned char *>((reinterpret_cast<uintptr_t>(memory.data()) + 63) & ~uintptr_t(63));
+  };
+  unsigned char *aligned = align(scratch);
+  size_t sharedRoom = 0;
+  std::vector<unsigned char> shared;
+  if (s.finishes)
+    sharedRoom = reinterpret_cast<int64_t (*)(const int64_t *)>(symbol(name + ".shared"))(scalars.data());
+  shared.assign(sharedRoom + guard + 64, 0xcd);
+  auto inHalves = [&](Phase phase, int64_t count) {
+    phase(buffers.data(), scalars.data(), count / 2, count, aligned, align(shared));
+    phase(buffers.data(), scalars.data(), 0, count / 2, aligned, align(shared));
+  };
+  inHalves(run, count);
+  if (s.finishes)
+    inHalves(reinterpret_cast<Phase>(symbol(name + ".finish")),
+             reinterpret_cast<int64_t (*)(const int64_t *)>(symbol(name + ".finish_tasks"))(scalars.data()));
 
   size_t i = 0;
   auto close = [&](Array *array) {
@@ -343,11 +361,15 @@ void Kernels::run(const std::string &name, std::vector<Array *> inputs, std::vec
     close(array);
   for (Array *array : results)
     close(array);
-  for (size_t j = static_cast<unsigned char *>(aligned) - scratch.data() + room; j < scratch.size(); ++j)
-    if (scratch[j] != 0xcd) {
-      llvm::errs() << "@" << name << " wrote behind the end of its scratch\n";
-      std::abort();
-    }
+  auto checkEnd = [&](std::vector<unsigned char> &memory, size_t size, const char *which) {
+    for (size_t j = align(memory) - memory.data() + size; j < memory.size(); ++j)
+      if (memory[j] != 0xcd) {
+        llvm::errs() << "@" << name << " wrote behind the end of its " << which << " memory\n";
+        std::abort();
+      }
+  };
+  checkEnd(scratch, room, "scratch");
+  checkEnd(shared, sharedRoom, "shared");
 }
 
 } // namespace leat::test

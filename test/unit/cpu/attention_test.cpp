@@ -194,8 +194,8 @@ class Attention : public KernelTest {
   const char *text() const override { return kernels; }
 };
 
-const std::pair<int64_t, int64_t> lengths[] = {{1, 1},   {1, 63},   {1, 64},  {1, 65},  {3, 200}, {15, 15},
-                                               {16, 16}, {17, 130}, {50, 70}, {70, 50}, {0, 5},   {4, 0}};
+const std::pair<int64_t, int64_t> lengths[] = {{1, 1},   {1, 63},  {1, 64}, {1, 65}, {3, 200}, {15, 15}, {16, 16}, {17, 130},
+                                               {50, 70}, {70, 50}, {0, 5},  {4, 0},  {1, 300}, {2, 777}, {1, 5000}};
 
 TEST_P(Attention, Plain) {
   for (auto [s, t] : lengths)

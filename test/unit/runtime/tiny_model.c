@@ -13,7 +13,7 @@ enum { vocabulary = 7 };
 #endif
 
 /* Kernel 0. buffers: x, y, weight, sum; scalars: rows, cols. One task a row. */
-static void axpyRun(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch) {
+static void axpyRun(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch, void *shared) {
   const float *x = buffers[0], *y = buffers[1], *weight = buffers[2];
   float *sum = buffers[3], *row = scratch;
   int64_t cols = scalars[1];
@@ -32,7 +32,7 @@ static void axpyCost(const int64_t *scalars, int64_t *out) {
 }
 
 /* Kernel 1: append. buffers: cache, ids; scalars: at, capacity, length, batch, capacity, batch, seq. */
-static void appendRun(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch) {
+static void appendRun(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch, void *shared) {
   int64_t *cache = buffers[0];
   const int64_t *ids = buffers[1];
   int64_t at = scalars[0], capacity = scalars[1], seq = scalars[6];
@@ -41,7 +41,7 @@ static void appendRun(void *const *buffers, const int64_t *scalars, int64_t begi
       cache[b * capacity + at + s] = ids[b * seq + s];
 }
 /* Kernel 2: logits. buffers: cache, logits; scalars as above. */
-static void logitsRun(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch) {
+static void logitsRun(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch, void *shared) {
   const int64_t *cache = buffers[0];
   float *logits = buffers[1];
   int64_t at = scalars[0], capacity = scalars[1], seq = scalars[6];

@@ -1,0 +1,130 @@
+// What the two ways to compute leat.kv_attend share: sizes, rows, positions and visibility. A row is a query position and one of the heads
+// that read the same KV head; heads are adjacent, so that a tile of rows covers few positions.
+#pragma once
+
+#include "passes/CPU/AttentionKernels.h"
+#include "passes/CPU/Operands.h"
+#include "passes/CPU/Products.h"
+
+namespace leat::cpu {
+
+/// Emits parts of one function of the kernel. Logits are kept in raw units x; weights are 2^((x - maximum) * unit()).
+class AttendEmitter {
+public:
+  AttendEmitter(KVAttendOp op, KernelBuilder &k);
+  virtual ~AttendEmitter() = default;
+
+  virtual mlir::Value tasks() = 0;
+  virtual void run(mlir::Value task) = 0;
+  mlir::Value scratch() { return scratchEnd; }
+
+  mlir::Value heads, kvHeadCount, group, queryCount, depth, valueDepth, paddedValueDepth;
+  mlir::Value allRows;     ///< of one KV head: positions x heads of the group
+  mlir::Value pairs;       ///< batch x KV heads
+  int64_t qHeads, kvHeads; ///< position of the head axis
+  static bool isBounded(KVAttendOp op);
+
+protected:
+  Emit emitter();
+  /// Reserves bytes of scratch; returns where they begin.
+  mlir::Value reserve(mlir::Value bytes);
+  mlir::Value reserve(int64_t bytes) { return reserve(k.idx(bytes)); }
+  mlir::Value at(mlir::Value offset) { return k.bytePtr(k.scratch(), offset); }
+  void choosePair(mlir::Value pair);
+
+  /// Query position and head of row `r` of the tile.
+  std::pair<mlir::Value, mlir::Value> rowAt(mlir::Value r);
+  /// Of an operand whose head axis is `headDim`.
+  llvm::SmallVector<mlir::Value> coordinates(int64_t headDim, mlir::Value head, mlir::Value position);
+  mlir::Value pullScalar(mlir::Value tensor, mlir::ValueRange at);
+  mlir::Value toIndex(mlir::Value integer);
+
+  /// Keys of a segment that exist.
+  mlir::Value keyCount(unsigned segment);
+  /// Stores the first and last position that row `r` may see, as i32.
+  void storeRange(mlir::Value r, mlir::Value low, mlir::Value high);
+  /// Runs `body` over blocks of keys [from, to) of a segment that some row of the tile may see. `masked` (i1): some key is hidden from some
+  /// row. Positions of the keys, as i32 and -1 behind the last, are stored in `positions`, which has room for `block`.
+  void forBlocks(unsigned segment, mlir::Value from, mlir::Value to, int64_t block, mlir::Value low, mlir::Value high,
+                 mlir::Value positions, llvm::function_ref<void(mlir::Value t0, mlir::Value keys, mlir::Value masked)> body);
+
+  /// Address and stored type of element [batch, kvHead, t0, 0] if rows of the operand can be read in place.
+  struct InPlace {
+    mlir::Value pointer;
+    mlir::Type type;
+    mlir::Value stride; ///< from key to key
+  };
+  std::optional<InPlace> inPlace(mlir::Value tensor, mlir::Value t0);
+
+  bool transforms() { return !op.getBias().empty() || softcap > 0 || scale <= 0; }
+  /// What one unit of a raw logit is in the exponent of 2 (`natural`: of e).
+  double natural() { return transforms() ? 1 : scale; }
+  double unit() { return natural() * 1.4426950408889634; }
+  /// A product of query and key as a raw logit, without the bias.
+  mlir::Value raw(Emit &e, mlir::Value x);
+  /// The bias of `lanes` keys from t0 + j on for row r.
+  mlir::Value pullBias(unsigned segment, mlir::Value r, mlir::Value key, int64_t width);
+  /// Stores a row's lse: maximum and sum as scalars in raw units.
+  void emitLse(mlir::Value r, mlir::Value maximum, mlir::Value sum);
+
+  KVAttendOp op;
+  KernelBuilder &k;
+  double scale, softcap;
+  mlir::Type f32, i32;
+  int64_t lanes;
+  mlir::Value scratchEnd;
+  // Of the task:
+  mlir::Value batch, kvHead, row0, rows;
+};
+
+/// Few rows: each is a row of logits; keys are read in place and split over tasks, whose results a second phase joins.
+class AttendFew : public AttendEmitter {
+public:
+  static constexpr int64_t kRows = 6;
+  /// Statically: keys and values of every segment can be read in place.
+  static bool possible(KVAttendOp op, KernelBuilder &k);
+  AttendFew(KVAttendOp op, KernelBuilder &k);
+  mlir::Value tasks() override;
+  void run(mlir::Value task) override;
+  mlir::Value finishTasks() { return pairs; }
+  void finish(mlir::Value task);
+  mlir::Value shared();
+
+private:
+  struct Part {
+    mlir::Value out, maxima, sums;
+  };
+  Part part(mlir::Value pair, mlir::Value split);
+  mlir::Value splits();
+  void start();
+  void block(unsigned segment, mlir::Value t0, mlir::Value keys);
+  void softmaxRow(unsigned segment, mlir::Value r, mlir::Value t0, mlir::Value keys);
+  mlir::Value queries, logits, values, out, maxima, sums, low, high, positions; // byte offsets in scratch
+};
+
+/// Many rows: 64 at a time are the columns of panels, so that keys and values are the left operands of both products, read where they are,
+/// and the softmax runs down columns.
+class AttendMany : public AttendEmitter {
+public:
+  AttendMany(KVAttendOp op, KernelBuilder &k);
+  mlir::Value tasks() override;
+  void run(mlir::Value task) override;
+
+private:
+  void start();
+  void packQueries(unsigned segment);
+  void block(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value masked);
+  struct Left {
+    mlir::Value pointer, stride;
+  };
+  /// Rows [t0, t0 + keys) of keys or values as f32: in place, or brought into `room`.
+  Left rowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
+  void transformLogits(unsigned segment, mlir::Value t0, mlir::Value keys);
+  void product(Left left, mlir::Value rowStride, mlir::Value colStride, mlir::Value panel, mlir::Value depth, mlir::Value sums,
+               mlir::Value accumulate, mlir::Value rows);
+  void finish();
+  mlir::Value rowRoom, queries, keyRoom, logits, valueRoom, biasRoom, out, maxima, sums, low, high, positions; // byte offsets in scratch
+  mlir::Value columns; ///< of the task: rows rounded up to vectors
+};
+
+} // namespace leat::cpu

@@ -1,0 +1,255 @@
+// Attention of a few rows, as in decoding: bound by reading the cache. Every task has a range of keys, which it reads once for all rows;
+// the ranges depend on the number of keys only, and their results are joined in order, so threads do not change a bit.
+#include "passes/CPU/Attention.h"
+
+#include <limits>
+
+using namespace mlir;
+
+namespace leat::cpu {
+
+namespace {
+constexpr int64_t kBlock = 256;    ///< keys at a time: long enough for the processor's own prefetching, logits stay in the first cache
+constexpr int64_t kMaxSplits = 16; ///< bounds the memory for results of ranges
+} // namespace
+
+bool AttendFew::possible(KVAttendOp op, KernelBuilder &k) {
+  auto readable = [&](Value tensor) {
+    auto s = traceStrided(k, tensor);
+    return s && s->knownStrides[3] == 1 && isa<FloatType>(s->element);
+  };
+  return llvm::all_of(op.getK(), readable) && llvm::all_of(op.getV(), readable) &&
+         llvm::all_of(op.getK(), [&](Value key) { return hasRowDots(k.target, cast<RankedTensorType>(key.getType()).getDimSize(3)); });
+}
+
+AttendFew::AttendFew(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
+  queries = reserve(k.mul(depth, k.idx(kRows * 4)));
+  logits = reserve(kRows * kBlock * 4);
+  values = reserve(kBlock * kPanel * 4);
+  out = reserve(k.mul(paddedValueDepth, k.idx(kRows * 4)));
+  maxima = reserve(64);
+  sums = reserve(kRows * 64);
+  low = reserve(64);
+  high = reserve(64);
+  positions = reserve(kBlock * 4);
+}
+
+Value AttendFew::splits() {
+  Value total = k.idx(0);
+  for (Value key : op.getK())
+    total = k.add(total, k.dim(key, 3 - kvHeads));
+  return k.max(k.min(k.ceilDiv(total, k.idx(kBlock)), k.idx(kMaxSplits)), k.idx(1));
+}
+
+Value AttendFew::tasks() { return k.mul(pairs, splits()); }
+
+/// Results of one range of keys, in memory that all tasks share: out[rows][value depth], maximum and sum of every row.
+AttendFew::Part AttendFew::part(Value pair, Value split) {
+  Value outFloats = k.mul(paddedValueDepth, k.idx(kRows)), floats = k.add(outFloats, k.idx(16));
+  Value begin = k.elementPtr(k.shared(), f32, k.mul(k.add(k.mul(pair, k.idx(kMaxSplits)), split), floats));
+  return {begin, k.elementPtr(begin, f32, outFloats), k.elementPtr(begin, f32, k.add(outFloats, k.idx(8)))};
+}
+
+Value AttendFew::shared() { return k.mul(k.mul(pairs, k.idx(kMaxSplits * 4)), k.add(k.mul(paddedValueDepth, k.idx(kRows)), k.idx(16))); }
+
+void AttendFew::run(Value task) {
+  Value pair = k.rem(task, pairs), split = k.div(task, pairs), count = splits();
+  choosePair(pair);
+  row0 = k.idx(0);
+  rows = allRows;
+  start();
+  for (unsigned segment = 0; segment < op.getK().size(); ++segment) {
+    Value key = op.getK()[segment], all = k.dim(key, 3 - kvHeads);
+    Value share = k.mul(k.ceilDiv(k.ceilDiv(all, count), k.idx(kPanel)), k.idx(kPanel)), from = k.mul(split, share);
+    Value to = k.min(keyCount(segment), k.add(from, share));
+    k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+      SmallVector<Value> lead = coordinates(qHeads, rowAt(r).second, rowAt(r).first);
+      k.forLanes(k.idx(0), depth, lanes, [&](Value d, int64_t width) {
+        Puller pull(k, width);
+        SmallVector<Idx> where = pull.at(lead);
+        where.push_back(pull.at(d, width > 1));
+        Value x = convertCarried(k, pull.pullVector(op.getQ()[segment], where), f32);
+        k.store(x, at(queries), f32, k.add(k.mul(r, depth), d));
+      });
+    });
+    forBlocks(segment, from, to, kBlock, at(low), at(high), at(positions), [&](Value t0, Value keys, Value) { block(segment, t0, keys); });
+  }
+  Part result = part(pair, split);
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+    Emit e = emitter();
+    Value row = e.fromIndex(r), width = k.i64(paddedValueDepth);
+    e.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());
+    VectorType vec = Emit::vec(lanes, f32);
+    Value partial = e.load(vec, e.at(at(sums), f32, e.mul(row, e.c(16))));
+    Value sum = vector::ReductionOp::create(e, vector::CombiningKind::ADD, partial, arith::FastMathFlags::reassoc);
+    e.store(sum, e.at(result.sums, f32, row));
+    e.store(e.load(f32, e.at(at(maxima), f32, row)), e.at(result.maxima, f32, row));
+    Value from = e.at(at(out), f32, e.mul(row, width)), to = e.at(result.out, f32, e.mul(row, width));
+    e.loop(e.c(0), width, e.c(lanes), [&](Value d) { e.store(e.load(vec, e.at(from, f32, d)), e.at(to, f32, d)); });
+  });
+}
+
+void AttendFew::start() {
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+    storeRange(r, at(low), at(high));
+    Value outAt = at(out), maximaAt = at(maxima), sumsAt = at(sums), width = k.i64(paddedValueDepth);
+    Emit e = emitter();
+    VectorType vec = Emit::vec(lanes, f32);
+    Value row = e.fromIndex(r);
+    e.store(e.constant(f32, -std::numeric_limits<double>::infinity()), e.at(maximaAt, f32, row));
+    e.store(e.zero(vec), e.at(sumsAt, f32, e.mul(row, e.c(16))));
+    Value outRow = e.at(outAt, f32, e.mul(row, width));
+    e.loop(e.c(0), width, e.c(lanes), [&](Value d) { e.store(e.zero(vec), e.at(outRow, f32, d)); });
+  });
+}
+
+void AttendFew::block(unsigned segment, Value t0, Value keys) {
+  auto module = k.kernel->getParentOfType<ModuleOp>();
+  Value key = op.getK()[segment], value = op.getV()[segment];
+  auto keySource = *inPlace(key, t0), source = *inPlace(value, t0);
+  auto dots = rowDots(module, k.target, keySource.type, cast<RankedTensorType>(key.getType()).getDimSize(3));
+  Value weights = at(logits);
+  func::CallOp::create(k.b, dots,
+                       ValueRange{weights, k.i64(k.idx(kBlock)), at(queries), keySource.pointer, k.i64(keySource.stride), k.i64(keys),
+                                  k.i64(rows), at(values)});
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) { softmaxRow(segment, r, t0, keys); });
+
+  // out += weights * values, 64 columns at a time.
+  Value yes = arith::ConstantIntOp::create(k.b, 1, 1), whole = k.sub(valueDepth, k.rem(valueDepth, k.idx(kPanel)));
+  auto addColumns = [&](Value d0, Value panel, Type type, Value stride) {
+    callProduct(k, {f32, type, f32}, weights, k.idx(kBlock), k.idx(1), panel, stride, keys, k.elementPtr(at(out), f32, d0), yes, rows,
+                paddedValueDepth);
+  };
+  k.forLoop(k.idx(0), whole, k.idx(kPanel),
+            [&](Value d0) { addColumns(d0, k.elementPtr(source.pointer, source.type, d0), source.type, source.stride); });
+  Value left = k.sub(valueDepth, whole);
+  if (getConstantIntValue(left) == 0)
+    return;
+  k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::sgt, left, k.idx(0)), [&] {
+    auto pack = packColumns(module, k.target, source.type, f32);
+    Value panel = at(values);
+    func::CallOp::create(
+        k.b, pack, ValueRange{panel, k.elementPtr(source.pointer, source.type, whole), k.i64(source.stride), k.i64(left), k.i64(keys)});
+    addColumns(whole, panel, f32, k.idx(kPanel));
+  });
+}
+
+/// Turns a row of products into weights relative to the row's running maximum, and rescales what was summed so far when the maximum grows.
+void AttendFew::softmaxRow(unsigned segment, Value r, Value t0, Value keys) {
+  if (!op.getBias().empty())
+    k.forLanes(k.idx(0), keys, lanes, [&](Value j, int64_t width) {
+      Value bias = pullBias(segment, r, k.add(t0, j), width), offset = k.add(k.mul(r, k.idx(kBlock)), j);
+      Value x = k.load(at(logits), f32, offset, width);
+      Emit e = emitter();
+      k.store(e.add(raw(e, x), bias), at(logits), f32, offset);
+    });
+  Value logitsAt = at(logits), lowAt = at(low), highAt = at(high), positionsAt = at(positions), maximaAt = at(maxima), sumsAt = at(sums),
+        outAt = at(out), width = k.i64(paddedValueDepth), count = k.i64(keys);
+  Emit e = emitter();
+  VectorType vec = Emit::vec(lanes, f32), ints = Emit::vec(lanes, i32);
+  Value row = e.fromIndex(r), lo = e.splat(e.load(i32, e.at(lowAt, i32, row)), lanes),
+        hi = e.splat(e.load(i32, e.at(highAt, i32, row)), lanes);
+  Value logitRow = e.at(logitsAt, f32, e.mul(row, e.c(kBlock))), never = e.constant(vec, -std::numeric_limits<double>::infinity());
+  Value unitVec = e.constant(vec, unit());
+  Value maximum = e.loop(e.c(0), count, e.c(lanes), {never}, [&](Value j, ValueRange carried) {
+    Value at = e.at(logitRow, f32, j), x = e.load(vec, at), p = e.load(ints, e.at(positionsAt, i32, j));
+    if (op.getBias().empty())
+      x = raw(e, x);
+    Value visible = arith::AndIOp::create(e, e.le(lo, p), e.le(p, hi));
+    x = e.select(visible, x, never);
+    e.store(x, at);
+    return Values{e.max(carried[0], x)};
+  })[0];
+  Value blockMax =
+      vector::ReductionOp::create(e, vector::CombiningKind::MAXNUMF, maximum, arith::FastMathFlags::nnan | arith::FastMathFlags::reassoc);
+  Value oldAt = e.at(maximaAt, f32, row), oldMax = e.load(f32, oldAt), newMax = e.max(oldMax, blockMax);
+  Value sumAt = e.at(sumsAt, f32, e.mul(row, e.c(16))), sum = e.load(vec, sumAt);
+  // A row that has seen nothing yet keeps -inf; subtracting 0 instead gives weights of zero, not NaN.
+  Value nothing = arith::CmpFOp::create(e, arith::CmpFPredicate::OEQ, newMax, e.constant(f32, -std::numeric_limits<double>::infinity()));
+  Value reference = e.splat(e.select(nothing, e.constant(f32, 0), newMax), lanes);
+  Value grows = arith::CmpFOp::create(e, arith::CmpFPredicate::OGT, newMax, oldMax);
+  sum = e.choose(
+      grows, {vec},
+      [&] {
+        Value factor = exp2NonPositive(e, k.target, e.mul(e.sub(e.splat(oldMax, lanes), reference), unitVec));
+        Value outRow = e.at(outAt, f32, e.mul(row, width));
+        e.loop(e.c(0), width, e.c(lanes), [&](Value d) {
+          Value p = e.at(outRow, f32, d);
+          e.store(e.mul(e.load(vec, p), factor), p);
+        });
+        e.store(newMax, oldAt);
+        return Values{e.mul(sum, factor)};
+      },
+      [&] { return Values{sum}; })[0];
+  sum = e.loop(e.c(0), count, e.c(lanes), {sum}, [&](Value j, ValueRange carried) {
+    Value at = e.at(logitRow, f32, j), w = exp2NonPositive(e, k.target, e.mul(e.sub(e.load(vec, at), reference), unitVec));
+    e.store(w, at);
+    return Values{e.add(carried[0], w)};
+  })[0];
+  e.store(sum, sumAt);
+}
+
+void AttendFew::finish(Value task) {
+  choosePair(task);
+  row0 = k.idx(0);
+  rows = allRows;
+  int64_t outHeads = op.getOLayout() == "bhsd" ? 1 : 2;
+  Value count = splits(), none = k.constant(f32, -std::numeric_limits<double>::infinity());
+  auto cell = [&](Value base, Value r) { return k.load(base, f32, r, 1); };
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+    auto [query, head] = rowAt(r);
+    Value maximum = none;
+    if (op.getSinkBias()) {
+      Value sink = convertCarried(k, pullScalar(op.getSinkBias(), {head}), f32);
+      Emit e = emitter();
+      maximum = e.mul(sink, e.constant(f32, 1 / natural()));
+    }
+    Value sinkLogit = maximum;
+    maximum = k.forLoop(k.idx(0), count, k.idx(1), {maximum}, [&](Value split, ValueRange carried) -> SmallVector<Value> {
+      Value other = cell(part(task, split).maxima, r);
+      return {emitter().max(carried[0], other)};
+    })[0];
+    VectorType vec = Emit::vec(lanes, f32);
+    Value outRow = k.elementPtr(at(out), f32, k.mul(r, paddedValueDepth)), width = k.i64(paddedValueDepth);
+    Value reference;
+    // 2^((x - maximum) * unit) in all lanes.
+    auto factorOf = [&](Emit &e, Value x) {
+      return exp2NonPositive(e, k.target, e.mul(e.sub(e.splat(x, lanes), reference), e.constant(vec, unit())));
+    };
+    Value sum;
+    {
+      Emit e = emitter();
+      Value nothing = arith::CmpFOp::create(e, arith::CmpFPredicate::OEQ, maximum, none);
+      reference = e.splat(e.select(nothing, e.constant(f32, 0), maximum), lanes);
+      sum = op.getSinkBias() ? factorOf(e, sinkLogit) : e.zero(vec);
+      e.loop(e.c(0), width, e.c(lanes), [&](Value d) { e.store(e.zero(vec), e.at(outRow, f32, d)); });
+    }
+    sum = k.forLoop(k.idx(0), count, k.idx(1), {sum}, [&](Value split, ValueRange carried) -> SmallVector<Value> {
+      Part p = part(task, split);
+      Value partSum = cell(p.sums, r), partMax = cell(p.maxima, r);
+      Value partRow = k.elementPtr(p.out, f32, k.mul(r, paddedValueDepth));
+      Emit e = emitter();
+      Value factor = factorOf(e, partMax);
+      e.loop(e.c(0), width, e.c(lanes), [&](Value d) {
+        Value to = e.at(outRow, f32, d);
+        e.store(e.fma(k.target, e.load(vec, e.at(partRow, f32, d)), factor, e.load(vec, to)), to);
+      });
+      return {e.fma(k.target, e.splat(partSum, lanes), factor, carried[0])};
+    })[0];
+    Value total;
+    {
+      Emit e = emitter();
+      total = vector::ExtractOp::create(e, sum, ArrayRef<int64_t>{0});
+      Value seen = arith::CmpFOp::create(e, arith::CmpFPredicate::OGT, total, e.constant(f32, 0));
+      Value inverse = e.splat(e.select(seen, e.div(e.constant(f32, 1), total), e.constant(f32, 0)), lanes);
+      e.loop(e.c(0), width, e.c(lanes), [&](Value d) {
+        Value p = e.at(outRow, f32, d);
+        e.store(e.mul(e.load(vec, p), inverse), p);
+      });
+    }
+    emitRow(k, op.getOutput(), coordinates(outHeads, head, query), k.idx(0), valueDepth, at(out), k.mul(r, paddedValueDepth), f32);
+    emitLse(r, maximum, total);
+  });
+}
+
+} // namespace leat::cpu

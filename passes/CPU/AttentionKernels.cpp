@@ -1,0 +1,126 @@
+// See AttentionKernels.h.
+#include "passes/CPU/AttentionKernels.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+
+#include <limits>
+
+using namespace mlir;
+
+namespace leat::cpu {
+
+/// A polynomial on [-0.5, 0.5] (Chebyshev fit of (2^f - 1) / f), then the exponent is moved.
+Value exp2NonPositive(Emit &b, const Target &target, Value x) {
+  auto type = cast<VectorType>(x.getType());
+  x = b.max(x, b.constant(type, target.avx512 ? -200.0 : -127.0)); // also -inf
+  Value n = x;
+  if (target.sse41 || target.avx512) {
+    n = math::RoundEvenOp::create(b, x);
+  } else { // adding 1.5 * 2^23 leaves no room for a fraction
+    Value magic = b.constant(type, 12582912.0);
+    n = b.sub(b.add(x, magic), magic);
+  }
+  Value f = b.sub(x, n), p = b.constant(type, 0.00015453163);
+  for (double c : {0.0013390863, 0.009618083, 0.05550357, 0.2402265, 0.6931472, 1.0})
+    p = b.fma(target, p, f, b.constant(type, c));
+  if (target.avx512 && type.getNumElements() == 16) {
+    Value all = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1)), nearest = arith::ConstantOp::create(b, b.getI32IntegerAttr(4));
+    return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr("llvm.x86.avx512.mask.scalef.ps.512"), ValueRange{p, n, p, all, nearest})
+        .getResult(0);
+  }
+  Type ints = type.clone(b.getI32Type());
+  Value exponent = arith::ShLIOp::create(b, arith::FPToSIOp::create(b, ints, n), b.constant(ints, 23));
+  Value scaled = arith::BitcastOp::create(b, type, b.add(arith::BitcastOp::create(b, ints, p), exponent));
+  Value normal = arith::CmpFOp::create(b, arith::CmpFPredicate::OGE, n, b.constant(type, -126.0));
+  return b.select(normal, scaled, b.zero(type));
+}
+
+func::FuncOp softmaxColumns(ModuleOp module, const Target &target) {
+  Emit types(module.getLoc(), module.getContext());
+  Type i64 = types.i64(), ptr = types.ptr(), f32 = types.getF32Type();
+  return sharedFunction(module, "softmax_columns", {ptr, ptr, ptr, ptr, i64, i64, i64, f32}, [&](Emit &b, ValueRange args) {
+    constexpr int64_t kUnroll = 4; // chains of maxima and sums that do not wait for each other
+    int64_t lanes = target.lanes();
+    VectorType vec = Emit::vec(lanes, f32);
+    Value keys = args[4], unit = b.splat(args[7], lanes), never = b.constant(vec, -std::numeric_limits<double>::infinity());
+    b.loop(b.c(0), args[6], b.c(lanes), [&](Value column) {
+      Value logits = b.at(args[0], f32, column), maximumAt = b.at(args[1], f32, column), sumAt = b.at(args[2], f32, column);
+      auto at = [&](Value key, int64_t i) { return b.at(b.at(logits, f32, b.mul(key, b.c(kPanel))), f32, i * kPanel); };
+      Value before = b.load(vec, maximumAt);
+      Values maxima = b.loop(b.c(0), keys, b.c(kUnroll), Values(kUnroll, before), [&](Value key, ValueRange carried) {
+        Values next;
+        for (int64_t i = 0; i < kUnroll; ++i)
+          next.push_back(b.max(carried[i], b.load(vec, at(key, i))));
+        return next;
+      });
+      Value maximum = b.max(b.max(maxima[0], maxima[1]), b.max(maxima[2], maxima[3]));
+      // A column that has seen nothing yet keeps -inf; subtracting 0 instead gives weights of zero, not NaN.
+      Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, never);
+      Value reference = b.select(nothing, b.zero(vec), maximum);
+      auto weight = [&](Value x) { return exp2NonPositive(b, target, b.mul(b.sub(x, reference), unit)); };
+      Value grows = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, maximum, before);
+      grows = vector::ReductionOp::create(b, vector::CombiningKind::OR, grows);
+      Value start = b.load(vec, sumAt);
+      start = b.choose(
+          grows, {vec},
+          [&] {
+            Value factor = weight(before);
+            b.loop(b.c(0), args[5], b.c(1), [&](Value d) {
+              Value p = b.at(b.at(args[3], f32, column), f32, b.mul(d, b.c(kPanel)));
+              b.store(b.mul(b.load(vec, p), factor), p);
+            });
+            b.store(maximum, maximumAt);
+            return Values{b.mul(start, factor)};
+          },
+          [&] { return Values{start}; })[0];
+      Values sums = b.loop(b.c(0), keys, b.c(kUnroll), Values(kUnroll, b.zero(vec)), [&](Value key, ValueRange carried) {
+        Values next;
+        for (int64_t i = 0; i < kUnroll; ++i) {
+          Value w = weight(b.load(vec, at(key, i)));
+          b.store(w, at(key, i));
+          next.push_back(b.add(carried[i], w));
+        }
+        return next;
+      });
+      b.store(b.add(start, b.add(b.add(sums[0], sums[1]), b.add(sums[2], sums[3]))), sumAt);
+    });
+  });
+}
+
+func::FuncOp maskColumns(ModuleOp module, const Target &target) {
+  Emit types(module.getLoc(), module.getContext());
+  Type i64 = types.i64(), ptr = types.ptr(), f32 = types.getF32Type(), i32 = types.getI32Type();
+  return sharedFunction(module, "mask_columns", {ptr, ptr, ptr, ptr, i64, i64}, [&](Emit &b, ValueRange args) {
+    int64_t lanes = target.lanes();
+    VectorType vec = Emit::vec(lanes, f32), ints = Emit::vec(lanes, i32);
+    Value never = b.constant(vec, -std::numeric_limits<double>::infinity());
+    b.loop(b.c(0), args[5], b.c(lanes), [&](Value column) {
+      Value low = b.load(ints, b.at(args[1], i32, column)), high = b.load(ints, b.at(args[2], i32, column));
+      b.loop(b.c(0), args[4], b.c(1), [&](Value key) {
+        Value position = b.splat(b.load(i32, b.at(args[3], i32, key)), lanes);
+        Value at = b.at(args[0], f32, b.add(b.mul(key, b.c(kPanel)), column));
+        Value visible = arith::AndIOp::create(b, b.le(low, position), b.le(position, high));
+        b.store(b.select(visible, b.load(vec, at), never), at);
+      });
+    });
+  });
+}
+
+func::FuncOp widenRows(ModuleOp module, const Target &target, Type src) {
+  Emit types(module.getLoc(), module.getContext());
+  Type i64 = types.i64(), ptr = types.ptr(), f32 = types.getF32Type();
+  std::string name = "widen_rows_";
+  llvm::raw_string_ostream(name) << src;
+  return sharedFunction(module, name, {ptr, i64, ptr, i64, i64, i64}, [&](Emit &b, ValueRange args) {
+    int64_t lanes = target.lanes();
+    b.loop(b.c(0), args[5], b.c(1), [&](Value i) {
+      Value to = b.at(args[0], f32, b.mul(i, args[1])), from = b.at(args[2], src, b.mul(i, args[3]));
+      Value whole = b.sub(args[4], b.rem(args[4], b.c(lanes)));
+      auto copy = [&](Value j, Type type) { b.store(b.widen(target, b.load(type, b.at(from, src, j)), f32), b.at(to, f32, j)); };
+      b.loop(b.c(0), whole, b.c(lanes), [&](Value j) { copy(j, Emit::vec(lanes, src)); });
+      b.loop(whole, args[4], b.c(1), [&](Value j) { copy(j, src); });
+    });
+  });
+}
+
+} // namespace leat::cpu

@@ -1,0 +1,206 @@
+// Attention of many rows, as in prefill. 64 rows are the columns of a panel: logits^T = keys * queries^T and out^T += values^T * weights^T
+// are both register-tiled products whose left operand is the cache as it lies in memory, and nothing in the softmax crosses lanes.
+#include "passes/CPU/Attention.h"
+
+#include <limits>
+
+using namespace mlir;
+
+namespace leat::cpu {
+
+namespace {
+constexpr int64_t kKeys = 64; ///< keys of a block: logits, queries and results of 64 rows each fill a third of the first cache
+} // namespace
+
+AttendMany::AttendMany(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
+  Value panelRow = k.idx(kPanel * 4);
+  rowRoom = reserve(k.mul(k.max(depth, paddedValueDepth), panelRow));
+  queries = reserve(k.mul(depth, panelRow));
+  keyRoom = reserve(k.mul(depth, panelRow));
+  valueRoom = reserve(k.mul(valueDepth, panelRow));
+  logits = reserve(kKeys * kPanel * 4);
+  biasRoom = reserve(op.getBias().empty() ? 0 : 2 * kKeys * kPanel * 4);
+  out = reserve(k.mul(valueDepth, panelRow));
+  maxima = reserve(kPanel * 4);
+  sums = reserve(kPanel * 4);
+  low = reserve(kPanel * 4);
+  high = reserve(kPanel * 4);
+  positions = reserve(kKeys * 4);
+}
+
+Value AttendMany::tasks() { return k.mul(k.ceilDiv(allRows, k.idx(kPanel)), pairs); }
+
+void AttendMany::run(Value task) {
+  // Later tiles of a causal mask see more keys: they go first.
+  Value tiles = k.ceilDiv(allRows, k.idx(kPanel)), tile = k.sub(k.sub(tiles, k.idx(1)), k.div(task, pairs));
+  choosePair(k.rem(task, pairs));
+  row0 = k.mul(tile, k.idx(kPanel));
+  rows = k.min(k.sub(allRows, row0), k.idx(kPanel));
+  columns = k.mul(k.ceilDiv(rows, k.idx(lanes)), k.idx(lanes));
+  start();
+  for (unsigned segment = 0; segment < op.getK().size(); ++segment) {
+    packQueries(segment);
+    forBlocks(segment, k.idx(0), keyCount(segment), kKeys, at(low), at(high), at(positions),
+              [&](Value t0, Value keys, Value masked) { block(segment, t0, keys, masked); });
+  }
+  finish();
+}
+
+void AttendMany::start() {
+  Value lowAt = at(low), highAt = at(high), maximaAt = at(maxima), sumsAt = at(sums), outAt = at(out),
+        outSize = k.i64(k.mul(valueDepth, k.idx(kPanel)));
+  Emit e = emitter();
+  VectorType vec = Emit::vec(lanes, f32), ints = Emit::vec(lanes, i32);
+  for (int64_t j = 0; j < kPanel; j += lanes) {
+    e.store(e.zero(ints), e.at(lowAt, i32, j));
+    e.store(e.constant(ints, std::numeric_limits<int32_t>::max()), e.at(highAt, i32, j));
+    e.store(e.constant(vec, -std::numeric_limits<double>::infinity()), e.at(maximaAt, f32, j));
+    e.store(e.zero(vec), e.at(sumsAt, f32, j));
+  }
+  e.loop(e.c(0), outSize, e.c(lanes), [&](Value d) { e.store(e.zero(vec), e.at(outAt, f32, d)); });
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+    storeRange(r, lowAt, highAt);
+    if (!op.getSinkBias())
+      return;
+    Value sink = convertCarried(k, pullScalar(op.getSinkBias(), {rowAt(r).second}), f32);
+    Emit inner = emitter();
+    k.store(inner.mul(sink, inner.constant(f32, 1 / natural())), maximaAt, f32, r);
+    // A sink of -inf is none.
+    Value some =
+        arith::CmpFOp::create(inner, arith::CmpFPredicate::OGT, sink, inner.constant(f32, -std::numeric_limits<double>::infinity()));
+    k.store(inner.select(some, inner.constant(f32, 1), inner.constant(f32, 0)), sumsAt, f32, r);
+  });
+}
+
+void AttendMany::packQueries(unsigned segment) {
+  Value room = at(rowRoom);
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+    auto [query, head] = rowAt(r);
+    SmallVector<Value> lead = coordinates(qHeads, head, query);
+    k.forLanes(k.idx(0), depth, lanes, [&](Value d, int64_t width) {
+      Puller pull(k, width);
+      SmallVector<Idx> where = pull.at(lead);
+      where.push_back(pull.at(d, width > 1));
+      k.store(convertCarried(k, pull.pullVector(op.getQ()[segment], where), f32), room, f32, k.add(k.mul(r, depth), d));
+    });
+  });
+  auto pack = packTransposed(k.kernel->getParentOfType<ModuleOp>(), k.target, f32, f32);
+  func::CallOp::create(k.b, pack, ValueRange{at(queries), room, k.i64(depth), k.i64(rows), k.i64(depth)});
+}
+
+AttendMany::Left AttendMany::rowsOf(Value tensor, Value t0, Value keys, Value width, Value room) {
+  if (auto source = inPlace(tensor, t0)) {
+    if (source->type.isF32())
+      return {source->pointer, source->stride};
+    auto widen = widenRows(k.kernel->getParentOfType<ModuleOp>(), k.target, source->type);
+    func::CallOp::create(k.b, widen, ValueRange{room, k.i64(width), source->pointer, k.i64(source->stride), k.i64(width), k.i64(keys)});
+    return {room, width};
+  }
+  k.forLoop(k.idx(0), keys, k.idx(1), [&](Value j) {
+    SmallVector<Value> lead = coordinates(kvHeads, kvHead, k.add(t0, j));
+    k.forLanes(k.idx(0), width, lanes, [&](Value d, int64_t n) {
+      Puller pull(k, n);
+      SmallVector<Idx> where = pull.at(lead);
+      where.push_back(pull.at(d, n > 1));
+      k.store(convertCarried(k, pull.pullVector(tensor, where), f32), room, f32, k.add(k.mul(j, width), d));
+    });
+  });
+  return {room, width};
+}
+
+void AttendMany::product(Left left, Value rowStride, Value colStride, Value panel, Value productDepth, Value sumsAt, Value accumulate,
+                         Value rowCount) {
+  callProduct(k, {f32, f32, f32}, left.pointer, rowStride, colStride, panel, k.idx(kPanel), productDepth, sumsAt, accumulate, rowCount, {},
+              columns);
+}
+
+void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
+  auto module = k.kernel->getParentOfType<ModuleOp>();
+  Value no = arith::ConstantIntOp::create(k.b, 0, 1), yes = arith::ConstantIntOp::create(k.b, 1, 1), x = at(logits), width = k.i64(columns);
+  Left key = rowsOf(op.getK()[segment], t0, keys, depth, at(keyRoom));
+  product(key, key.stride, k.idx(1), at(queries), depth, x, no, keys);
+  if (transforms())
+    transformLogits(segment, t0, keys);
+  k.ifThen(masked, [&] {
+    func::CallOp::create(k.b, maskColumns(module, k.target), ValueRange{x, at(low), at(high), at(positions), k.i64(keys), width});
+  });
+  // The softmax takes four keys at a time: those that do not exist weigh nothing.
+  Value wholeKeys = k.mul(k.ceilDiv(keys, k.idx(4)), k.idx(4));
+  k.forLoop(keys, wholeKeys, k.idx(1), [&](Value j) {
+    k.forLoop(k.idx(0), columns, k.idx(lanes), [&](Value c) {
+      k.store(k.constant(Emit::vec(lanes, f32), -std::numeric_limits<double>::infinity()), x, f32, k.add(k.mul(j, k.idx(kPanel)), c));
+    });
+  });
+  func::CallOp::create(k.b, softmaxColumns(module, k.target),
+                       ValueRange{x, at(maxima), at(sums), at(out), k.i64(wholeKeys), k.i64(valueDepth), width, k.constant(f32, unit())});
+  Left value = rowsOf(op.getV()[segment], t0, keys, valueDepth, at(valueRoom));
+  product(value, k.idx(1), value.stride, x, keys, at(out), yes, valueDepth);
+}
+
+/// Products to logits: scale, softcap, bias.
+void AttendMany::transformLogits(unsigned segment, Value t0, Value keys) {
+  Value x = at(logits);
+  Value rowBias = at(biasRoom), keyBias; // [row][key] and [key][row]
+  bool perKey = false;                   // the same for all rows
+  if (!op.getBias().empty()) {
+    auto shape = cast<RankedTensorType>(op.getBias()[segment].getType()).getShape();
+    perKey = llvm::all_of(shape.take_back(3).drop_back(), [](int64_t d) { return d == 1; });
+    auto pullRow = [&](Value r) {
+      k.forLanes(k.idx(0), keys, lanes, [&](Value j, int64_t width) {
+        k.store(pullBias(segment, r, k.add(t0, j), width), rowBias, f32, k.add(k.mul(r, k.idx(kKeys)), j));
+      });
+    };
+    if (perKey) {
+      pullRow(k.idx(0));
+    } else {
+      k.forLoop(k.idx(0), rows, k.idx(1), pullRow);
+      keyBias = k.bytePtr(rowBias, k.idx(kKeys * kPanel * 4));
+      auto pack = packTransposed(k.kernel->getParentOfType<ModuleOp>(), k.target, f32, f32);
+      func::CallOp::create(k.b, pack, ValueRange{keyBias, rowBias, k.i64(k.idx(kKeys)), k.i64(rows), k.i64(keys)});
+    }
+  }
+  k.forLoop(k.idx(0), keys, k.idx(1), [&](Value j) {
+    Value splat;
+    if (perKey)
+      splat = k.splat(k.load(rowBias, f32, j, 1), lanes);
+    k.forLoop(k.idx(0), columns, k.idx(lanes), [&](Value c) {
+      Value offset = k.add(k.mul(j, k.idx(kPanel)), c), v = k.load(x, f32, offset, lanes);
+      Value bias = keyBias ? k.load(keyBias, f32, offset, lanes) : splat;
+      Emit e = emitter();
+      v = raw(e, v);
+      k.store(bias ? e.add(v, bias) : v, x, f32, offset);
+    });
+  });
+}
+
+void AttendMany::finish() {
+  int64_t outHeads = op.getOLayout() == "bhsd" ? 1 : 2;
+  Value outAt = at(out), room = at(rowRoom), sumsAt = at(sums), maximaAt = at(maxima), count = k.i64(valueDepth), width = k.i64(columns);
+  Emit e = emitter();
+  VectorType vec = Emit::vec(lanes, f32);
+  e.loop(e.c(0), width, e.c(lanes), [&](Value c) {
+    Value sum = e.load(vec, e.at(sumsAt, f32, c));
+    Value seen = arith::CmpFOp::create(e, arith::CmpFPredicate::OGT, sum, e.zero(vec));
+    Value inverse = e.select(seen, e.div(e.constant(vec, 1), sum), e.zero(vec));
+    e.loop(e.c(0), count, e.c(1), [&](Value d) {
+      Value p = e.at(outAt, f32, e.add(e.mul(d, e.c(kPanel)), c));
+      e.store(e.mul(e.load(vec, p), inverse), p);
+    });
+  });
+  // Back to rows, 64 values of them at a time.
+  auto pack = packTransposed(k.kernel->getParentOfType<ModuleOp>(), k.target, f32, f32);
+  k.forLoop(k.idx(0), valueDepth, k.idx(kPanel), [&](Value d0) {
+    Value dEnd = k.min(k.add(d0, k.idx(kPanel)), valueDepth);
+    func::CallOp::create(
+        k.b, pack,
+        ValueRange{room, k.elementPtr(outAt, f32, k.mul(d0, k.idx(kPanel))), k.i64(k.idx(kPanel)), k.i64(k.sub(dEnd, d0)), k.i64(columns)});
+    k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+      auto [query, head] = rowAt(r);
+      emitRow(k, op.getOutput(), coordinates(outHeads, head, query), d0, dEnd, room, k.mul(r, k.idx(kPanel)), f32);
+    });
+  });
+  if (op.getLse())
+    k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) { emitLse(r, k.load(maximaAt, f32, r, 1), k.load(sumsAt, f32, r, 1)); });
+}
+
+} // namespace leat::cpu

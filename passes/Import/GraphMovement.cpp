@@ -61,6 +61,21 @@ Value GraphBuilder::reshape(Value v, ArrayRef<OpFoldResult> resultDims) {
   Dims own = dims(v);
   if (sameDims(own, resultDims))
     return v;
+  // A view of a view: back to a shape that it had, or one whose axes only split or only join.
+  auto isView = [](Operation *def) { return isa_and_nonnull<tensor::ReshapeOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp>(def); };
+  Value simplest;
+  for (Value source = v; isView(source.getDefiningOp());) {
+    source = source.getDefiningOp()->getOperand(0);
+    Dims seen = dims(source);
+    if (sameDims(seen, resultDims))
+      return source;
+    SmallVector<ReassociationIndices> from, to;
+    auto single = [](ArrayRef<ReassociationIndices> groups) { return llvm::all_of(groups, [](const auto &g) { return g.size() == 1; }); };
+    if (groupAxes(math, seen, resultDims, from, to) && (single(from) || single(to)))
+      simplest = source;
+  }
+  if (simplest)
+    v = simplest, own = dims(v);
   RankedTensorType t = typeOf(resultDims, elem(v)), from = type(v);
   if (from.hasStaticShape() && t.hasStaticShape() && from.getNumElements() != t.getNumElements()) {
     invalid("cannot reshape " + Twine(from.getNumElements()) + " elements to " + Twine(t.getNumElements()));

@@ -21,6 +21,7 @@ struct CachedAttention {
   KVAttendOp op;
   CacheViewOp kView, vView;
   CacheAppendOp kAppend, vAppend;
+  std::optional<Slope> slope; // ALiBi
 };
 
 class PolicyRewriter {
@@ -28,7 +29,7 @@ public:
   PolicyRewriter(func::FuncOp step, KVPolicy policy) : step(step), policy(policy) {}
 
   LogicalResult run() {
-    SmallVector<CachedAttention> attentions;
+    std::vector<CachedAttention> attentions;
     if (failed(collect(attentions)))
       return failure();
     if (failed(findStream()))
@@ -40,13 +41,14 @@ public:
   }
 
 private:
-  LogicalResult collect(SmallVectorImpl<CachedAttention> &attentions);
+  LogicalResult collect(std::vector<CachedAttention> &attentions);
   LogicalResult findStream();
   LogicalResult rewrite(CachedAttention &a);
   FailureOr<Value> rankQuery(KVAttendOp op, Value q);
   Value positions(Value size, llvm::function_ref<Value(OpBuilder &, Location, Value)> fn);
   Value index(int64_t v) { return arith::ConstantIndexOp::create(builder, loc, v); }
   Value sliceTokens(OpBuilder &b, Location l, Value v, Value offset, Value size);
+  Value slopeBias(OpBuilder &b, CachedAttention &a, Value keyPositions, bool atRank);
   void makePositions();
 
   func::FuncOp step;
@@ -62,19 +64,37 @@ private:
 
 LogicalResult refuse(Operation *op, const Twine &why) { return op->emitError("the cache policy does not apply: ") << why; }
 
-LogicalResult PolicyRewriter::collect(SmallVectorImpl<CachedAttention> &attentions) {
+/// Whether the attention is causal, maybe with a bias that grows with the distance; that is taken out of the operand, for it has to follow
+/// the positions of what is kept.
+static bool readBias(CachedAttention &a) {
+  if (a.op.getBias().empty())
+    return a.op.getCausal();
+  BiasClass bias = classifyBias(a.op);
+  bool causal = bias.mask.kind == MaskClass::Causal || bias.mask.kind == MaskClass::Window;
+  auto type = cast<RankedTensorType>(a.op.getQ()[0].getType());
+  if (!bias.slope || (!causal && !(a.op.getCausal() && bias.mask.kind == MaskClass::None)) || type.isDynamicDim(1) || a.op.getSinkBias())
+    return false;
+  a.slope = bias.slope;
+  a.op.setCausal(true);
+  if (bias.mask.kind == MaskClass::Window)
+    a.op.setWindowLeft(static_cast<int64_t>(a.op.getWindowLeft()) < 0 ? bias.mask.left
+                                                                      : std::min<int64_t>(a.op.getWindowLeft(), bias.mask.left));
+  return true;
+}
+
+LogicalResult PolicyRewriter::collect(std::vector<CachedAttention> &attentions) {
   llvm::SmallPtrSet<Operation *, 16> used;
   WalkResult walk = step.walk([&](KVAttendOp op) {
     if (op.getK().size() != 1)
       return WalkResult::advance();
-    CachedAttention a{op, op.getK()[0].getDefiningOp<CacheViewOp>(), op.getV()[0].getDefiningOp<CacheViewOp>(), {}, {}};
+    CachedAttention a{op, op.getK()[0].getDefiningOp<CacheViewOp>(), op.getV()[0].getDefiningOp<CacheViewOp>(), {}, {}, {}};
     if (!a.kView || !a.vView)
       return WalkResult::advance(); // cross attention, or attention without a cache
     a.kAppend = a.kView.getState().getDefiningOp<CacheAppendOp>();
     a.vAppend = a.vView.getState().getDefiningOp<CacheAppendOp>();
     if (!a.kAppend || !a.vAppend || !a.kAppend.getState().getDefiningOp<StateGetOp>() || !a.vAppend.getState().getDefiningOp<StateGetOp>())
       return WalkResult(refuse(op, "it reads a cache that is not appended to once"));
-    if (!op.getCausal() || !op.getBias().empty() || op.getKvLen() || op.getQPos())
+    if (!readBias(a) || op.getKvLen() || op.getQPos())
       return WalkResult(refuse(op, "its mask is not causal in a way that Leat can prove, so forgetting tokens would change what it means"));
     if (op.getQLayout() != "bhsd" || op.getKvLayout() != "bhsd")
       return WalkResult(refuse(op, "its operands are already in a packed layout"));
@@ -108,7 +128,8 @@ LogicalResult PolicyRewriter::findStream() {
   length = nullptr;
   // MakeStep computes the length of the step next to the counter.
   for (Operation *user : seen.getUsers())
-    if (auto add = dyn_cast<arith::AddIOp>(user); add && add->getBlock() == def->getBlock() && add.getLhs() == seen) {
+    if (auto add = dyn_cast<arith::AddIOp>(user);
+        add && add->getBlock() == def->getBlock() && add.getLhs() == seen && add.getRhs().getDefiningOp<tensor::DimOp>()) {
       length = add.getRhs();
       builder.setInsertionPointAfter(add);
       break;
@@ -168,6 +189,56 @@ Value PolicyRewriter::sliceTokens(OpBuilder &b, Location l, Value v, Value offse
                                          : OpFoldResult(b.getIndexAttr(type.getDimSize(i))));
   offsets[2] = offset, sizes[2] = size;
   return tensor::ExtractSliceOp::create(b, l, v, offsets, sizes, strides);
+}
+
+/// The bias [1, H, S, T] of keys at these positions: slope * (key - query). What does not depend on the key is the same in a whole row, and
+/// softmax does not see it. `atRank`: the queries stand at their rank in the cache.
+Value PolicyRewriter::slopeBias(OpBuilder &b, CachedAttention &a, Value keyPositions, bool atRank) {
+  const Slope &slope = *a.slope;
+  int64_t perKey = 0, any = ShapedType::kDynamic;
+  for (auto [symbol, coefficient] : slope.factor.terms)
+    if (symbol == Linear::Symbol{nullptr, 3})
+      perKey = coefficient;
+  Location l = a.op.getLoc();
+  int64_t heads = cast<RankedTensorType>(a.op.getQ()[0].getType()).getDimSize(1);
+  Type element = cast<RankedTensorType>(a.op.getBias()[0].getType()).getElementType(), f32 = b.getF32Type();
+  auto type = RankedTensorType::get({1, heads, any, any}, element);
+  Value keys = tensor::DimOp::create(b, l, keyPositions, 0);
+  Value empty = tensor::EmptyOp::create(b, l, type, ValueRange{length, keys});
+  Value table = slope.table;
+  SmallVector<Linear, 4> tableAt(slope.at);
+  if (!table) {
+    SmallVector<float> values(slope.values.begin(), slope.values.end());
+    auto vector = RankedTensorType::get({static_cast<int64_t>(values.size())}, f32);
+    table = arith::ConstantOp::create(b, l, DenseElementsAttr::get(vector, ArrayRef<float>(values)));
+    tableAt = {Linear::formal(1)};
+  }
+  MLIRContext *c = b.getContext();
+  auto along = [&](unsigned d) { return AffineMap::get(4, 0, b.getAffineDimExpr(d), c); };
+  SmallVector<utils::IteratorType> loops(4, utils::IteratorType::parallel);
+  auto body = [&](OpBuilder &n, Location at, ValueRange args) {
+    Value key = args[0], query = args[1];
+    if (atRank)
+      query = arith::MinSIOp::create(n, at, query, arith::ConstantOp::create(n, at, n.getI64IntegerAttr(policy.sink + policy.recent)));
+    Value distance = arith::SIToFPOp::create(n, at, f32, arith::SubIOp::create(n, at, key, query));
+    SmallVector<Value> where;
+    for (const Linear &i : tableAt)
+      where.push_back(i.asConstant() ? Value(arith::ConstantIndexOp::create(n, at, *i.asConstant()))
+                                     : Value(linalg::IndexOp::create(n, at, 1)));
+    Value steep = tensor::ExtractOp::create(n, at, table, where);
+    if (steep.getType() != f32)
+      steep = steep.getType().getIntOrFloatBitWidth() < 32 ? Value(arith::ExtFOp::create(n, at, f32, steep))
+                                                           : Value(arith::TruncFOp::create(n, at, f32, steep));
+    Value factor = arith::ConstantOp::create(n, at, n.getF32FloatAttr(slope.scale * perKey));
+    Value v = arith::MulFOp::create(n, at, arith::MulFOp::create(n, at, steep, factor), distance);
+    if (element != f32)
+      v = element.getIntOrFloatBitWidth() < 32 ? Value(arith::TruncFOp::create(n, at, element, v))
+                                               : Value(arith::ExtFOp::create(n, at, element, v));
+    linalg::YieldOp::create(n, at, v);
+  };
+  return linalg::GenericOp::create(b, l, type, ValueRange{keyPositions, qPos}, empty,
+                                   ArrayRef<AffineMap>{along(3), along(2), b.getMultiDimIdentityMap(4)}, loops, body)
+      .getResult(0);
 }
 
 /// All operations that compute `root` and depend on one of `leaves`.
@@ -268,7 +339,8 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
   KVAttendOp op = a.op;
   Value q = op.getQ()[0];
   Value qSink = q;
-  if (policy.sink && policy.sinkPosition == KVPolicy::Position::Rank) {
+  bool sinksAtRank = policy.sink && policy.sinkPosition == KVPolicy::Position::Rank;
+  if (sinksAtRank && (!a.slope || q.getDefiningOp<RotaryOp>())) {
     FailureOr<Value> ranked = rankQuery(op, q);
     if (failed(ranked))
       return failure();
@@ -285,15 +357,20 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
   // A model with a sliding window of its own keeps it.
   int64_t window =
       static_cast<int64_t>(op.getWindowLeft()) < 0 ? policy.recent : std::min(static_cast<int64_t>(op.getWindowLeft()), policy.recent);
-  auto attend = [&](Value query, ValueRange k, ValueRange v, ValueRange pos, int64_t left, bool withLse) {
+  auto attend = [&](Value query, ValueRange k, ValueRange v, ValueRange pos, int64_t left, bool withLse, Value sinkBias,
+                    bool atRank = false) {
+    SmallVector<Value> bias;
+    for (Value p : pos)
+      if (a.slope)
+        bias.push_back(slopeBias(b, a, p, atRank));
     SmallVector<Type> types{op.getOutput().getType()};
     auto outType = cast<RankedTensorType>(op.getOutput().getType());
     if (withLse)
       types.push_back(RankedTensorType::get(outType.getShape().take_front(3), b.getF32Type()));
     SmallVector<Value> queries(k.size(), query);
-    auto n = KVAttendOp::create(b, l, types, queries, k, v, qPos, pos, ValueRange(), Value(), withLse ? Value() : op.getSinkBias(),
-                                op.getScaleAttr(), b.getUnitAttr(), b.getI64IntegerAttr(left), b.getI64IntegerAttr(-1), op.getSoftcapAttr(),
-                                op.getQLayoutAttr(), op.getKvLayoutAttr(), op.getOLayoutAttr());
+    auto n = KVAttendOp::create(b, l, types, queries, k, v, qPos, pos, bias, Value(), sinkBias, op.getScaleAttr(), b.getUnitAttr(),
+                                b.getI64IntegerAttr(left), b.getI64IntegerAttr(-1), op.getSoftcapAttr(), op.getQLayoutAttr(),
+                                op.getKvLayoutAttr(), op.getOLayoutAttr());
     return n;
   };
   Value kRest = sliceTokens(b, l, kNew, newSinks, rest), vRest = sliceTokens(b, l, vNew, newSinks, rest);
@@ -301,14 +378,15 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
     kRest = kNew, vRest = vNew;
   Value kRing = view(k0, a.kView, sinks, live), vRing = view(v0, a.vView, sinks, live);
   Value result, lse;
-  if (policy.sink && (op.getSinkBias() || op.getOLayout() != "bhsd"))
-    return refuse(op, "learned sink logits together with kept sinks are not built; use recent(R)");
-  KVAttendOp local = attend(q, {kRing, kRest}, {vRing, vRest}, {ringPos, restPos}, window, policy.sink || op.getLse());
+  if (policy.sink && op.getOLayout() != "bhsd")
+    return refuse(op, "its result is already in a packed layout");
+  // A logit without a value counts once, in one of the two.
+  KVAttendOp local = attend(q, {kRing, kRest}, {vRing, vRest}, {ringPos, restPos}, window, policy.sink || op.getLse(), op.getSinkBias());
   result = local.getOutput(), lse = local.getLse();
   if (policy.sink) {
     Value kOld = view(k0, a.kView, zero, oldSinks), vOld = view(v0, a.vView, zero, oldSinks);
     Value kFirst = sliceTokens(b, l, kNew, zero, newSinks), vFirst = sliceTokens(b, l, vNew, zero, newSinks);
-    KVAttendOp first = attend(qSink, {kOld, kFirst}, {vOld, vFirst}, {sinkPos, newSinkPos}, -1, true);
+    KVAttendOp first = attend(qSink, {kOld, kFirst}, {vOld, vFirst}, {sinkPos, newSinkPos}, -1, true, Value(), sinksAtRank);
     auto merge = AttnMergeOp::create(b, l, TypeRange{result.getType(), lse.getType()}, ValueRange{first.getOutput(), result},
                                      ValueRange{first.getLse(), lse});
     result = merge.getOutput(), lse = merge.getLse();

@@ -1,5 +1,6 @@
 // Abstract interpretation of the small tensor programs that compute masks, positions and lengths.
 #include "passes/Stream/IndexAnalysis.h"
+#include "passes/Stream/ParamTable.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -15,59 +16,23 @@ using namespace mlir;
 namespace leat::stream {
 
 static constexpr unsigned kMaxDepth = 200; // recursion bound; deeper programs are "unknown"
-static constexpr size_t kMaxPieces = 64;   // more ranges than any mask has
 
-//===--- Linear ---------------------------------------------------------------------------------------------------===//
-
-Linear Linear::operator+(const Linear &other) const {
-  Linear sum;
-  sum.constant = constant + other.constant;
-  auto a = terms.begin(), b = other.terms.begin();
-  while (a != terms.end() || b != other.terms.end()) {
-    if (b == other.terms.end() || (a != terms.end() && a->first < b->first)) {
-      sum.terms.push_back(*a++);
-    } else if (a == terms.end() || b->first < a->first) {
-      sum.terms.push_back(*b++);
-    } else {
-      if (int64_t c = a->second + b->second)
-        sum.terms.push_back({a->first, c});
-      ++a, ++b;
+/// Whether `v`, a position or a size of at most `size`, cuts a piece from an axis of that static size (larger than one).
+static bool cutsTable(Value v, int64_t size, unsigned hops = 0) {
+  if (size <= 1)
+    return false;
+  for (OpOperand &use : v.getUses()) {
+    Operation *user = use.getOwner();
+    if (auto slice = dyn_cast<tensor::ExtractSliceOp>(user)) {
+      auto source = cast<RankedTensorType>(slice.getSource().getType());
+      for (auto [axis, offset, length] : llvm::enumerate(slice.getMixedOffsets(), slice.getMixedSizes()))
+        if ((offset == OpFoldResult(v) || length == OpFoldResult(v)) && source.getDimSize(axis) == size)
+          return true;
+    } else if (hops < 3 && isa<arith::SubIOp, arith::MaxSIOp, arith::MinSIOp>(user) && cutsTable(user->getResult(0), size, hops + 1)) {
+      return true;
     }
   }
-  return sum;
-}
-
-Linear Linear::operator*(int64_t factor) const {
-  Linear product;
-  if (factor == 0)
-    return product;
-  product.constant = constant * factor;
-  for (auto [s, c] : terms)
-    product.terms.push_back({s, c * factor});
-  return product;
-}
-
-//===--- Pieces ---------------------------------------------------------------------------------------------------===//
-
-static void append(Pieces &p, int64_t from, double value) {
-  if (p.pieces.empty() || p.pieces.back().value != value)
-    p.pieces.push_back({from, value});
-}
-
-static Pieces zipPieces(const Pieces &a, const Pieces &b, llvm::function_ref<double(double, double)> fn) {
-  Pieces out;
-  size_t i = 0, j = 0;
-  int64_t from = INT64_MIN;
-  while (true) {
-    append(out, from, fn(a.pieces[i].value, b.pieces[j].value));
-    int64_t nextA = i + 1 < a.pieces.size() ? a.pieces[i + 1].from : INT64_MAX;
-    int64_t nextB = j + 1 < b.pieces.size() ? b.pieces[j + 1].from : INT64_MAX;
-    if (nextA == INT64_MAX && nextB == INT64_MAX)
-      return out;
-    from = std::min(nextA, nextB);
-    i += nextA == from;
-    j += nextB == from;
-  }
+  return false;
 }
 
 //===--- Scalars --------------------------------------------------------------------------------------------------===//
@@ -112,8 +77,18 @@ Linear IndexAnalysis::index(Value v) {
                       .Case<arith::MaxSIOp, arith::MinSIOp>([&](auto op) {
                         bool max = isa<arith::MaxSIOp>(def);
                         Linear a = index(op.getLhs()), b = index(op.getRhs());
-                        int s = sign(a - b);
-                        return s == 0 ? Linear::value(v) : (s > 0) == max ? a : b;
+                        if (const Linear *known = extreme(a, b, max))
+                          return *known;
+                        if (withinTables && !max && b.asConstant() && cutsTable(v, *b.asConstant()))
+                          return a;
+                        if (withinTables && !max && a.asConstant() && cutsTable(v, *a.asConstant()))
+                          return b;
+                        // What is left of a table in front of its last entries.
+                        if (withinTables && max && b.asConstant() == 0 && cutsTable(v, a.constant))
+                          return a;
+                        if (withinTables && max && a.asConstant() == 0 && cutsTable(v, b.constant))
+                          return b;
+                        return Linear::value(v);
                       })
                       .Case<arith::SelectOp>([&](arith::SelectOp op) {
                         Formula c = scalar(op.getCondition(), {}, Known());
@@ -175,6 +150,16 @@ Linear IndexAnalysis::size(Value t, int64_t axis) {
             OpFoldResult s = op.getMixedOutputShape()[axis];
             return isa<Attribute>(s) ? Linear(cast<IntegerAttr>(cast<Attribute>(s)).getInt()) : index(cast<Value>(s));
           })
+          .Case<tensor::CollapseShapeOp>([&](tensor::CollapseShapeOp op) {
+            std::optional<int64_t> only; // one that is not 1
+            for (int64_t i : op.getReassociationIndices()[axis])
+              if (op.getSrcType().getDimSize(i) != 1) {
+                if (only)
+                  return opaque();
+                only = i;
+              }
+            return only ? size(op.getSrc(), *only) : opaque();
+          })
           .Case<tensor::ReshapeOp>([&](tensor::ReshapeOp op) {
             auto from = op.getShape().getDefiningOp<tensor::FromElementsOp>();
             return from ? index(from.getElements()[axis]) : opaque();
@@ -200,119 +185,6 @@ Linear IndexAnalysis::size(Value t, int64_t axis) {
   return result;
 }
 
-int IndexAnalysis::sign(const Linear &l) {
-  if (auto c = l.asConstant())
-    return *c < 0 ? -1 : 1;
-  // Replace formal indices by the ends of their ranges; the other symbols are sizes and counts, never negative.
-  auto bound = [&](bool upper) {
-    Linear b(l.constant);
-    for (auto [s, c] : l.terms) {
-      bool formal = !s.first;
-      if (!formal)
-        b = b + Linear::symbol(s) * c;
-      else if ((c > 0) == upper && s.second < static_cast<int64_t>(limits.size()))
-        b = b + (limits[s.second] + Linear(-1)) * c;
-      else if ((c > 0) == upper)
-        return std::optional<Linear>();
-    }
-    return std::optional<Linear>(b);
-  };
-  if (auto upper = bound(true))
-    if (upper->constant < 0 && llvm::all_of(upper->terms, [](auto &t) { return t.second < 0; }))
-      return -1;
-  if (auto lower = bound(false))
-    if (lower->constant >= 0 && llvm::all_of(lower->terms, [](auto &t) { return t.second > 0; }))
-      return 1;
-  return 0;
-}
-
-std::optional<Pieces> IndexAnalysis::asPieces(const Formula &f) {
-  if (f.pieces)
-    return f.pieces;
-  if (f.linear)
-    if (auto c = f.linear->asConstant())
-      return Pieces::constant(static_cast<double>(*c));
-  return std::nullopt;
-}
-
-Formula IndexAnalysis::combine(const Formula &a, const Formula &b, llvm::function_ref<double(double, double)> fn) {
-  auto pa = asPieces(a), pb = asPieces(b);
-  if (!pa || !pb)
-    return {};
-  Pieces out = zipPieces(*pa, *pb, fn);
-  return out.pieces.size() > kMaxPieces ? Formula() : Formula::of(std::move(out));
-}
-
-Formula IndexAnalysis::select(const Formula &c, const Formula &a, const Formula &b) {
-  auto pc = asPieces(c);
-  if (!pc)
-    return {};
-  if (auto truth = pc->asConstant())
-    return *truth != 0 ? a : b;
-  auto pa = asPieces(a), pb = asPieces(b);
-  if (!pa || !pb)
-    return {};
-  Pieces taken = zipPieces(*pc, *pa, [](double c, double v) { return c != 0 ? v : NAN; });
-  // NaN marks "not taken"; a NaN value of the program itself makes the answer unknown.
-  for (auto &p : pa->pieces)
-    if (std::isnan(p.value))
-      return {};
-  return Formula::of(zipPieces(taken, *pb, [](double v, double other) { return std::isnan(v) ? other : v; }));
-}
-
-static bool holds(int64_t difference, arith::CmpIPredicate p) {
-  switch (p) {
-  case arith::CmpIPredicate::eq:
-    return difference == 0;
-  case arith::CmpIPredicate::ne:
-    return difference != 0;
-  case arith::CmpIPredicate::slt:
-  case arith::CmpIPredicate::ult:
-    return difference < 0;
-  case arith::CmpIPredicate::sle:
-  case arith::CmpIPredicate::ule:
-    return difference <= 0;
-  case arith::CmpIPredicate::sgt:
-  case arith::CmpIPredicate::ugt:
-    return difference > 0;
-  case arith::CmpIPredicate::sge:
-  case arith::CmpIPredicate::uge:
-    return difference >= 0;
-  }
-  llvm_unreachable("unknown predicate");
-}
-
-Formula IndexAnalysis::compare(int predicate, const Formula &a, const Formula &b) {
-  auto p = static_cast<arith::CmpIPredicate>(predicate);
-  auto pa = asPieces(a), pb = asPieces(b);
-  if (pa && pb)
-    return Formula::of(zipPieces(*pa, *pb, [&](double x, double y) { return holds(x < y ? -1 : x > y, p) ? 1.0 : 0.0; }));
-  if (!a.linear || !b.linear)
-    return {};
-  Linear difference = *a.linear - *b.linear;
-  // The sign may be the same for all indices.
-  int negative = sign(difference), positive = sign(difference * -1);
-  if (negative < 0 || positive < 0)
-    return Formula::of(holds(negative < 0 ? -1 : 1, p) ? 1.0 : 0.0);
-  if (negative > 0 && (p == arith::CmpIPredicate::sge || p == arith::CmpIPredicate::slt))
-    return Formula::of(p == arith::CmpIPredicate::sge ? 1.0 : 0.0);
-  if (positive > 0 && (p == arith::CmpIPredicate::sle || p == arith::CmpIPredicate::sgt))
-    return Formula::of(p == arith::CmpIPredicate::sle ? 1.0 : 0.0);
-  if (distance.terms.empty())
-    return {};
-  for (int64_t s : {1, -1})
-    if (auto c = (difference - distance * s).asConstant()) {
-      // difference = s * d + c changes sign around d0 = -c * s.
-      int64_t d0 = -*c * s;
-      Pieces out;
-      append(out, INT64_MIN, holds(-s, p));
-      append(out, d0, holds(0, p));
-      append(out, d0 + 1, holds(s, p));
-      return Formula::of(std::move(out));
-    }
-  return {};
-}
-
 //===--- Tensors --------------------------------------------------------------------------------------------------===//
 
 static std::optional<double> asDouble(Attribute a) {
@@ -335,16 +207,29 @@ Formula IndexAnalysis::table(ElementsAttr values, ArrayRef<Linear> indices) {
   if (dense.isSplat())
     return make(dense.getSplatValue<Attribute>());
   int64_t flat = 0;
+  auto all = dense.getValues<Attribute>();
   for (auto [i, n] : llvm::zip(indices, dense.getType().getShape())) {
     auto c = i.asConstant();
-    if (!c || *c < 0 || *c >= n)
+    if (!c) {
+      auto at = [&](int64_t i) { return asDouble(all[i]).value_or(NAN); };
+      Formula f = band(dense.getType().getShape(), indices, at);
+      return f ? f : ramp(dense.getType().getShape(), indices, at);
+    }
+    if (*c < 0 || *c >= n)
       return {};
     flat = flat * n + *c;
   }
-  return make(dense.getValues<Attribute>()[flat]);
+  return make(all[flat]);
 }
 
 Formula IndexAnalysis::element(Value t, ArrayRef<Linear> indices) {
+  Formula f = program(t, indices);
+  bool perHead = !f && head && isa<FloatType>(cast<RankedTensorType>(t.getType()).getElementType()) &&
+                 llvm::all_of(indices, [&](const Linear &i) { return i.asConstant() || i == Linear::formal(*head); });
+  return perHead ? Formula::of(Slope{t, SmallVector<Linear, 4>(indices), Linear(1), {}}) : f;
+}
+
+Formula IndexAnalysis::program(Value t, ArrayRef<Linear> indices) {
   Operation *def = t.getDefiningOp();
   if (!def || depth > kMaxDepth)
     return {};
@@ -354,6 +239,18 @@ Formula IndexAnalysis::element(Value t, ArrayRef<Linear> indices) {
           .Case<arith::ConstantOp>([&](arith::ConstantOp op) {
             auto values = dyn_cast<ElementsAttr>(op.getValue());
             return values ? table(values, indices) : Formula();
+          })
+          .Case<ParamRefOp>([&](ParamRefOp op) {
+            auto type = cast<RankedTensorType>(op.getType());
+            unsigned open = llvm::count_if(indices, [](const Linear &i) { return !i.asConstant(); });
+            if (!type.hasStaticShape() || open == 0 || open > 2 || !type.getElementType().isIntOrFloat())
+              return Formula();
+            std::vector<double> values = readTable(op);
+            if (values.empty())
+              return Formula();
+            auto at = [&](int64_t i) { return values[i]; };
+            Formula f = band(type.getShape(), indices, at);
+            return f ? f : ramp(type.getShape(), indices, at);
           })
           .Case<tensor::SplatOp>([&](auto op) { return scalar(op.getInput(), {}, Known()); })
           .Case<linalg::FillOp>([&](linalg::FillOp op) { return scalar(op.getInputs()[0], {}, Known()); })
@@ -571,141 +468,120 @@ Formula IndexAnalysis::scalar(Value v, ArrayRef<Linear> loops, const Known &know
     return a.linear && b.linear ? Formula::of(fn(*a.linear, *b.linear)) : Formula();
   };
   ++depth;
-  Formula result =
-      llvm::TypeSwitch<Operation *, Formula>(def)
-          .Case<linalg::IndexOp>(
-              [&](linalg::IndexOp op) { return op.getDim() < loops.size() ? Formula::of(loops[op.getDim()]) : Formula(); })
-          .Case<arith::IndexCastOp, arith::IndexCastUIOp, arith::ExtSIOp, arith::ExtFOp, arith::TruncFOp>(
-              [&](auto op) { return get(op.getIn()); })
-          .Case<arith::TruncIOp>([&](auto op) { return op.getType().isInteger(1) ? Formula() : get(op.getIn()); })
-          .Case<arith::ExtUIOp, arith::UIToFPOp, arith::SIToFPOp, arith::FPToSIOp>([&](auto op) {
-            Formula f = get(op.getIn());
-            // A truth value becomes a number; a constant integer may be wanted as such below.
-            if (f.pieces && op.getType().isIntOrIndex())
-              if (auto c = f.pieces->asConstant())
-                return Formula::of(Linear(static_cast<int64_t>(*c)));
-            return f;
-          })
-          .Case<arith::AddIOp>([&](auto op) {
-            Formula f = linear2(op, [](const Linear &a, const Linear &b) { return a + b; });
-            return f ? f : combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a + b; });
-          })
-          .Case<arith::SubIOp>([&](auto op) {
-            Formula f = linear2(op, [](const Linear &a, const Linear &b) { return a - b; });
-            return f ? f : combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a - b; });
-          })
-          .Case<arith::MulIOp>([&](auto op) {
-            Formula a = get(op.getLhs()), b = get(op.getRhs());
-            if (isBroadcastFactor(op.getRhs(), a))
-              return a;
-            if (a.linear && b.linear) {
-              if (auto c = b.linear->asConstant())
-                return Formula::of(*a.linear * *c);
-              if (auto c = a.linear->asConstant())
-                return Formula::of(*b.linear * *c);
-              return Formula();
-            }
-            return combine(a, b, [](double x, double y) { return x * y; });
-          })
-          .Case<arith::AddFOp, arith::SubFOp>([&](auto op) {
-            bool add = isa<arith::AddFOp>(def);
-            Formula f = combine(get(op.getLhs()), get(op.getRhs()), [&](double a, double b) { return add ? a + b : a - b; });
-            if (f)
-              return f;
-            return linear2(op, [&](const Linear &a, const Linear &b) { return add ? a + b : a - b; });
-          })
-          .Case<arith::MulFOp>([&](auto op) {
-            return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a == 0 || b == 0 ? 0.0 : a * b; });
-          })
-          .Case<arith::NegFOp>(
-              [&](auto op) { return combine(get(op.getOperand()), Formula::of(0.0), [](double a, double) { return -a; }); })
-          .Case<arith::MaximumFOp, arith::MaxNumFOp>(
-              [&](auto op) { return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return std::max(a, b); }); })
-          .Case<arith::MinimumFOp, arith::MinNumFOp>(
-              [&](auto op) { return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return std::min(a, b); }); })
-          .Case<arith::MaxSIOp, arith::MinSIOp>([&](auto op) {
-            bool max = isa<arith::MaxSIOp>(def);
-            Formula a = get(op.getLhs()), b = get(op.getRhs());
-            if (a.linear && b.linear)
-              if (int s = sign(*a.linear - *b.linear))
-                return (s > 0) == max ? a : b;
-            return combine(a, b, [&](double x, double y) { return max ? std::max(x, y) : std::min(x, y); });
-          })
-          .Case<arith::AndIOp>(
-              [&](auto op) { return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a != 0 && b != 0; }); })
-          .Case<arith::OrIOp>(
-              [&](auto op) { return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a != 0 || b != 0; }); })
-          .Case<arith::XOrIOp>([&](auto op) {
-            return v.getType().isInteger(1)
-                       ? combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return (a != 0) != (b != 0); })
-                       : Formula();
-          })
-          .Case<arith::CmpIOp>(
-              [&](arith::CmpIOp op) { return compare(static_cast<int>(op.getPredicate()), get(op.getLhs()), get(op.getRhs())); })
-          .Case<arith::CmpFOp>([&](arith::CmpFOp op) {
-            using P = arith::CmpFPredicate;
-            static const std::pair<P, arith::CmpIPredicate> map[] = {
-                {P::OEQ, arith::CmpIPredicate::eq},  {P::UEQ, arith::CmpIPredicate::eq},  {P::ONE, arith::CmpIPredicate::ne},
-                {P::UNE, arith::CmpIPredicate::ne},  {P::OLT, arith::CmpIPredicate::slt}, {P::ULT, arith::CmpIPredicate::slt},
-                {P::OLE, arith::CmpIPredicate::sle}, {P::ULE, arith::CmpIPredicate::sle}, {P::OGT, arith::CmpIPredicate::sgt},
-                {P::UGT, arith::CmpIPredicate::sgt}, {P::OGE, arith::CmpIPredicate::sge}, {P::UGE, arith::CmpIPredicate::sge}};
-            for (auto [from, to] : map)
-              if (op.getPredicate() == from)
-                return compare(static_cast<int>(to), get(op.getLhs()), get(op.getRhs()));
-            return Formula();
-          })
-          .Case<arith::SelectOp>(
-              [&](arith::SelectOp op) { return select(get(op.getCondition()), get(op.getTrueValue()), get(op.getFalseValue())); })
-          .Case<tensor::ExtractOp>([&](tensor::ExtractOp op) {
-            SmallVector<Linear> at;
-            for (Value i : op.getIndices()) {
-              Formula f = get(i);
-              if (!f.linear)
-                return Formula();
-              at.push_back(*f.linear);
-            }
-            return element(op.getTensor(), at);
-          })
-          .Case<tensor::DimOp>([&](tensor::DimOp op) {
-            auto axis = op.getConstantIndex();
-            return axis ? Formula::of(size(op.getSource(), *axis)) : Formula();
-          })
-          .Default([&](Operation *) { return Formula(); });
+  Formula result = llvm::TypeSwitch<Operation *, Formula>(def)
+                       .Case<linalg::IndexOp>(
+                           [&](linalg::IndexOp op) { return op.getDim() < loops.size() ? Formula::of(loops[op.getDim()]) : Formula(); })
+                       .Case<arith::IndexCastOp, arith::IndexCastUIOp, arith::ExtSIOp, arith::ExtFOp, arith::TruncFOp>(
+                           [&](auto op) { return get(op.getIn()); })
+                       .Case<arith::TruncIOp>([&](auto op) { return op.getType().isInteger(1) ? Formula() : get(op.getIn()); })
+                       .Case<arith::ExtUIOp, arith::UIToFPOp, arith::SIToFPOp, arith::FPToSIOp>([&](auto op) {
+                         Formula f = get(op.getIn());
+                         // A truth value becomes a number; a constant integer may be wanted as such below.
+                         if (f.pieces && op.getType().isIntOrIndex())
+                           if (auto c = f.pieces->asConstant())
+                             return Formula::of(Linear(static_cast<int64_t>(*c)));
+                         return f;
+                       })
+                       .Case<arith::AddIOp>([&](auto op) {
+                         Formula f = linear2(op, [](const Linear &a, const Linear &b) { return a + b; });
+                         return f ? f : combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a + b; });
+                       })
+                       .Case<arith::SubIOp>([&](auto op) {
+                         Formula f = linear2(op, [](const Linear &a, const Linear &b) { return a - b; });
+                         return f ? f : combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a - b; });
+                       })
+                       .Case<arith::MulIOp>([&](auto op) {
+                         Formula a = get(op.getLhs()), b = get(op.getRhs());
+                         if (isBroadcastFactor(op.getRhs(), a))
+                           return a;
+                         if (a.linear && b.linear) {
+                           if (auto c = b.linear->asConstant())
+                             return Formula::of(*a.linear * *c);
+                           if (auto c = a.linear->asConstant())
+                             return Formula::of(*b.linear * *c);
+                           return Formula();
+                         }
+                         return combine(a, b, [](double x, double y) { return x * y; });
+                       })
+                       .Case<arith::AddFOp>([&](auto op) { return sum(get(op.getLhs()), get(op.getRhs()), 1); })
+                       .Case<arith::SubFOp>([&](auto op) { return sum(get(op.getLhs()), get(op.getRhs()), -1); })
+                       .Case<arith::MulFOp>([&](auto op) { return product(get(op.getLhs()), get(op.getRhs())); })
+                       .Case<arith::DivFOp>([&](auto op) {
+                         Formula b = get(op.getRhs());
+                         auto p = b.slope ? std::nullopt : asPieces(b);
+                         auto c = p ? p->asConstant() : std::nullopt;
+                         return c && *c != 0 ? product(get(op.getLhs()), Formula::of(1 / *c)) : Formula();
+                       })
+                       .Case<arith::NegFOp>([&](auto op) { return product(get(op.getOperand()), Formula::of(-1.0)); })
+                       .Case<math::AbsFOp, math::AbsIOp>([&](auto op) { return absolute(get(op.getOperand())); })
+                       .Case<arith::MaximumFOp, arith::MaxNumFOp>([&](auto op) {
+                         Formula a = get(op.getLhs()), b = get(op.getRhs());
+                         // A floor far below what hides a key.
+                         for (auto [f, other] : {std::pair(&a, &b), std::pair(&b, &a)})
+                           if (f->slope && !other->slope)
+                             if (auto p = asPieces(*other); p && p->asConstant() && *p->asConstant() <= -1e30)
+                               return *f;
+                         return combine(a, b, [](double x, double y) { return std::max(x, y); });
+                       })
+                       .Case<arith::MinimumFOp, arith::MinNumFOp>([&](auto op) {
+                         return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return std::min(a, b); });
+                       })
+                       .Case<arith::MaxSIOp, arith::MinSIOp>([&](auto op) {
+                         bool max = isa<arith::MaxSIOp>(def);
+                         Formula a = get(op.getLhs()), b = get(op.getRhs());
+                         if (a.linear && b.linear) {
+                           if (const Linear *known = extreme(*a.linear, *b.linear, max))
+                             return Formula::of(*known);
+                           if (max && *a.linear == *b.linear * -1)
+                             return absolute(a);
+                         }
+                         return combine(a, b, [&](double x, double y) { return max ? std::max(x, y) : std::min(x, y); });
+                       })
+                       .Case<arith::AndIOp>([&](auto op) {
+                         return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a != 0 && b != 0; });
+                       })
+                       .Case<arith::OrIOp>([&](auto op) {
+                         return combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return a != 0 || b != 0; });
+                       })
+                       .Case<arith::XOrIOp>([&](auto op) {
+                         return v.getType().isInteger(1)
+                                    ? combine(get(op.getLhs()), get(op.getRhs()), [](double a, double b) { return (a != 0) != (b != 0); })
+                                    : Formula();
+                       })
+                       .Case<arith::CmpIOp>([&](arith::CmpIOp op) {
+                         return compare(static_cast<int>(op.getPredicate()), get(op.getLhs()), get(op.getRhs()));
+                       })
+                       .Case<arith::CmpFOp>([&](arith::CmpFOp op) {
+                         using P = arith::CmpFPredicate;
+                         static const std::pair<P, arith::CmpIPredicate> map[] = {
+                             {P::OEQ, arith::CmpIPredicate::eq},  {P::UEQ, arith::CmpIPredicate::eq},  {P::ONE, arith::CmpIPredicate::ne},
+                             {P::UNE, arith::CmpIPredicate::ne},  {P::OLT, arith::CmpIPredicate::slt}, {P::ULT, arith::CmpIPredicate::slt},
+                             {P::OLE, arith::CmpIPredicate::sle}, {P::ULE, arith::CmpIPredicate::sle}, {P::OGT, arith::CmpIPredicate::sgt},
+                             {P::UGT, arith::CmpIPredicate::sgt}, {P::OGE, arith::CmpIPredicate::sge}, {P::UGE, arith::CmpIPredicate::sge}};
+                         for (auto [from, to] : map)
+                           if (op.getPredicate() == from)
+                             return compare(static_cast<int>(to), get(op.getLhs()), get(op.getRhs()));
+                         return Formula();
+                       })
+                       .Case<arith::SelectOp>([&](arith::SelectOp op) {
+                         return select(get(op.getCondition()), get(op.getTrueValue()), get(op.getFalseValue()));
+                       })
+                       .Case<tensor::ExtractOp>([&](tensor::ExtractOp op) {
+                         SmallVector<Linear> at;
+                         for (Value i : op.getIndices()) {
+                           Formula f = get(i);
+                           if (!f.linear)
+                             return Formula();
+                           at.push_back(*f.linear);
+                         }
+                         return element(op.getTensor(), at);
+                       })
+                       .Case<tensor::DimOp>([&](tensor::DimOp op) {
+                         auto axis = op.getConstantIndex();
+                         return axis ? Formula::of(size(op.getSource(), *axis)) : Formula();
+                       })
+                       .Default([&](Operation *) { return Formula(); });
   --depth;
-  return result;
-}
-
-//===--- Masks ----------------------------------------------------------------------------------------------------===//
-
-MaskClass classifyMask(Value bias, const Linear &queries, const Linear &keys) {
-  constexpr double kHidden = -1e4; // exp(-1e4) is 0 in every float type; exporters use this, finfo.min or -inf
-  // Formal indices 0..3 are b, h, q, k; d = k - (q + T - S).
-  Linear q = Linear::formal(2), k = Linear::formal(3);
-  Linear many(int64_t(1) << 40);
-  IndexAnalysis analysis(k - q - keys + queries, {many, many, queries, keys});
-  auto type = cast<RankedTensorType>(bias.getType());
-  SmallVector<Linear> at;
-  for (int64_t i = 0, r = type.getRank(); i < r; ++i) {
-    int64_t dim = 4 - r + i;
-    at.push_back(type.getDimSize(i) == 1 ? Linear(0) : Linear::formal(dim));
-  }
-  Formula f = analysis.element(bias, at);
-  if (!f.pieces)
-    return {};
-  // What lies beyond the last and before the first key of the sequence does not matter, nor does d > 0 if hidden.
-  auto &p = f.pieces->pieces;
-  for (auto &piece : p)
-    if (piece.value != 0 && !(piece.value <= kHidden))
-      return {};
-  MaskClass result;
-  if (p.size() == 1 && p[0].value == 0) {
-    result.kind = MaskClass::None;
-  } else if (p.size() == 2 && p[0].value == 0 && p[1].from == 1) {
-    result.kind = MaskClass::Causal;
-  } else if (p.size() == 3 && p[1].value == 0 && p[0].value != 0 && p[2].value != 0 && p[2].from == 1) {
-    result.kind = MaskClass::Window;
-    result.left = -p[1].from;
-  }
   return result;
 }
 

@@ -48,14 +48,26 @@ struct Pieces {
   std::optional<double> asConstant() const { return pieces.size() == 1 ? std::optional<double>(pieces[0].value) : std::nullopt; }
 };
 
-/// Nothing known, a linear integer, or pieces over the distance.
+/// scale * table[at] * factor, or scale * values[head] * factor: a number per head times a position (ALiBi), up to a constant for each
+/// head.
+struct Slope {
+  mlir::Value table;
+  llvm::SmallVector<Linear, 4> at; // constants and the formal index of the head
+  Linear factor;
+  llvm::SmallVector<double, 0> values = {}; // where there is no table
+  double scale = 1;
+};
+
+/// Nothing known, a linear integer, pieces over the distance, or a slope, to which pieces may be added.
 struct Formula {
   std::optional<Linear> linear;
   std::optional<Pieces> pieces;
-  explicit operator bool() const { return linear || pieces; }
+  std::optional<Slope> slope = std::nullopt;
+  explicit operator bool() const { return linear || pieces || slope; }
   static Formula of(Linear l) { return {std::move(l), std::nullopt}; }
   static Formula of(Pieces p) { return {std::nullopt, std::move(p)}; }
   static Formula of(double v) { return of(Pieces::constant(v)); }
+  static Formula of(Slope s) { return {std::nullopt, std::nullopt, std::move(s)}; }
 };
 
 /// A linear expression over SSA values that computes `value` (index or integer), looking through arithmetic, casts, tensor.dim and
@@ -63,20 +75,37 @@ struct Formula {
 class IndexAnalysis {
 public:
   /// `distance` is the linear expression that stands for d in Pieces; formal indices f are known to satisfy 0 <= f < limits[f].
-  IndexAnalysis(Linear distance = {}, llvm::ArrayRef<Linear> limits = {}) : distance(std::move(distance)), limits(limits) {}
+  /// `withinTables`: what is cut from a table of static size is taken to lie in it. Where it does not, sizes do not fit any more, and
+  /// import's checks end the call.
+  IndexAnalysis(Linear distance = {}, llvm::ArrayRef<Linear> limits = {}, bool withinTables = false)
+      : distance(std::move(distance)), limits(limits), withinTables(withinTables) {}
 
   Linear index(mlir::Value scalar);
   /// The size of `tensor` along `axis`.
   Linear size(mlir::Value tensor, int64_t axis);
   /// The element of `tensor` at `indices`.
   Formula element(mlir::Value tensor, llvm::ArrayRef<Linear> indices);
+  /// The formal index that counts heads: elements of float tensors that depend on nothing else are tables of slopes.
+  void setHead(int64_t formal) { head = formal; }
+  /// Whether what was said holds only where the distance is not positive.
+  bool onlyBehind() const { return behind; }
 
 private:
   using Known = llvm::DenseMap<mlir::Value, Formula>;
+  Formula program(mlir::Value tensor, llvm::ArrayRef<Linear> indices);
+  Formula sum(const Formula &a, const Formula &b, double sign);
+  Formula product(const Formula &a, const Formula &b);
+  Formula absolute(const Formula &f);
   Formula scalar(mlir::Value v, llvm::ArrayRef<Linear> loops, const Known &known);
   bool isBroadcastFactor(mlir::Value factor, const Formula &position);
   Formula generic(mlir::linalg::GenericOp op, unsigned result, llvm::ArrayRef<Linear> indices);
   Formula table(mlir::ElementsAttr values, llvm::ArrayRef<Linear> indices);
+  /// An element of a table of these sizes: a constant, or a function of the distance where two coordinates differ by it.
+  Formula band(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<Linear> indices, llvm::function_ref<double(int64_t)> at);
+  /// An element of a table that grows evenly along one axis, for each head as it does.
+  Formula ramp(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<Linear> indices, llvm::function_ref<double(int64_t)> at);
+  /// The smaller or larger of two, if that is known.
+  const Linear *extreme(const Linear &a, const Linear &b, bool max);
   Formula compare(int predicate, const Formula &a, const Formula &b);
   Formula combine(const Formula &a, const Formula &b, llvm::function_ref<double(double, double)> fn);
   Formula select(const Formula &c, const Formula &a, const Formula &b);
@@ -86,6 +115,8 @@ private:
 
   Linear distance;
   llvm::SmallVector<Linear, 4> limits;
+  bool withinTables, behind = false;
+  std::optional<int64_t> head;
   unsigned depth = 0;
 };
 
@@ -95,8 +126,24 @@ struct MaskClass {
   int64_t left = -1;
 };
 
+/// A bias that is a mask and, if `slope`, a term that grows with the position of the key.
+struct BiasClass {
+  MaskClass mask;
+  std::optional<Slope> slope;
+};
+
 /// Classifies `bias` (broadcastable to [B, H, S, T]) for queries at positions T - S + i: only if every element is 0 or so low that softmax
 /// gives 0.
-MaskClass classifyMask(mlir::Value bias, const Linear &queries, const Linear &keys);
+MaskClass classifyMask(mlir::Value bias, const Linear &queries, const Linear &keys, bool withinTables = false);
+/// The same for the bias of an attention over one segment, which must have one.
+MaskClass classifyMask(KVAttendOp op);
+
+/// Reads a bias as a mask and a slope; mask.kind is Unknown if it is something else.
+BiasClass classifyBias(KVAttendOp op);
+
+/// Numbers of queries and keys of an attention over one segment.
+std::pair<Linear, Linear> lengths(KVAttendOp op, bool withinTables = false);
+/// True if no query of this attention provably sees a key behind it.
+bool isCausal(KVAttendOp op);
 
 } // namespace leat::stream

@@ -1,7 +1,9 @@
 // leat-make-step: the stateless model becomes a step function over state slots.
 #include "passes/Import/CacheForms.h"
 #include "passes/Stream/IndexAnalysis.h"
+#include "passes/Stream/JoinedPasts.h"
 #include "passes/Stream/Passes.h"
+#include "passes/Stream/PastBranch.h"
 #include "passes/Stream/StateNames.h"
 
 #include "llvm/ADT/StringSet.h"
@@ -40,8 +42,7 @@ Value stripCasts(Value v) {
   return v;
 }
 
-struct Pair {
-  unsigned input, output;
+struct Pair : PastPair {
   std::optional<StateOverride> forced;
 };
 
@@ -54,14 +55,17 @@ struct Growing {
 
 class StepBuilder {
 public:
-  StepBuilder(func::FuncOp step, ArrayRef<Pair> pairs) : step(step), pairs(pairs), builder(step.getBody()), loc(step.getLoc()) {}
+  /// `goneArgs` and `goneResults`: what is none of the step's any more.
+  StepBuilder(func::FuncOp step, ArrayRef<Pair> pairs, llvm::BitVector goneArgs, llvm::BitVector goneResults)
+      : step(step), pairs(pairs), builder(step.getBody()), loc(step.getLoc()), goneArgs(std::move(goneArgs)),
+        goneResults(std::move(goneResults)) {}
 
   LogicalResult run() {
     if (failed(findTokens()))
       return failure();
     declareCounter();
     for (const Pair &pair : pairs)
-      if (failed(convert(pair)))
+      if (!goneArgs[pair.input] && failed(convert(pair)))
         return failure();
     bindPositions();
     replaceSizes();
@@ -132,8 +136,6 @@ void StepBuilder::declareCounter() {
   total = arith::AddIOp::create(builder, loc, seen, length);
   symbols[dimSymbol(step, tokens, 0)] = batch;
   symbols[dimSymbol(step, tokens, 1)] = length;
-  goneArgs.resize(step.getNumArguments());
-  goneResults.resize(step.getNumResults());
 }
 
 std::optional<Growing> StepBuilder::growth(const Pair &pair) {
@@ -172,6 +174,11 @@ LogicalResult StepBuilder::convert(const Pair &pair) {
     return step.emitWarning("no step function: output '")
            << out << "' does not come from input '" << in << "' by appending "
            << (mismatch ? "as the override file says" : "or overwriting") << "; name the pairs in a state override file";
+  auto ret = cast<func::ReturnOp>(step.getBody().front().getTerminator());
+  if (!pair.forced && stripCasts(ret.getOperand(pair.output)) == arg) {
+    goneResults.set(pair.output); // the same for the whole stream (keys and values of an encoder): an input like others
+    return success();
+  }
   int64_t batchAxis = -1;
   StringRef batchSymbol = dimSymbol(step, tokens, 0);
   for (int64_t i = 0; i < type.getRank() && batchAxis < 0; ++i)
@@ -179,8 +186,10 @@ LogicalResult StepBuilder::convert(const Pair &pair) {
       batchAxis = i;
   for (int64_t i = 0; i < type.getRank(); ++i)
     if (type.isDynamicDim(i) && i != g->axis && i != batchAxis)
-      return step.emitWarning("no step function: dimension ")
-             << i << " of state '" << in << "' is neither its growing axis nor the batch; fix it with --shape";
+      return step.emitWarning("no step function: ")
+             << (g->axis < 0 ? "output '" + out + "' does not append to input '" + in + "', and" : "state '" + in + "' grows, but")
+             << " its dimension " << i
+             << " is not the batch and not fixed; export a cache that grows along one axis, or fix it with --shape";
   SmallVector<int64_t> shape(type.getShape());
   if (g->axis >= 0)
     shape[g->axis] = ShapedType::kDynamic;
@@ -363,7 +372,14 @@ struct MakeStep : impl::MakeStepBase<MakeStep> {
     at.setInsertionPointAfter(main);
     auto step = cast<func::FuncOp>(at.clone(*main));
     step.setName("step");
-    if (!sizesKnown(step) || failed(StepBuilder(step, pairs).run())) {
+    llvm::BitVector goneArgs(step.getNumArguments()), goneResults(step.getNumResults());
+    SmallVector<PastPair> names(pairs.begin(), pairs.end());
+    if (sizesKnown(step)) {
+      takePastBranch(step, names, goneArgs, goneResults);
+      for (const PastPair &part : splitJoinedPasts(step, names, goneArgs, goneResults))
+        pairs.push_back({part, std::nullopt});
+    }
+    if (!sizesKnown(step) || failed(StepBuilder(step, pairs, std::move(goneArgs), std::move(goneResults)).run())) {
       // The slots declared so far belong to the step that is given up.
       for (auto slot : llvm::make_early_inc_range(getOperation().getOps<SlotOp>()))
         slot.erase();
@@ -400,7 +416,7 @@ struct MakeStep : impl::MakeStepBase<MakeStep> {
         auto out = dyn_cast<RankedTensorType>(main.getResultTypes()[it->second]);
         if (!out || out.getElementType() != in.getElementType() || out.getRank() != in.getRank())
           return false;
-        pairs.push_back({i, it->second, forced});
+        pairs.push_back({{i, it->second}, forced});
         return true;
       };
       auto forced = overrides.find(argName(main, i));

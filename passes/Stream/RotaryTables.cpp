@@ -1,14 +1,13 @@
 // Reads the frequencies back from rotary tables.
 #include "passes/Stream/RotaryTables.h"
+#include "passes/Stream/ParamTable.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
-#include "llvm/ADT/APFloat.h"
 #include <cmath>
-#include <cstring>
 
 using namespace mlir;
 
@@ -51,46 +50,6 @@ std::optional<Lookup> matchLookup(Value v) {
   if (!table || !column || column.getDim() + 1 != op.getNumLoops())
     return std::nullopt;
   return Lookup{op, extract, table, unclamped(extract.getIndices()[0], table.getType().getDimSize(0))};
-}
-
-/// The elements of a float parameter; empty when they are not to be had.
-std::vector<double> readTable(ParamRefOp ref) {
-  auto param = SymbolTable::lookupNearestSymbolFrom<ParamOp>(ref, ref.getParamAttr());
-  auto type = cast<RankedTensorType>(ref.getType());
-  std::vector<double> values(type.getNumElements());
-  if (auto inlined = param ? dyn_cast_or_null<DenseElementsAttr>(param.getValueAttr()) : DenseElementsAttr()) {
-    for (auto [slot, v] : llvm::zip(values, inlined.getValues<APFloat>()))
-      slot = v.convertToDouble();
-    return values;
-  }
-  if (!param || !param.getKey())
-    return {};
-  ArrayRef<char> bytes = ref->getContext()->getLoadedDialect<LeatDialect>()->params().get(*param.getKey());
-  Type element = type.getElementType();
-  auto read = [&](auto convert, size_t width) {
-    if (bytes.size() != values.size() * width)
-      return false;
-    for (size_t i = 0; i < values.size(); ++i)
-      values[i] = convert(bytes.data() + i * width);
-    return true;
-  };
-  bool good = false;
-  if (element.isF32())
-    good = read(
-        [](const char *p) {
-          float f;
-          return memcpy(&f, p, 4), static_cast<double>(f);
-        },
-        4);
-  else if (element.isF16() || element.isBF16())
-    good = read(
-        [&](const char *p) {
-          uint16_t bits;
-          memcpy(&bits, p, 2);
-          return APFloat(cast<FloatType>(element).getFloatSemantics(), APInt(16, bits)).convertToDouble();
-        },
-        2);
-  return good ? values : std::vector<double>();
 }
 
 struct Fit {

@@ -110,6 +110,8 @@ static LogicalResult attention(OpContext &c) {
     a.bias = biasFromMask(b, c.operand(3), {q[0], q[1], q[2], k[2]}, elem, /*padLast=*/c.version() >= 24);
   if (c.has(6))
     a.kvLen = b.convert(c.operand(6), b.ops.getI64Type());
+  if (c.has(7)) // only what leat-raise-attention makes: a logit per head that takes weight and gives nothing
+    a.sink = c.operand(7);
   bool positional = a.causal || a.left >= 0 || a.right >= 0;
   // The first query stands at the first new key, behind the past, however many keys there are.
   bool placed = positional && !a.kvLen && !b.math.equal(q[2], newKeys);

@@ -1,7 +1,9 @@
 // leat-raise-attention: MatMul, scale, mask, Softmax, MatMul becomes Attention (version 23, four-dimensional operands).
 //
 // Masks stay operands: an additive one as it is, a Where with -inf as a bool mask, a Where with another huge negative number as an additive
-// one. The only difference that the raised form makes is in a row all of whose keys are hidden by -inf: zeros instead of NaN.
+// one. Also read: products of [B * H, S, D], Einsum, logits that only take weight (gpt-oss), windows (Swin). The only difference that the
+// raised form makes is in a row all of whose keys are hidden by -inf: zeros instead of NaN.
+#include "passes/Import/OpContext.h"
 #include "passes/Import/Passes.h"
 #include "passes/Import/Raise.h"
 
@@ -60,13 +62,13 @@ struct Permuted {
 };
 
 Permuted unpermuted(Value value) {
-  Permuted p{value, {0, 1, 2, 3}, 1};
+  Permuted p{value, llvm::to_vector(llvm::seq<int64_t>(0, std::max<int64_t>(rank(value), 0))), 1};
   while (true) {
     Scaled s = unscaled(p.inner);
     p.inner = s.inner, p.factor *= s.factor;
     NodeOp transpose = node(p.inner, "Transpose");
     auto perm = transpose ? intsAttr(transpose, "perm") : std::nullopt;
-    if (!perm || perm->size() != 4)
+    if (!perm || perm->size() != p.perm.size())
       return p;
     for (int64_t &axis : p.perm)
       axis = (*perm)[axis];
@@ -116,24 +118,115 @@ Value beforeRepeat(Value value) {
   return narrow;
 }
 
-/// Softmax over the last axis; returns its operand. Exports of torch guard rows without keys: Where(IsNaN(p), 0, p).
-NodeOp softmaxOf(Value value) {
+/// Where a value is reshaped between [N, S, T] and [B, H, S, T], or through [B, W, H, S, T]: the value before. Null if it is not of that
+/// kind.
+Value beforeReshape(Value value, std::initializer_list<int64_t> ranks) {
+  NodeOp reshape = node(value, "Reshape");
+  Value source = reshape ? throughCasts(reshape.getInputs()[0]) : Value();
+  if (!source || !llvm::is_contained(ranks, rank(source)) || rank(source) == rank(value))
+    return Value();
+  for (int64_t i : {-1, -2})
+    if (!ShapedType::isDynamic(dim(source, i)) && !ShapedType::isDynamic(dim(value, i)) && dim(source, i) != dim(value, i))
+      return Value();
+  return source;
+}
+
+/// Softmax and what stands between it and the product with the values.
+struct Weights {
+  NodeOp softmax;
+  Value scores;       // what is normalised
+  Value zeroed;       // bool, true where the weights are set to zero afterwards
+  Value sink;         // one more logit per head [1, H, 1, 1], dropped after the softmax
+  Value fourD;        // a value of the scores' shape [B, H, S, T], if there is one
+  bool guard = false; // rows without keys give zeros
+};
+
+/// x of Sub(x, ReduceMax(x)), which softmax does not see; otherwise the value itself.
+Value withoutMaximum(Value value) {
+  NodeOp sub = node(value, "Sub");
+  NodeOp max = sub ? nodeBehindCasts(sub.getInputs()[1], "ReduceMax") : NodeOp();
+  int64_t axis = 0;
+  if (!max || throughCasts(max.getInputs()[0]) != throughCasts(sub.getInputs()[0]) || !reducesTrailing(max, &axis) ||
+      axis != rank(value) - 1)
+    return value;
+  return throughCasts(sub.getInputs()[0]);
+}
+
+/// concat(scores, sink) or concat(sink, scores) along the last axis.
+bool splitSink(Weights &w, bool sinkFirst) {
+  NodeOp concat = node(w.scores, "Concat");
+  if (!concat || concat.getInputs().size() != 2 || axisOf(w.scores, intAttr(concat, "axis", 0)) != rank(w.scores) - 1)
+    return false;
+  Value scores = concat.getInputs()[sinkFirst], sink = throughCasts(concat.getInputs()[!sinkFirst]);
+  if (dim(sink, -1) != 1)
+    return false;
+  if (NodeOp expand = node(sink, "Expand"))
+    sink = throughCasts(expand.getInputs()[0]);
+  if (rank(sink) != 4 || dim(sink, 0) != 1 || ShapedType::isDynamic(dim(sink, 1)) || dim(sink, 2) != 1 || dim(sink, 3) != 1 ||
+      !isFloat(sink))
+    return false;
+  w.sink = sink, w.scores = throughCasts(scores);
+  return true;
+}
+
+/// 1 if the value is all of the last axis but its last entry, 0 if it is all but the first; otherwise nothing.
+std::optional<bool> dropsLast(NodeOp slice) {
+  if (!slice || slice.getVersion() < 10)
+    return std::nullopt;
+  Value x = slice.getInputs()[0];
+  auto start = integers(slice.getInputs()[1]), end = integers(slice.getInputs()[2]);
+  auto axes = input(slice, 3) ? integers(input(slice, 3)) : std::nullopt;
+  auto steps = input(slice, 4) ? integers(input(slice, 4)) : std::optional(SmallVector<int64_t>{1});
+  if (!start || !end || !axes || !steps || start->size() != 1 || axes->size() != 1 || (*steps)[0] != 1 ||
+      axisOf(x, (*axes)[0]) != rank(x) - 1)
+    return std::nullopt;
+  if ((*start)[0] == 0 && (*end)[0] == -1)
+    return true;
+  return (*start)[0] == 1 && (*end)[0] >= int64_t(1) << 31 ? std::optional(false) : std::nullopt;
+}
+
+/// Reads back from the left operand of the product with the values. Exports of torch guard rows without keys: Where(IsNaN(p), 0, p).
+std::optional<Weights> weightsOf(Value value) {
+  Weights w;
+  std::optional<bool> sinkLast;
   value = throughCasts(value);
-  if (NodeOp where = node(value, "Where")) {
-    NodeOp isNan = node(where.getInputs()[0], "IsNaN");
-    if (!isNan || number(where.getInputs()[1]) != 0.0 || through(isNan.getInputs()[0]) != through(where.getInputs()[2]))
-      return NodeOp();
-    value = throughCasts(where.getInputs()[2]);
+  while (!node(value, "Softmax")) {
+    if (NodeOp where = node(value, "Where"); where && number(where.getInputs()[1]) == 0.0) {
+      Value inner = throughCasts(where.getInputs()[2]);
+      NodeOp isNan = node(where.getInputs()[0], "IsNaN");
+      if (isNan && throughCasts(isNan.getInputs()[0]) == inner)
+        w.guard = true;
+      else if (!w.zeroed)
+        w.zeroed = through(where.getInputs()[0]);
+      else
+        return std::nullopt;
+      value = inner;
+    } else if (Value before = beforeReshape(value, {3, 4})) {
+      value = before;
+    } else if (NodeOp slice = node(value, "Slice"); slice && !sinkLast) {
+      sinkLast = dropsLast(slice);
+      if (!sinkLast)
+        return std::nullopt;
+      value = throughCasts(slice.getInputs()[0]);
+    } else {
+      return std::nullopt;
+    }
   }
-  NodeOp softmax = node(value, "Softmax");
-  int64_t axis = softmax ? intAttr(softmax, "axis", softmax.getVersion() >= 13 ? -1 : 1) : 0;
-  return softmax && axisOf(value, axis) == rank(value) - 1 ? softmax : NodeOp();
+  w.softmax = node(value, "Softmax");
+  int64_t axis = intAttr(w.softmax, "axis", w.softmax.getVersion() >= 13 ? -1 : 1);
+  if (axisOf(value, axis) != rank(value) - 1)
+    return std::nullopt;
+  w.scores = throughCasts(w.softmax.getInputs()[0]);
+  w.scores = withoutMaximum(w.scores);
+  if (sinkLast && !splitSink(w, !*sinkLast))
+    return std::nullopt;
+  return w;
 }
 
 /// True if adding `bias` to scores of this type cannot make them larger: its known sizes are those of the scores, or ones.
 bool broadcastsTo(Value mask, Value scores) {
   int64_t r = rank(mask);
-  if (r < 0 || r > 4)
+  if (r < 0 || r > rank(scores))
     return false;
   for (int64_t i = 1; i <= r; ++i)
     if (dim(mask, -i) != 1 && !ShapedType::isDynamic(dim(mask, -i)) && !ShapedType::isDynamic(dim(scores, -i)) &&
@@ -145,68 +238,211 @@ bool broadcastsTo(Value mask, Value scores) {
 /// So negative that adding any score to it rounds to itself.
 bool absorbs(double value, Type type) { return value <= -1e30 || (type.getIntOrFloatBitWidth() == 16 && value <= -65000); }
 
+/// Cut out of a constant.
+bool fromTable(Value value) {
+  for (int depth = 0; depth < 16; ++depth) {
+    value = through(value);
+    if (value.getDefiningOp<onnxir::ConstantOp>() || value.getDefiningOp<ParamRefOp>())
+      return true;
+    NodeOp op;
+    for (StringRef name : {"Slice", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Not"})
+      if (!op)
+        op = node(value, name);
+    if (!op)
+      return false;
+    value = op.getInputs()[0];
+  }
+  return false;
+}
+
 struct Scores {
-  Value product; // of q and k
-  double scale = 1, softcap = 0;
-  SmallVector<Value> biases;
-  Value keep; // bool
+  Value product;                 // of q and k
+  double scale = 1, softcap = 0; // scale: of all that is not peeled yet
+  SmallVector<Value> biases;     // of rank 4, or 3 where nothing says how N divides into B and H
+  Value keep;                    // bool
+  Value lowest;                  // the sum of scores and biases is at least this
 };
 
-/// Peels what lies between Softmax and the product of q and k.
-std::optional<Scores> peel(OpBuilder &builder, NodeOp root, Value value) {
-  Scores s;
+/// Whether `value` is a product of q and k with masks, scales and reshapes around it.
+bool leadsToProduct(Value value, int depth = 0) {
   value = throughCasts(value);
+  if (depth > 8)
+    return false;
+  if (node(value, "MatMul"))
+    return rank(value) == 3 || rank(value) == 4;
+  for (StringRef name : {"Add", "Mul", "Div", "Tanh", "Reshape", "Max"})
+    if (NodeOp op = node(value, name)) {
+      bool both = name == "Add" || name == "Mul" || name == "Max";
+      return leadsToProduct(op.getInputs()[0], depth + 1) ||
+             (both && op.getInputs().size() == 2 && leadsToProduct(op.getInputs()[1], depth + 1));
+    }
+  if (NodeOp where = node(value, "Where"))
+    return leadsToProduct(where.getInputs()[number(where.getInputs()[1]) ? 2 : 1], depth + 1);
+  return false;
+}
+
+/// Writes the nodes that a raised attention needs around it.
+class Peeler {
+public:
+  Peeler(OpBuilder &builder, NodeOp root, Weights &weights) : builder(builder), root(root), weights(weights) {}
+
+  /// Peels what lies between Softmax and the product of q and k.
+  std::optional<Scores> run();
+  /// One mask operand from all that was found, null if there is none.
+  Value mask(Scores &s);
+  /// Entries [from, to) of the sizes of `value`.
+  Value sizes(Value value, int64_t from, int64_t to);
+  Value joined(ArrayRef<Value> vectors);
+  Value reshaped(Value value, Value shape, ArrayRef<int64_t> type);
+  Value ints(ArrayRef<int64_t> values) { return constantInts(builder, root.getLoc(), values); }
+
+private:
+  bool addBias(Scores &s, Value bias, Value scores);
+  bool addWhere(Scores &s, NodeOp where, Value &value);
+  bool windows(Scores &s, Value &value);
+  Value scalar(double v, Type type);
+
+  OpBuilder &builder;
+  NodeOp root;
+  Weights &weights;
+};
+
+Value Peeler::sizes(Value value, int64_t from, int64_t to) {
+  auto type = RankedTensorType::get({to - from}, builder.getI64Type());
+  return make(builder, root, "Shape", 15, {value}, {type},
+              {builder.getNamedAttr("start", builder.getI64IntegerAttr(from)), builder.getNamedAttr("end", builder.getI64IntegerAttr(to))})
+      ->getResult(0);
+}
+
+Value Peeler::joined(ArrayRef<Value> vectors) {
+  int64_t count = 0;
+  for (Value v : vectors)
+    count += dim(v, 0);
+  auto type = RankedTensorType::get({count}, builder.getI64Type());
+  return make(builder, root, "Concat", 13, vectors, {type}, {builder.getNamedAttr("axis", builder.getI64IntegerAttr(0))})->getResult(0);
+}
+
+Value Peeler::reshaped(Value value, Value shape, ArrayRef<int64_t> sizes) {
+  return make(builder, root, "Reshape", 14, {value, shape}, {RankedTensorType::get(sizes, elementType(value))},
+              {builder.getNamedAttr("allowzero", builder.getI64IntegerAttr(1))})
+      ->getResult(0);
+}
+
+Value Peeler::scalar(double v, Type type) {
+  auto t = RankedTensorType::get({}, type);
+  auto attr = DenseElementsAttr::get(t, Attribute(FloatAttr::get(type, v)));
+  return onnxir::ConstantOp::create(builder, root.getLoc(), t, cast<ElementsAttr>(attr));
+}
+
+bool Peeler::addBias(Scores &s, Value bias, Value scores) {
+  if (!isFloat(bias) || !broadcastsTo(bias, scores) || s.softcap != 0)
+    return false;
+  if (s.scale != 1) // scaled together with the scores
+    bias = make(builder, root, "Mul", 14, {bias, scalar(s.scale, elementType(bias))}, {bias.getType()})->getResult(0);
+  // [1, S, T] beside [N, S, T] holds for every head.
+  if (rank(scores) == 3 && rank(bias) == 3 && dim(bias, 0) == 1)
+    bias = make(builder, root, "Unsqueeze", 13, {bias, ints({0})},
+                {RankedTensorType::get({1, 1, dim(bias, 1), dim(bias, 2)}, elementType(bias))})
+               ->getResult(0);
+  s.biases.push_back(bias);
+  return true;
+}
+
+bool Peeler::addWhere(Scores &s, NodeOp where, Value &value) {
+  Value condition = where.getInputs()[0];
+  auto yes = number(where.getInputs()[1]), no = number(where.getInputs()[2]);
+  if (s.softcap != 0 || s.scale <= 0 || !broadcastsTo(condition, value) || bool(yes) == bool(no) ||
+      (rank(value) == 3 && rank(condition) == 3 && dim(condition, 0) != 1))
+    return false;
+  double hidden = yes ? *yes : *no;
+  Type type = elementType(value);
+  // A number that is merely low still hides a key, unless all keys of a row are hidden: that a stored triangle does not do.
+  if (!absorbs(hidden, type) && !(hidden <= -1e4 && fromTable(condition)))
+    return false;
+  auto conditionType = cast<RankedTensorType>(condition.getType());
+  // Weights that are zeroed where the scores were hidden: as if these had been -inf, with zeros in rows without keys.
+  bool zeroed = weights.zeroed && yes && through(condition) == weights.zeroed;
+  if ((std::isinf(hidden) || zeroed) && !s.keep) {
+    s.keep = yes ? make(builder, root, "Not", 1, {condition}, {conditionType})->getResult(0) : condition;
+    if (zeroed)
+      weights.zeroed = Value();
+  } else {
+    Value h = scalar(hidden, type), zero = scalar(0, type);
+    s.biases.push_back(make(builder, root, "Where", 16, {condition, yes ? h : zero, yes ? zero : h},
+                            {RankedTensorType::get(conditionType.getShape(), type)})
+                           ->getResult(0));
+  }
+  value = throughCasts(where.getInputs()[yes ? 2 : 1]);
+  return true;
+}
+
+/// Swin: [B * W, H, N, N] seen as [B, W, H, N, N] for the sum with a mask [1, W, 1, N, N].
+bool Peeler::windows(Scores &s, Value &value) {
+  Value wide = s.scale == 1 && s.softcap == 0 ? beforeReshape(value, {5}) : Value();
+  NodeOp add = wide ? node(wide, "Add") : NodeOp();
+  Value inner, bias;
+  bool found = eitherOrder(add, [&](Value a, Value b) {
+    inner = beforeReshape(throughCasts(a), {4});
+    bias = b;
+    return inner && leadsToProduct(inner) && isFloat(b) && rank(b) == 5 && dim(b, 0) == 1 && dim(b, 2) == 1;
+  });
+  if (!found)
+    return false;
+  for (int64_t i = -3; i < 0; ++i)
+    if (ShapedType::isDynamic(dim(wide, i)) || dim(wide, i) != dim(value, i) || dim(wide, i) != dim(inner, i) ||
+        (i > -3 && dim(bias, i) != dim(wide, i)))
+      return false;
+  int64_t any = ShapedType::kDynamic, rows = dim(wide, -2), columns = dim(wide, -1);
+  Value before = add.getInputs()[0] == bias ? add.getInputs()[1] : add.getInputs()[0];
+  Value each = make(builder, root, "Expand", 13, {bias, joined({sizes(before, 0, 2), ints({1, rows, columns})})},
+                    {RankedTensorType::get({any, any, 1, rows, columns}, elementType(bias))})
+                   ->getResult(0);
+  s.biases.push_back(reshaped(each, joined({sizes(inner, 0, 1), ints({1, rows, columns})}), {any, 1, rows, columns}));
+  value = inner;
+  return true;
+}
+
+std::optional<Scores> Peeler::run() {
+  Scores s;
+  Value value = weights.scores;
   while (true) {
+    if (!weights.fourD && rank(value) == 4)
+      weights.fourD = value;
     if (NodeOp add = node(value, "Add")) {
-      // The mask is the operand that is not a product of q and k: follow the one that leads to a MatMul of the full shape.
-      auto leads = [&](Value v) {
-        v = throughCasts(v);
-        for (int depth = 0; depth < 8; ++depth) {
-          if (node(v, "MatMul"))
-            return rank(v) == 4;
-          NodeOp op;
-          for (StringRef name : {"Add", "Mul", "Div", "Where", "Tanh"})
-            if (!op)
-              op = node(v, name);
-          if (!op)
-            return false;
-          v = throughCasts(op.getOpType() == "Where" ? op.getInputs()[number(op.getInputs()[1]) ? 2 : 1] : op.getInputs()[0]);
-        }
-        return false;
-      };
+      // The mask is the operand that is no product of q and k.
       Value a = add.getInputs()[0], b = add.getInputs()[1];
-      if (!leads(a))
+      if (!leadsToProduct(a))
         std::swap(a, b);
-      if (!leads(a) || !isFloat(b) || !broadcastsTo(b, value))
+      if (!leadsToProduct(a) || !addBias(s, b, value))
         return std::nullopt;
-      s.biases.push_back(b);
       value = throughCasts(a);
       continue;
     }
     if (NodeOp where = node(value, "Where")) {
-      Value condition = where.getInputs()[0];
-      auto yes = number(where.getInputs()[1]), no = number(where.getInputs()[2]);
-      if (!broadcastsTo(condition, value) || bool(yes) == bool(no))
+      if (!addWhere(s, where, value))
         return std::nullopt;
-      double hidden = yes ? *yes : *no;
-      Type type = elementType(value);
-      if (!absorbs(hidden, type))
+      continue;
+    }
+    if (NodeOp max = node(value, "Max"); max && max.getInputs().size() == 2 && s.biases.empty() && !s.lowest && s.scale == 1) {
+      // OPT: scores and mask together do not go below the lowest number.
+      bool found = eitherOrder(max, [&](Value a, Value b) {
+        auto n = number(b);
+        if (!n || !isScalar(b) || !absorbs(*n, elementType(value)) || std::isinf(*n))
+          return false;
+        s.lowest = scalar(*n, elementType(value)), value = throughCasts(a);
+        return true;
+      });
+      if (!found)
         return std::nullopt;
-      auto conditionType = cast<RankedTensorType>(condition.getType());
-      if (std::isinf(hidden) && !s.keep) {
-        s.keep = yes ? make(builder, root, "Not", 1, {condition}, {conditionType})->getResult(0) : condition;
-      } else {
-        auto scalar = [&](double v) -> Value {
-          auto t = RankedTensorType::get({}, type);
-          auto attr = DenseElementsAttr::get(t, Attribute(FloatAttr::get(type, v)));
-          return onnxir::ConstantOp::create(builder, root.getLoc(), t, cast<ElementsAttr>(attr));
-        };
-        Value h = scalar(hidden), zero = scalar(0);
-        s.biases.push_back(make(builder, root, "Where", 16, {condition, yes ? h : zero, yes ? zero : h},
-                                {RankedTensorType::get(conditionType.getShape(), type)})
-                               ->getResult(0));
-      }
-      value = throughCasts(where.getInputs()[yes ? 2 : 1]);
+      continue;
+    }
+    if (windows(s, value))
+      continue;
+    if (Value before = beforeReshape(value, {3, 4})) {
+      // Biases found so far have the sizes of [B, H, S, T] only if the scores had them.
+      if (rank(before) == 3 && s.keep && rank(s.keep) < 3)
+        return std::nullopt;
+      value = before;
       continue;
     }
     Scaled outer = unscaled(value);
@@ -215,22 +451,23 @@ std::optional<Scores> peel(OpBuilder &builder, NodeOp root, Value value) {
       // cap * tanh(x * scale / cap)
       if (s.softcap != 0 || outer.factor <= 0)
         return std::nullopt;
-      s.softcap = outer.factor;
-      s.scale = inside.factor * outer.factor;
+      s.softcap = s.scale * outer.factor;
+      s.scale = inside.factor * s.softcap;
       value = inside.inner;
     } else {
+      if (outer.inner == value && !node(value, "MatMul"))
+        return std::nullopt;
       s.scale *= outer.factor;
       value = outer.inner;
     }
     if (!node(value, "MatMul"))
-      return std::nullopt;
+      continue;
     s.product = value;
-    return s;
+    return weights.zeroed ? std::nullopt : std::optional(s);
   }
 }
 
-/// One mask operand from all that was found, null if there is none.
-Value combine(OpBuilder &builder, NodeOp root, Scores &s, Value scores) {
+Value Peeler::mask(Scores &s) {
   Type type;
   for (Value b : s.biases)
     type = elementType(b);
@@ -248,76 +485,193 @@ Value combine(OpBuilder &builder, NodeOp root, Scores &s, Value scores) {
   Value bias = s.biases.back();
   for (Value more : llvm::drop_begin(llvm::reverse(s.biases)))
     bias = make(builder, root, "Add", 14, {bias, more}, {join(bias, more)})->getResult(0);
+  if (s.lowest)
+    bias = make(builder, root, "Max", 13, {bias, s.lowest}, {bias.getType()})->getResult(0);
   if (!s.keep)
     return bias;
-  auto t = RankedTensorType::get({}, type);
-  auto infinity = APFloat::getInf(cast<FloatType>(type).getFloatSemantics(), /*Negative=*/true);
-  Value hidden = onnxir::ConstantOp::create(builder, root.getLoc(), t, cast<ElementsAttr>(DenseElementsAttr::get(t, infinity)));
+  Value hidden = scalar(-INFINITY, type);
   return make(builder, root, "Where", 16, {s.keep, bias, hidden}, {join(s.keep, bias)})->getResult(0);
 }
 
 /// True unless the sizes say that MatMul would broadcast one of the operands.
 bool sameSize(int64_t a, int64_t b) { return a == b || (ShapedType::isDynamic(a) && b != 1) || (ShapedType::isDynamic(b) && a != 1); }
 
+/// [B, H] of operands [B * H, S, D]: the sizes of a value that has both, from the scores or from what an operand is a reshape of. Null if
+/// there is none, or if it is not known how many heads there are.
+Value headsOf(Peeler &peeler, const Weights &weights, ArrayRef<Value> operands, int64_t &heads) {
+  auto take = [&](Value four) {
+    heads = dim(four, 1);
+    return ShapedType::isDynamic(heads) ? Value() : peeler.sizes(four, 0, 2);
+  };
+  if (weights.fourD)
+    if (Value v = take(weights.fourD))
+      return v;
+  for (Value operand : operands) {
+    NodeOp reshape = node(throughCasts(operand), "Reshape");
+    Value four = reshape ? reshape.getInputs()[0] : Value();
+    if (four && rank(four) == 4 && dim(four, 3) == dim(operand, 2) && !ShapedType::isDynamic(dim(four, 3)))
+      if (Value v = take(four))
+        return v;
+  }
+  return Value();
+}
+
 bool rewrite(OpBuilder &builder, NodeOp root) {
-  if (root.getOpType() != "MatMul" || !root.getDomain().empty() || rank(root->getResult(0)) != 4 || !isFloat(root->getResult(0)))
+  int64_t r = rank(root->getResult(0));
+  if (root.getOpType() != "MatMul" || !root.getDomain().empty() || (r != 3 && r != 4) || !isFloat(root->getResult(0)))
     return false;
-  Value weights = root.getInputs()[0], value = root.getInputs()[1], result = root->getResult(0);
-  NodeOp softmax = softmaxOf(weights);
-  if (!softmax || rank(value) != 4)
+  Value value = root.getInputs()[1], result = root->getResult(0);
+  auto weights = weightsOf(root.getInputs()[0]);
+  if (!weights || rank(value) != r)
     return false;
   // Attention weights that are also wanted elsewhere have to be computed anyway.
-  for (Operation *user : softmax->getUsers())
-    if (auto use = dyn_cast<NodeOp>(user);
-        !use || (use != root && use.getOpType() != "Cast" && use.getOpType() != "Where" && use.getOpType() != "IsNaN" &&
-                 use.getOpType() != "Identity" && use.getOpType() != "Dropout"))
+  static constexpr llvm::StringLiteral between[] = {"Cast", "Where", "IsNaN", "Identity", "Dropout", "Reshape", "Slice"};
+  for (Operation *user : weights->softmax->getUsers())
+    if (auto use = dyn_cast<NodeOp>(user); !use || (use != root && !llvm::is_contained(between, use.getOpType())))
       return false;
-  auto s = peel(builder, root, softmax.getInputs()[0]);
-  if (!s)
+  Peeler peeler(builder, root, *weights);
+  auto s = peeler.run();
+  if (!s || rank(s->product) != r)
     return false;
   NodeOp product = node(s->product, "MatMul");
   Permuted key = unpermuted(product.getInputs()[1]);
   Scaled query = unscaled(product.getInputs()[0]);
-  if (rank(query.inner) != 4 || rank(key.inner) != 4 || elementType(query.inner) != elementType(key.inner))
+  if (rank(query.inner) != r || rank(key.inner) != r || elementType(query.inner) != elementType(key.inner))
     return false;
   Value q = query.inner, v = throughCasts(value);
   if (elementType(v) != elementType(q))
     v = value;
   if (elementType(q) != elementType(v) || elementType(v) != elementType(result))
     return false;
-  // MatMul takes [B, H, D, T], Attention [B, H, T, D].
-  std::swap(key.perm[2], key.perm[3]);
+  // MatMul takes [.., D, T], Attention [.., T, D].
+  std::swap(key.perm[r - 2], key.perm[r - 1]);
   SmallVector<int64_t> kShape;
   for (int64_t p : key.perm)
     kShape.push_back(dim(key.inner, p));
-  bool kIsPlain = key.perm[0] == 0 && key.perm[1] == 1 && key.perm[2] == 2;
-  Value kNarrow = kIsPlain ? beforeRepeat(key.inner) : key.inner, vNarrow = beforeRepeat(v);
-  bool repeats = kNarrow != key.inner && vNarrow != v && dim(kNarrow, 1) == dim(vNarrow, 1) && elementType(kNarrow) == elementType(vNarrow);
-  if (repeats && elementType(kNarrow) != elementType(q))
-    repeats = false;
-  if (!sameSize(dim(q, 0), kShape[0]) || !sameSize(kShape[0], dim(v, 0)) || !sameSize(dim(q, 1), kShape[1]) ||
-      !sameSize(kShape[1], dim(v, 1)))
-    return false;
-  Value k = repeats ? kNarrow : transposed(builder, root, key.inner, key.perm);
-  v = repeats ? vNarrow : v;
-
-  Value mask = combine(builder, root, *s, s->product);
+  for (int64_t i = 0; i < r - 2; ++i)
+    if (!sameSize(dim(q, i), kShape[i]) || !sameSize(kShape[i], dim(v, i)))
+      return false;
   double scale = s->scale * query.factor * key.factor;
   if (scale <= 0)
     return false;
+
+  Value k;
+  int64_t any = ShapedType::kDynamic, heads = 1;
+  if (r == 4) {
+    bool plain = key.perm[0] == 0 && key.perm[1] == 1 && key.perm[2] == 2;
+    Value kNarrow = plain ? beforeRepeat(key.inner) : key.inner, vNarrow = beforeRepeat(v);
+    bool repeats = kNarrow != key.inner && vNarrow != v && dim(kNarrow, 1) == dim(vNarrow, 1) &&
+                   elementType(kNarrow) == elementType(vNarrow) && elementType(kNarrow) == elementType(q);
+    k = repeats ? kNarrow : transposed(builder, root, key.inner, key.perm);
+    v = repeats ? vNarrow : v;
+  } else {
+    k = transposed(builder, root, key.inner, key.perm);
+    Value split = headsOf(peeler, *weights, {q, key.inner, v}, heads);
+    if (!split) {
+      heads = 1;
+      if (weights->fourD || weights->sink)
+        return false; // the masks are for heads
+      split = peeler.joined({peeler.sizes(q, 0, 1), peeler.ints({1})});
+    }
+    auto four = [&](Value x) {
+      return peeler.reshaped(x, peeler.joined({split, peeler.sizes(x, 1, 3)}), {any, heads, dim(x, 1), dim(x, 2)});
+    };
+    q = four(q), k = four(k), v = four(v);
+    for (Value &bias : s->biases)
+      if (rank(bias) == 3)
+        bias = four(bias);
+  }
+  if (s->keep && rank(s->keep) == 3)
+    return false;
+
+  Value mask = peeler.mask(*s);
   SmallVector<NamedAttribute> attrs{builder.getNamedAttr("scale", builder.getF32FloatAttr(scale))};
   if (s->softcap != 0)
     attrs.push_back(builder.getNamedAttr("softcap", builder.getF32FloatAttr(s->softcap)));
   SmallVector<Value> inputs{q, k, v};
-  if (mask)
-    inputs.push_back(mask);
-  NodeOp made = make(builder, root, "Attention", 23, inputs, {result.getType()}, attrs);
-  root->replaceAllUsesWith(made);
+  if (mask || weights->sink)
+    inputs.push_back(mask ? mask : absent(builder, root.getLoc()));
+  if (weights->sink) {
+    int64_t count = dim(weights->sink, 1);
+    if (!ShapedType::isDynamic(dim(q, 1)) && dim(q, 1) != count)
+      return false;
+    while (inputs.size() < 7)
+      inputs.push_back(absent(builder, root.getLoc()));
+    Value sink = peeler.reshaped(weights->sink, peeler.ints({count}), {count});
+    if (elementType(sink) != elementType(q))
+      sink = make(builder, root, "Cast", 13, {sink}, {RankedTensorType::get({count}, elementType(q))},
+                  {builder.getNamedAttr("to", builder.getI64IntegerAttr(onnxDataType(elementType(q))))})
+                 ->getResult(0);
+    inputs.push_back(sink);
+  }
+  if (r == 4) {
+    root->replaceAllUsesWith(make(builder, root, "Attention", 23, inputs, {result.getType()}, attrs));
+    return true;
+  }
+  auto type = RankedTensorType::get({any, heads, dim(result, 1), dim(result, 2)}, elementType(result));
+  Value attended = make(builder, root, "Attention", 23, inputs, {type}, attrs)->getResult(0);
+  Value shape = peeler.joined({peeler.sizes(root.getInputs()[1], 0, 1), peeler.sizes(attended, 2, 4)});
+  Value flat = peeler.reshaped(attended, shape, cast<RankedTensorType>(result.getType()).getShape());
+  root->getResult(0).replaceAllUsesWith(flat);
+  return true;
+}
+
+/// A product of two tensors over one label, written as Einsum: as Transpose, MatMul, Transpose.
+bool einsumToMatMul(OpBuilder &builder, NodeOp root) {
+  if (root.getOpType() != "Einsum" || !root.getDomain().empty() || root.getInputs().size() != 2)
+    return false;
+  std::string equation;
+  for (char c : stringAttr(root, "equation", ""))
+    if (c != ' ')
+      equation += c;
+  auto [inputs, out] = StringRef(equation).split("->");
+  auto [first, second] = inputs.split(',');
+  Value a = root.getInputs()[0], b = root.getInputs()[1], result = root->getResult(0);
+  auto plain = [](StringRef labels) { return llvm::all_of(labels, [&](char c) { return llvm::isAlpha(c) && labels.count(c) == 1; }); };
+  if (out.empty() || !plain(first) || !plain(second) || !plain(out) || rank(a) != int64_t(first.size()) ||
+      rank(b) != int64_t(second.size()) || rank(result) != int64_t(out.size()) || elementType(a) != elementType(b) || !isFloat(a))
+    return false;
+  // The labels of rows, columns and the sum, and those that both have and that stay.
+  std::string batch, row, column, sum;
+  for (char c : out) {
+    bool inFirst = first.contains(c), inSecond = second.contains(c);
+    if (!inFirst && !inSecond)
+      return false;
+    (inFirst && inSecond ? batch : inFirst ? row : column) += c;
+  }
+  for (char c : first)
+    if (!out.contains(c)) {
+      if (!second.contains(c))
+        return false;
+      sum += c;
+    }
+  bool covered = llvm::all_of(second, [&](char c) { return out.contains(c) || first.contains(c); });
+  if (!covered || row.size() != 1 || column.size() != 1 || sum.size() != 1 || batch.empty() || batch.size() > 2)
+    return false;
+  if (out.find(row[0]) > out.find(column[0])) { // the other way round it needs no transposition behind
+    std::swap(a, b), std::swap(first, second), std::swap(row, column);
+  }
+  auto arranged = [&](Value v, StringRef from, const std::string &to) {
+    SmallVector<int64_t> perm;
+    for (char c : to)
+      perm.push_back(from.find(c));
+    return transposed(builder, root, v, perm);
+  };
+  Value x = arranged(a, first, batch + row + sum), y = arranged(b, second, batch + sum + column);
+  std::string order = batch + row + column;
+  SmallVector<int64_t> shape;
+  for (char c : order)
+    shape.push_back(dim(result, out.find(c)));
+  Value product = make(builder, root, "MatMul", 13, {x, y}, {RankedTensorType::get(shape, elementType(result))})->getResult(0);
+  root->getResult(0).replaceAllUsesWith(arranged(product, order, out.str()));
   return true;
 }
 
 struct RaiseAttention : impl::LeatRaiseAttentionBase<RaiseAttention> {
-  void runOnOperation() override { forEachNode(getOperation(), rewrite); }
+  void runOnOperation() override {
+    forEachNode(getOperation(), einsumToMatMul);
+    forEachNode(getOperation(), rewrite);
+  }
 };
 } // namespace
 } // namespace leat::import

@@ -91,3 +91,65 @@ func.func @other_direction(%x: tensor<2x3x5x8xf32>, %f: tensor<1x5x4xf32>, %g: t
   %10 = onnx.node "Add"(%8, %9) : (tensor<2x3x5x8xf32>, tensor<2x3x5x8xf32>) -> tensor<2x3x5x8xf32> attributes {version = 14 : i64}
   return %5, %10 : tensor<2x3x5x8xf32>, tensor<2x3x5x8xf32>
 }
+
+// -----
+
+// GPT-J: neighbours turn, tables by repeat_interleave, tokens before heads; the transposition behind is taken in.
+// CHECK-LABEL: func.func @neighbours
+// CHECK: %[[C:.*]] = onnx.node "Slice"(%{{.*}}) {{.*}} -> tensor<?x?x2xf32>
+// CHECK: %[[X:.*]] = onnx.node "Transpose"(%arg0) {{.*}}perm = array<i64: 0, 2, 1, 3>
+// CHECK: %[[R:.*]] = onnx.node "RotaryEmbedding"(%[[X]], %[[C]], %{{.*}}) {{.*}}interleaved = 1
+// CHECK: return %[[R]]
+func.func @neighbours(%x: tensor<?x?x3x4xf32>, %c: tensor<?x?x1x2x1xf32>, %s: tensor<?x?x1x2x1xf32>, %n: tensor<4xi64>, %m: tensor<4xi64>) -> tensor<?x3x?x4xf32> {
+  %zero = onnx.constant dense<0> : tensor<1xi64>
+  %one = onnx.constant dense<1> : tensor<1xi64>
+  %two = onnx.constant dense<2> : tensor<1xi64>
+  %three = onnx.constant dense<3> : tensor<1xi64>
+  %last = onnx.constant dense<-1> : tensor<1xi64>
+  %times = onnx.constant dense<[1, 1, 1, 1, 2]> : tensor<5xi64>
+  %end = onnx.constant dense<9223372036854775807> : tensor<1xi64>
+  %c1 = onnx.node "Tile"(%c, %times) : (tensor<?x?x1x2x1xf32>, tensor<5xi64>) -> tensor<?x?x1x2x2xf32> attributes {version = 13 : i64}
+  %c2 = onnx.node "Reshape"(%c1, %m) : (tensor<?x?x1x2x2xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32> attributes {version = 14 : i64}
+  %s1 = onnx.node "Tile"(%s, %times) : (tensor<?x?x1x2x1xf32>, tensor<5xi64>) -> tensor<?x?x1x2x2xf32> attributes {version = 13 : i64}
+  %s2 = onnx.node "Reshape"(%s1, %m) : (tensor<?x?x1x2x2xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32> attributes {version = 14 : i64}
+  %0 = onnx.node "Slice"(%x, %zero, %end, %three, %two) : (tensor<?x?x3x4xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x?x3x2xf32> attributes {version = 13 : i64}
+  %1 = onnx.node "Slice"(%x, %one, %end, %three, %two) : (tensor<?x?x3x4xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x?x3x2xf32> attributes {version = 13 : i64}
+  %2 = onnx.node "Neg"(%1) : (tensor<?x?x3x2xf32>) -> tensor<?x?x3x2xf32> attributes {version = 13 : i64}
+  %3 = onnx.node "Unsqueeze"(%2, %last) : (tensor<?x?x3x2xf32>, tensor<1xi64>) -> tensor<?x?x3x2x1xf32> attributes {version = 13 : i64}
+  %4 = onnx.node "Unsqueeze"(%0, %last) : (tensor<?x?x3x2xf32>, tensor<1xi64>) -> tensor<?x?x3x2x1xf32> attributes {version = 13 : i64}
+  %5 = onnx.node "Concat"(%3, %4) : (tensor<?x?x3x2x1xf32>, tensor<?x?x3x2x1xf32>) -> tensor<?x?x3x2x2xf32> attributes {version = 13 : i64, attrs = {axis = -1 : i64}}
+  %6 = onnx.node "Reshape"(%5, %n) : (tensor<?x?x3x2x2xf32>, tensor<4xi64>) -> tensor<?x?x3x4xf32> attributes {version = 14 : i64}
+  %7 = onnx.node "Mul"(%x, %c2) : (tensor<?x?x3x4xf32>, tensor<?x?x1x4xf32>) -> tensor<?x?x3x4xf32> attributes {version = 14 : i64}
+  %8 = onnx.node "Mul"(%6, %s2) : (tensor<?x?x3x4xf32>, tensor<?x?x1x4xf32>) -> tensor<?x?x3x4xf32> attributes {version = 14 : i64}
+  %9 = onnx.node "Add"(%7, %8) : (tensor<?x?x3x4xf32>, tensor<?x?x3x4xf32>) -> tensor<?x?x3x4xf32> attributes {version = 14 : i64}
+  %10 = onnx.node "Transpose"(%9) : (tensor<?x?x3x4xf32>) -> tensor<?x3x?x4xf32> attributes {version = 13 : i64, attrs = {perm = array<i64: 0, 2, 1, 3>}}
+  return %10 : tensor<?x3x?x4xf32>
+}
+
+// -----
+
+// Even and odd elements exchanged: no rotation of neighbours.
+// CHECK-LABEL: func.func @neighbours_swapped
+// CHECK-NOT: "RotaryEmbedding"
+// CHECK: return
+func.func @neighbours_swapped(%x: tensor<?x3x?x4xf32>, %c: tensor<?x1x?x2xf32>, %s: tensor<?x1x?x2xf32>, %n: tensor<4xi64>) -> tensor<?x3x?x4xf32> {
+  %zero = onnx.constant dense<0> : tensor<1xi64>
+  %one = onnx.constant dense<1> : tensor<1xi64>
+  %two = onnx.constant dense<2> : tensor<1xi64>
+  %three = onnx.constant dense<3> : tensor<1xi64>
+  %last = onnx.constant dense<-1> : tensor<1xi64>
+  %end = onnx.constant dense<9223372036854775807> : tensor<1xi64>
+  %0 = onnx.node "Slice"(%x, %zero, %end, %three, %two) : (tensor<?x3x?x4xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x3x?x2xf32> attributes {version = 13 : i64}
+  %1 = onnx.node "Slice"(%x, %one, %end, %three, %two) : (tensor<?x3x?x4xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x3x?x2xf32> attributes {version = 13 : i64}
+  %a = onnx.node "Mul"(%1, %c) : (tensor<?x3x?x2xf32>, tensor<?x1x?x2xf32>) -> tensor<?x3x?x2xf32> attributes {version = 14 : i64}
+  %b = onnx.node "Mul"(%0, %s) : (tensor<?x3x?x2xf32>, tensor<?x1x?x2xf32>) -> tensor<?x3x?x2xf32> attributes {version = 14 : i64}
+  %d = onnx.node "Sub"(%a, %b) : (tensor<?x3x?x2xf32>, tensor<?x3x?x2xf32>) -> tensor<?x3x?x2xf32> attributes {version = 14 : i64}
+  %e = onnx.node "Mul"(%0, %c) : (tensor<?x3x?x2xf32>, tensor<?x1x?x2xf32>) -> tensor<?x3x?x2xf32> attributes {version = 14 : i64}
+  %f = onnx.node "Mul"(%1, %s) : (tensor<?x3x?x2xf32>, tensor<?x1x?x2xf32>) -> tensor<?x3x?x2xf32> attributes {version = 14 : i64}
+  %g = onnx.node "Add"(%e, %f) : (tensor<?x3x?x2xf32>, tensor<?x3x?x2xf32>) -> tensor<?x3x?x2xf32> attributes {version = 14 : i64}
+  %3 = onnx.node "Unsqueeze"(%d, %last) : (tensor<?x3x?x2xf32>, tensor<1xi64>) -> tensor<?x3x?x2x1xf32> attributes {version = 13 : i64}
+  %4 = onnx.node "Unsqueeze"(%g, %last) : (tensor<?x3x?x2xf32>, tensor<1xi64>) -> tensor<?x3x?x2x1xf32> attributes {version = 13 : i64}
+  %5 = onnx.node "Concat"(%3, %4) : (tensor<?x3x?x2x1xf32>, tensor<?x3x?x2x1xf32>) -> tensor<?x3x?x2x2xf32> attributes {version = 13 : i64, attrs = {axis = -1 : i64}}
+  %6 = onnx.node "Reshape"(%5, %n) : (tensor<?x3x?x2x2xf32>, tensor<4xi64>) -> tensor<?x3x?x4xf32> attributes {version = 14 : i64}
+  return %6 : tensor<?x3x?x4xf32>
+}

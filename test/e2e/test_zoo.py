@@ -5,17 +5,20 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from models import zoo, zoo_decoders, zoo_encoders  # noqa: E402
+from models import zoo, zoo_decoders, zoo_encoders, zoo_idioms  # noqa: E402
 
-MODELS = zoo.MODELS | zoo_decoders.MODELS | zoo_encoders.MODELS
-# What has a past that Stream turns into state. Not the merged graphs, whose cache is inside an If, nor ort-gpt2, which joins keys and values.
+MODELS = zoo.MODELS | zoo_decoders.MODELS | zoo_encoders.MODELS | zoo_idioms.MODELS
+# What has a past that Stream turns into state.
 DECODERS = ["whisper-decoder", "t5-decoder", "gpt2-ts", "llama-optimum", "llama-ts", "llama-sdpa", "llama-f16", "llama-split", "mha-rope", "multi-query",
             "mistral-window", "qwen3-norms", "neox-partial-rotary", "gemma-softcap", "standard-opset23", "genai-gqa", "genai-int4", "phi-mha", "bloom-ts",
-            "dynamo-llama", "dynamo-window", "dynamo-f16", "dynamo-attention23", "gpt-oss-sinks", "genai-gemma"]
+            "dynamo-llama", "dynamo-window", "dynamo-f16", "dynamo-attention23", "gpt-oss-sinks", "genai-gemma", "gpt2-merged", "t5-merged", "ort-gpt2",
+            *zoo_idioms.MODELS]
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}
 
 
@@ -98,6 +101,80 @@ def test_step_is_the_whole_in_pieces(compile_model, library, tmp_path, name):
             at += length
         got = np.concatenate(pieces, axis=1).astype(np.float64)
         np.testing.assert_allclose(got, want, rtol=sample.tolerance, atol=sample.tolerance, err_msg=f"cuts {cuts}")
+
+
+# Decoders whose step takes a policy, and which of the softmaxes of a graph are over the cache (others read an encoder).
+POLICIES = {"gpt2-ts": (0, 1), "gpt2-merged": (0, 1), "gpt2-joined": (0, 1), "gpt2-stacked": (0, 1), "whisper-decoder": (0,), "whisper-merged": (0, 2), "t5-decoder": (0,),
+            "llama-ts": (0, 1), "mistral-window": (0, 1), "dynamo-llama": (0, 1), "dynamo-window": (0, 1), "bloom-ts": (0,), "mpt-alibi": (0,), "alibi-distance": (0,),
+            "gpt-oss-sinks": (0, 1), "opt-flat": (0, 1), "einsum-decoder": (0,), "gptj-interleaved": (0, 1), "gptj-whole-heads": (0, 1), "chatglm-pairs": (0,),
+            "function-decoder": (0,)}
+
+
+def with_policy(path, softmaxes, tokens, sinks, recent):
+    """The model with everything hidden from each query but the first `sinks` and the last `recent` keys: the dense form of a policy."""
+    model = onnx.load(path)
+    at = np.arange(tokens)
+    visible = (at[None, :] < sinks) | (at[:, None] - at[None, :] <= recent)
+    count = 0
+
+    def hide(graph, functions=()):
+        nonlocal count
+        for container in [graph, *functions]:
+            nodes = list(container.node)
+            for node in nodes:
+                for attribute in node.attribute:
+                    if attribute.HasField("g"):
+                        hide(attribute.g)
+            for node in [n for k, n in enumerate(n for n in nodes if n.op_type == "Softmax") if k in softmaxes]:
+                # A learned logit is one more column.
+                columns = onnx.helper.make_node("Shape", [node.input[0]], [f"columns{count}"], start=-1)
+                size = onnx.helper.make_node("Concat", ["policy_rows", f"columns{count}"], [f"size{count}"], axis=0)
+                mask = onnx.helper.make_node("Slice", ["policy", "policy_zeros", f"size{count}"], [f"hidden{count}"])
+                add = onnx.helper.make_node("Add", [node.input[0], f"hidden{count}"], [f"masked{count}"])
+                node.input[0] = f"masked{count}"
+                position = list(container.node).index(node)
+                for i, n in enumerate((columns, size, mask, add)):
+                    container.node.insert(position + i, n)
+                if container is not graph:
+                    container.node.insert(position, onnx.helper.make_node("Constant", [], ["policy"], value=numpy_helper.from_array(bias)))
+                    container.node.insert(position, onnx.helper.make_node("Constant", [], ["policy_zeros"], value_ints=[0, 0]))
+                    container.node.insert(position, onnx.helper.make_node("Constant", [], ["policy_rows"], value_ints=[tokens]))
+                count += 1
+
+    bias = np.where(np.pad(visible, ((0, 0), (0, 1)), constant_values=True), 0, -1e30).astype(np.float32)
+    hide(model.graph, model.functions)
+    for name, value in (("policy", bias), ("policy_zeros", np.zeros(2, np.int64)), ("policy_rows", np.array([tokens]))):
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    model.opset_import[0].version = max(model.opset_import[0].version, 15)
+    onnx.save(model, path.with_suffix(".policy.onnx"))
+    return path.with_suffix(".policy.onnx")
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_policy_is_its_dense_form(compile_model, library, tmp_path, name):
+    """A ring and sinks, against one call of ONNX Runtime with all that is forgotten hidden."""
+    path, tokens = tmp_path / "model.onnx", 17
+    sample = MODELS[name](path)
+    sizes = {**sample.sizes[0], "batch": 1, "sequence": tokens, "past": 0, "total": tokens}
+    feed = make_inputs(reference(path), sample, sizes, np.random.default_rng(3))
+    if "attention_mask" in feed:
+        feed["attention_mask"][:] = 1
+    session = reference(path)
+    growing = {i.name for i in session.get_inputs() if "sequence" in i.shape}
+    # A window of the model's own stays: sinks would be seen in spite of it.
+    for sinks, recent in ((0, 1),) if "window" in name else ((0, 4), (2, 3)):
+        dense = reference(with_policy(path, POLICIES[name], tokens, sinks, recent))
+        text = f"sink({sinks})+recent({recent}),pos=*:abs" if sinks else f"recent({recent})"
+        model = library.load(compile_model(path, f"--kv=retain={text}"))
+        inputs, (output,) = (model.names(model.function("step"), side) for side in ("input", "output"))
+        want = dense.run([output], feed)[0].astype(np.float64)
+        for cuts in ([1] * tokens, [5, 1, 6, 3, 2]):
+            stream, pieces, at = model.session(context=64), [], 0
+            for length in cuts:
+                pieces.append(stream.run("step", {n: feed[n][:, at : at + length] if n in growing else feed[n] for n in inputs})[output])
+                at += length
+            np.testing.assert_allclose(np.concatenate(pieces, axis=1), want, rtol=sample.tolerance, atol=sample.tolerance, err_msg=f"{text} cuts {cuts}")
+        assert np.abs(session.run([output], feed)[0] - want).max() > 1e-3  # the control: the policy changes something
 
 
 COUNTS = {

@@ -321,7 +321,7 @@ def whisper_encoder(path):
     g("Identity", g.nodes[-1].output[0], out="last_hidden_state")
     g.output("last_hidden_state", FLOAT, ["batch", 12, HIDDEN])
     g.save(17)
-    return Sample(17, [{"batch": 1}, {"batch": 3}], raised={"layer_norm": 2})
+    return Sample(17, [{"batch": 1}, {"batch": 3}], raised={"layer_norm": 2, "kv_attend": 1})
 
 
 def t5_encoder(path):

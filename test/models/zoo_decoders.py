@@ -179,7 +179,7 @@ def bart_decoder(path):
     g("Add", g("MatMul", x, g.random(HIDDEN, VOCAB)), g.random(1, VOCAB), out="logits")
     g.output("logits", FLOAT, ["batch", "sequence", VOCAB])
     g.save(13)
-    return Sample(13, [{**s, "encoder": n} for s, n in zip(BATCHES, (7, 1, 9))], {"encoder_attention_mask": padded}, {"layer_norm": 4})
+    return Sample(13, [{**s, "encoder": n} for s, n in zip(BATCHES, (7, 1, 9))], {"encoder_attention_mask": padded}, {"layer_norm": 4, "kv_attend": 2})
 
 
 def dynamo_llama(path, opset=18, window=None, half=False, sinks=False):
@@ -252,7 +252,7 @@ def dynamo_llama(path, opset=18, window=None, half=False, sinks=False):
     g.output("logits", kind, ["batch", "sequence", VOCAB])
     g.save(opset)
     return Sample(opset, STEPS + [{"batch": 3, "sequence": 9, "past": 2, "total": 11}], DECODER,
-                  {"layer_norm": 5, "rotary": 4, **({} if sinks else {"kv_attend": 2})}, 4e-3 if half else 1e-4)
+                  {"layer_norm": 5, "rotary": 4, "kv_attend": 2}, 4e-3 if half else 1e-4)
 
 
 def latent_attention(path):
@@ -310,7 +310,7 @@ def bloom(path):
     g("MatMul", x, g.random(HIDDEN, VOCAB), out="logits")
     g.output("logits", FLOAT, ["batch", "sequence", VOCAB])
     g.save(13)
-    return Sample(13, STEPS, {"attention_mask": padded}, {"layer_norm": 3})
+    return Sample(13, STEPS, {"attention_mask": padded}, {"layer_norm": 3, "kv_attend": 1})
 
 
 def mixtral_ts(path):

@@ -60,7 +60,7 @@ def deberta(path):
     g("Identity", x, out="last_hidden_state")
     g.output("last_hidden_state", FLOAT, ["batch", "sequence", HIDDEN])
     g.save(17)
-    return Sample(17, BATCHES, {"attention_mask": padded}, {"layer_norm": 3})
+    return Sample(17, BATCHES, {"attention_mask": padded}, {"layer_norm": 3, "kv_attend": 1})
 
 
 def swin(path):
@@ -85,7 +85,7 @@ def swin(path):
     g("Identity", pooled, out="pooled")
     g.output("pooled", FLOAT, ["batch", 2 * HIDDEN])
     g.save(13)
-    return Sample(13, IMAGES, raised={"layer_norm": 2})
+    return Sample(13, IMAGES, raised={"layer_norm": 2, "kv_attend": 1})
 
 
 def dino(path):
@@ -256,7 +256,7 @@ def einsum_attention(path, opset=12):
     g("Einsum", x, g.random(16, HIDDEN), equation="...i,oi->...o", out="out")
     g.output("out", FLOAT, ["batch", "sequence", 16])
     g.save(opset)
-    return Sample(opset, BATCHES, {"attention_mask": padded})
+    return Sample(opset, BATCHES, {"attention_mask": padded}, {"kv_attend": 1})
 
 
 def bert_f16(path, keep_io):

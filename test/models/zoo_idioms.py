@@ -1,0 +1,333 @@
+"""Decoders for the zoo that differ in how they write attention, positions and the cache.
+
+Like zoo.py, which has the blocks: each function of MODELS writes one graph and returns its Sample.
+"""
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from models.graph import BOOL, FLOAT, INT64
+from models.zoo import D, DECODER, END, H, HIDDEN, LOWEST, STEPS, VOCAB, Builder, Sample, cache
+from models.zoo_decoders import branches
+
+LONGEST = 64  # positions that tables have
+
+
+def frame(g, layers, attend, ids=None, place=None):
+    """A decoder around attend(layer, y) -> y; `place` are embeddings of positions, if it has them."""
+    ids = ids or g.ids()
+    x = g("Gather", g.random(VOCAB, HIDDEN, scale=0.5), ids)
+    x = g("Add", x, place) if place else x
+    for i in range(layers):
+        x = g("Add", x, attend(i, g.layer_norm(x, HIDDEN)))
+        x = g("Add", x, g.linear(g.gelu(g.linear(g.layer_norm(x, HIDDEN), HIDDEN, 64), "tanh"), 64, HIDDEN))
+    g("MatMul", g.layer_norm(x, HIDDEN), g.random(HIDDEN, VOCAB), out="logits")
+    g.output("logits", FLOAT, ["batch", "sequence", VOCAB])
+
+
+def heads(g, y, n=H):
+    return g.split_heads(g.linear(y, HIDDEN, n * D), n, D)
+
+
+def output(g, a):
+    return g.linear(g.join_heads(a, HIDDEN), HIDDEN, HIDDEN)
+
+
+def grown(g, past, i, k, v):
+    return (g("Concat", past[i][s], new, axis=2, out=f"present.{i}.{name}") for s, (name, new) in enumerate((("key", k), ("value", v))))
+
+
+def tril(g, before, total):
+    """Rows [before, total) of a triangle that is a weight."""
+    triangle = g.weight("bias", np.tril(np.ones((1, 1, LONGEST, LONGEST), np.uint8)))
+    rows = g("Slice", triangle, before, total, g.const([2]), g.const([1]))
+    return g("Cast", g("Slice", rows, g.const([0]), total, g.const([3]), g.const([1])), to=BOOL)
+
+
+def gpt2_joined(path, layers_too=False):
+    """past_0 [2, B, H, P, D], taken apart by Gather and stacked again; `layers_too`: one tensor for all layers, by Split."""
+    g = Builder(path)
+    ids = g.ids()
+    if layers_too:
+        whole = g.input("past_key_values", FLOAT, [2, 2, "batch", H, "past", D])
+        past = [g("Squeeze", p, g.const([0])) for p in g("Split", whole, g.const([1, 1]), outputs=2, axis=0)]
+    else:
+        past = [g.input(f"past_{i}", FLOAT, [2, "batch", H, "past", D]) for i in range(2)]
+    before = g.dim(past[0], 3)
+    total = g("Add", before, g.dim(ids, 1))
+    seen = tril(g, before, total)
+    steps = g("Range", g("Squeeze", before, g.const([0])), g("Squeeze", total, g.const([0])), g.const(1))
+    present = []
+
+    def attend(i, y):
+        q, k, v = (heads(g, y) for _ in range(3))
+        k = g("Concat", g("Gather", past[i], g.const(0), axis=0), k, axis=-2)
+        v = g("Concat", g("Gather", past[i], g.const(1), axis=0), v, axis=-2)
+        present.append(g("Concat", g.unsqueeze(k, 0), g.unsqueeze(v, 0), axis=0, out=None if layers_too else f"present_{i}"))
+        s = g("Where", seen, g.scores(q, g("Transpose", k, perm=[0, 1, 3, 2]), D**-0.5), g.real(-1e4))
+        return output(g, g("MatMul", g("Softmax", s, axis=-1), v))
+
+    frame(g, 2, attend, ids, g("Gather", g.random(LONGEST, HIDDEN, scale=0.5), steps))
+    if layers_too:
+        g("Concat", *[g.unsqueeze(p, 0) for p in present], axis=0, out="present_key_values")
+        g.output("present_key_values", FLOAT, [2, 2, "batch", H, "total", D])
+    else:
+        for i in range(2):
+            g.output(f"present_{i}", FLOAT, [2, "batch", H, "total", D])
+    g.save(17)
+    return Sample(17, STEPS, raised={"kv_attend": 2, "layer_norm": 5}, causal_step=True)
+
+
+def whisper_merged(path):
+    """Encoder and decoder merged, BART's products of [B * H, T, D]. The branch with a past was traced with one token: it has no causal mask."""
+    g = Builder(path)
+    ids = g.ids("input_ids")
+    encoder = g.input("encoder_hidden_states", FLOAT, ["batch", "encoder", HIDDEN])
+    past = [g.input(f"past_key_values.{i}.{part}.{s}", FLOAT, ["batch", H, "past" if part == "decoder" else "encoder_past", D])
+            for i in range(2) for part in ("decoder", "encoder") for s in ("key", "value")]
+    use = g.input("use_cache_branch", BOOL, [1])
+    outputs = [("logits", FLOAT)] + [(f"present.{i}.{p}.{s}", FLOAT) for i in range(2) for p in ("decoder", "encoder") for s in ("key", "value")]
+    table, place, head = g.random(VOCAB, HIDDEN, scale=0.5), g.random(LONGEST, HIDDEN, scale=0.5), g.random(HIDDEN, VOCAB)
+    w = [{n: (g.random(HIDDEN, HIDDEN), g.random(HIDDEN)) for n in ("q", "k", "v", "o", "cq", "ck", "cv", "co")} for _ in range(2)]
+    norms = [(g.random(HIDDEN, scale=0.1, offset=1), g.random(HIDDEN)) for _ in range(5)]
+
+    def body(cached):
+        linear = lambda x, p: g("Add", p[1], g("MatMul", x, p[0]))
+        norm = lambda x, p: g("LayerNormalization", x, *p, axis=-1)
+        b, t = g.dim(ids, 0), g.dim(ids, 1)
+        split = lambda x: g("Transpose", g("Reshape", x, g.shape(b, -1, H, D)), perm=[0, 2, 1, 3])
+        flat = lambda x: g("Reshape", x, g.shape(g("Mul", b, g.const([H])), -1, D))
+        first = g.dim(past[0], 2) if cached else g.const([0])
+        x = g("Add", g("Gather", table, ids), g("Slice", place, first, g("Add", first, t), g.const([0])))
+
+        def attend(q, k, v, mask, o):
+            s = g("MatMul", flat(q), g("Transpose", flat(k), perm=[0, 2, 1]))
+            n = g.dim(k, 2)
+            if mask:
+                s = g("Reshape", g("Add", g("Reshape", s, g.shape(b, H, t, n)), mask), g.shape(g("Mul", b, g.const([H])), t, n))
+            a = g("MatMul", g("Softmax", s, axis=-1), flat(v))
+            a = g("Transpose", g("Reshape", a, g.shape(b, H, t, D)), perm=[0, 2, 1, 3])
+            return linear(g("Reshape", a, g.shape(b, t, HIDDEN)), o)
+
+        steps = g("Range", g.const(0), g("Squeeze", t, g.const([0])), g.const(1))
+        causal = g("Where", g("LessOrEqual", g.unsqueeze(steps, 0), g.unsqueeze(steps, 1)), g.real(0), g.real(LOWEST))
+        causal = None if cached else g("Expand", g.unsqueeze(causal, 0, 1), g.shape(b, 1, t, t))
+        present = []
+        for i in range(2):
+            y = norm(x, norms[2 * i])
+            q, k, v = (split(g("Mul", linear(y, w[i][n]), g.real(D**-0.5)) if n == "q" else linear(y, w[i][n])) for n in "qkv")
+            if cached:
+                k, v = g("Concat", past[4 * i], k, axis=2), g("Concat", past[4 * i + 1], v, axis=2)
+            x = g("Add", x, attend(q, k, v, causal, w[i]["o"]))
+            y = norm(x, norms[2 * i + 1])
+            ck, cv = (past[4 * i + 2], past[4 * i + 3]) if cached else (split(linear(encoder, w[i][n])) for n in ("ck", "cv"))
+            x = g("Add", x, attend(split(g("Mul", linear(y, w[i]["cq"]), g.real(D**-0.5))), ck, cv, None, w[i]["co"]))
+            empty = lambda: g("Constant", value=numpy_helper.from_array(np.zeros((0, H, 1, D), np.float32)))
+            present += [k, v, *((empty(), empty()) if cached else (ck, cv))]
+        return [g("MatMul", norm(x, norms[4]), head), *present]
+
+    branches(g, use, outputs, lambda: body(True), lambda: body(False))
+    g.output("logits", FLOAT, ["batch", "sequence", VOCAB])
+    for i in range(2):
+        for part in ("decoder", "encoder"):
+            for s in ("key", "value"):
+                g.output(f"present.{i}.{part}.{s}", FLOAT, ["batch", H, "total", D] if part == "decoder" else ["encoder_batch", H, "encoder_out", D])
+    g.save(17)
+    sizes = [{"batch": 1, "sequence": 4, "past": 0, "encoder_past": 0, "encoder": 7}, {"batch": 2, "sequence": 1, "past": 5, "encoder_past": 7, "encoder": 7}]
+    return Sample(17, sizes, {"use_cache_branch": lambda s, z, r: np.array([z["past"] > 0])}, {"kv_attend": 8, "layer_norm": 10})
+
+
+def opt_flat(path):
+    """OPT over TorchScript: products of [B * H, T, D], the sum with the mask bounded from below, masks by comparison."""
+    g = Builder(path)
+    ids, mask = g.ids(), g.input("attention_mask", INT64, ["batch", "total"])
+    past = cache(g, 2, H)
+    b, t, before = g.dim(ids, 0), g.dim(ids, 1), g.dim(past[0][0], 2)
+    bias = g.old_causal_mask(ids, before, mask)
+    counted = g("Sub", g("Mul", g("CumSum", mask, g.const(1)), mask), g.const(1))
+    place = g("Add", g("Slice", counted, before, g.const([END]), g.const([1])), g.const(2))
+    joined = g("Mul", b, g.const([H]))
+    flat = lambda v: g("Reshape", v, g.shape(joined, -1, D))
+
+    def attend(i, y):
+        q = flat(g.split_heads(g("Mul", g.linear(y, HIDDEN, HIDDEN), g.real(D**-0.5)), H, D))
+        k, v = grown(g, past, i, heads(g, y), heads(g, y))
+        n = g.dim(k, 2)
+        s = g("Reshape", g("MatMul", q, g("Transpose", flat(k), perm=[0, 2, 1])), g.shape(b, H, t, n))
+        s = g("Max", g("Add", s, bias), g.real(LOWEST))
+        s = g("Reshape", s, g.shape(joined, t, n))
+        a = g("Reshape", g("MatMul", g("Softmax", s, axis=-1), flat(v)), g.shape(b, H, t, D))
+        return output(g, a)
+
+    frame(g, 2, attend, ids, g("Gather", g.random(LONGEST + 2, HIDDEN, scale=0.5), place))
+    g.save(13)
+    return Sample(13, STEPS, DECODER, {"kv_attend": 2}, causal_step=True)
+
+
+def einsum_decoder(path):
+    """Attention by Einsum, keys and values repeated for groups of heads."""
+    g = Builder(path)
+    ids, position_ids = g.ids(), g.input("position_ids", INT64, ["batch", "sequence"])
+    past = cache(g, 1, H)
+    before = g.dim(past[0][0], 2)
+    bias = g.causal_mask(ids, g("Add", before, g.dim(ids, 1)), before)
+    cos, sin = g.rotary_tables(position_ids, D)
+
+    def attend(i, y):
+        q, k, v = (heads(g, y) for _ in range(3))
+        k, v = grown(g, past, i, g.rotate(k, cos, sin, D), v)
+        q = g("Transpose", g.rotate(q, cos, sin, D), perm=[0, 2, 1, 3])
+        s = g("Einsum", q, k, equation="bqhd,bhkd->bhqk")
+        p = g("Softmax", g("Add", g("Mul", s, g.real(D**-0.5)), bias), axis=-1)
+        a = g("Einsum", v, p, equation="b h k d, b h q k -> b q h d")
+        return g.linear(g("Reshape", a, g.const([0, 0, HIDDEN])), HIDDEN, HIDDEN)
+
+    frame(g, 1, attend, ids)
+    g.save(18)
+    return Sample(18, STEPS, DECODER, {"kv_attend": 1, "rotary": 2}, causal_step=True)
+
+
+def interleaved_tables(g, position_ids, size):
+    """cos and sin [B, S, size / 2] from a table of both."""
+    angles = np.outer(np.arange(LONGEST), 10000.0 ** -(np.arange(0, size, 2) / size))
+    both = g("Gather", g.weight("embed_positions", np.concatenate([np.sin(angles), np.cos(angles)], 1).astype(np.float32)), position_ids)
+    return reversed(g("Split", both, g.const([size // 2] * 2), outputs=2, axis=-1))
+
+
+def gptj(path, size=4, tile=True):
+    """GPT-J: every two neighbours turn, before heads and tokens change places; the rest of a head stays."""
+    g = Builder(path)
+    ids, position_ids = g.ids(), g.input("position_ids", INT64, ["batch", "sequence"])
+    past = cache(g, 2, H)
+    before = g.dim(past[0][0], 2)
+    total = g("Add", before, g.dim(ids, 1))
+    seen = tril(g, before, total)
+    b, t = g.dim(ids, 0), g.dim(ids, 1)
+
+    def twice(table):  # repeat_interleave(table[:, :, None, :], 2, 3)
+        table = g.unsqueeze(table, 2)
+        wide = g.unsqueeze(table, -1)
+        wide = g("Tile", wide, g.const([1, 1, 1, 1, 2])) if tile else g("Expand", wide, g.shape(b, t, 1, size // 2, 2))
+        return g("Reshape", wide, g.shape(b, t, 1, size))
+
+    cos, sin = (twice(table) for table in interleaved_tables(g, position_ids, size))
+
+    def rotate(x):
+        turned, rest = (x, None) if size == D else (g.slice(x, 0, size, 3), g.slice(x, size, END, 3))
+        even, odd = g.slice(turned, 0, END, 3, 2), g.slice(turned, 1, END, 3, 2)
+        pairs = g("Concat", g.unsqueeze(g("Neg", odd), -1), g.unsqueeze(even, -1), axis=-1)
+        pairs = g("Reshape", pairs, g.shape(b, t, H, size))
+        y = g("Add", g("Mul", turned, cos), g("Mul", pairs, sin))
+        y = g("Concat", y, rest, axis=-1) if rest else y
+        return g("Transpose", y, perm=[0, 2, 1, 3])
+
+    def attend(i, y):
+        split = lambda: g("Reshape", g.linear(y, HIDDEN, HIDDEN, bias=False), g.shape(b, t, H, D))
+        q, k, v = rotate(split()), rotate(split()), g("Transpose", split(), perm=[0, 2, 1, 3])
+        k, v = grown(g, past, i, k, v)
+        s = g("Where", seen, g("MatMul", q, g("Transpose", k, perm=[0, 1, 3, 2])), g.real(LOWEST))
+        return output(g, g("MatMul", g("Softmax", g("Div", s, g.real(np.sqrt(D))), axis=-1), v))
+
+    frame(g, 2, attend, ids)
+    g.save(17)
+    return Sample(17, STEPS, DECODER, {"kv_attend": 2, "rotary": 4}, causal_step=True)
+
+
+def chatglm(path):
+    """ChatGLM: pairs by Reshape, tables of [cos, sin] pairs, half of each head turns; complex numbers by another name."""
+    g = Builder(path)
+    ids, position_ids = g.ids(), g.input("position_ids", INT64, ["batch", "sequence"])
+    past = cache(g, 1, H)
+    before = g.dim(past[0][0], 2)
+    bias = g.causal_mask(ids, g("Add", before, g.dim(ids, 1)), before)
+    size = D // 2
+    cos, sin = (g.unsqueeze(table, 1) for table in interleaved_tables(g, position_ids, size))
+
+    def rotate(x):
+        turned, rest = g("Split", x, g.const([size, D - size]), outputs=2, axis=-1)
+        pairs = g("Reshape", turned, g.const([0, 0, 0, size // 2, 2]))
+        even, odd = (g("Gather", pairs, g.const(i), axis=-1) for i in (0, 1))
+        first = g("Sub", g("Mul", even, cos), g("Mul", odd, sin))
+        second = g("Add", g("Mul", odd, cos), g("Mul", even, sin))
+        y = g("Reshape", g("Concat", g.unsqueeze(first, -1), g.unsqueeze(second, -1), axis=-1), g.const([0, 0, 0, size]))
+        return g("Concat", y, rest, axis=-1)
+
+    def attend(i, y):
+        q, k, v = (heads(g, y) for _ in range(3))
+        k, v = grown(g, past, i, rotate(k), v)
+        return output(g, g.sdpa(rotate(q), k, v, D, bias))
+
+    frame(g, 1, attend, ids)
+    g.save(17)
+    return Sample(17, STEPS, DECODER, {"kv_attend": 1, "rotary": 2}, causal_step=True)
+
+
+def mpt(path, form="table"):
+    """MPT: ALiBi as a table that is cut from its end; "distance": the slopes times -|i - j|."""
+    g = Builder(path)
+    ids, mask = g.ids(), g.input("attention_mask", INT64, ["batch", "total"])
+    past = cache(g, 1, H)
+    before = g.dim(past[0][0], 2)
+    total = g("Add", before, g.dim(ids, 1))
+    slopes = (2.0 ** (-8 / H * np.arange(1, H + 1))).astype(np.float32)
+    scalar = lambda v: g("Squeeze", v, g.const([0]))
+    columns = g("Range", g.const(0), scalar(total), g.const(1))
+    rows = g.unsqueeze(g("Range", scalar(before), scalar(total), g.const(1)), 1)
+    if form == "table":
+        table = g.weight("alibi", slopes[:, None, None] * np.arange(1 - LONGEST, 1, dtype=np.float32))
+        start = g("Max", g.const([0]), g("Sub", g.const([LONGEST]), total))
+        alibi = g("Slice", table, start, g.const([END]), g.const([2]))
+    else:
+        alibi = g("Mul", g.weight("slopes", slopes[None, :, None, None]), g("Neg", g("Cast", g("Abs", g("Sub", columns, rows)), to=FLOAT)))
+    hidden = g("Or", g("Greater", columns, rows), g("Not", g("Cast", g.unsqueeze(mask, 1, 2), to=BOOL)))
+
+    def attend(i, y):
+        q, k, v = (heads(g, y) for _ in range(3))
+        k, v = grown(g, past, i, k, v)
+        s = g("Add", g.scores(q, g("Transpose", k, perm=[0, 1, 3, 2]), D**-0.5), alibi)
+        return output(g, g("MatMul", g("Softmax", g("Where", hidden, g.real(LOWEST), s), axis=-1), v))
+
+    frame(g, 1, attend, ids)
+    g.save(17)
+    return Sample(17, STEPS, DECODER, {"kv_attend": 1})
+
+
+def function_decoder(path):
+    """Attention as a function of the model, as dynamo's first exports have it."""
+    g = Builder(path)
+    ids = g.ids()
+    past = cache(g, 1, H)
+    before = g.dim(past[0][0], 2)
+    bias = g.causal_mask(ids, g("Add", before, g.dim(ids, 1)), before)
+    module, node = "pkg.transformers", helper.make_node
+    attention = helper.make_function(module, "scaled_dot_product_attention", ["q", "k", "v", "mask"], ["out"], [
+        node("Transpose", ["k"], ["kt"], perm=[0, 1, 3, 2]), node("Constant", [], ["scale"], value_float=D**-0.5), node("MatMul", ["q", "kt"], ["raw"]),
+        node("Mul", ["raw", "scale"], ["scaled"]), node("Add", ["scaled", "mask"], ["scores"]), node("Softmax", ["scores"], ["p"], axis=-1),
+        node("MatMul", ["p", "v"], ["out"])], [helper.make_opsetid("", 18)], [])
+
+    def attend(i, y):
+        q, k, v = (heads(g, y) for _ in range(3))
+        k, v = grown(g, past, i, k, v)
+        return output(g, g("scaled_dot_product_attention", q, k, v, bias, domain=module))
+
+    frame(g, 1, attend, ids)
+    g.save(18)
+    model = onnx.load(path)
+    model.functions.append(attention)
+    onnx.save(model, path)
+    return Sample(18, STEPS, DECODER, {"kv_attend": 1}, causal_step=True)
+
+
+MODELS = {
+    "gpt2-joined": gpt2_joined,
+    "gpt2-stacked": lambda p: gpt2_joined(p, layers_too=True),
+    "whisper-merged": whisper_merged,
+    "opt-flat": opt_flat,
+    "einsum-decoder": einsum_decoder,
+    "gptj-interleaved": gptj,
+    "gptj-whole-heads": lambda p: gptj(p, D, tile=False),
+    "chatglm-pairs": chatglm,
+    "mpt-alibi": mpt,
+    "alibi-distance": lambda p: mpt(p, "distance"),
+    "function-decoder": function_decoder,
+}

@@ -39,6 +39,8 @@ void canonicalize(OpPassManager &pm) { pm.addPass(createCanonicalizerPass({}, {"
 void buildImport(OpPassManager &pm, const CompileOptions &, const target::TargetSpec &) {
   OpPassManager &graph = pm.nest<func::FuncOp>();
   graph.addPass(import::createLeatRefineTypes());
+  graph.addPass(import::createLeatResolveSequences());
+  graph.addPass(import::createLeatRefineTypes());
   graph.addPass(import::createLeatRaiseNorm());
   graph.addPass(import::createLeatRaiseGelu());
   graph.addPass(import::createLeatRaiseRotary());

@@ -284,9 +284,51 @@ static TypedAttr lowest(GraphBuilder &b, Type elem, bool isUnsigned) {
                                                                          : APInt::getSignedMinValue(elem.getIntOrFloatBitWidth()))));
 }
 
+/// Where in the flattened input the first largest element of each window stands; column-major in the spatial axes if asked.
+static Value maxPositions(OpContext &c, const Window &w, Value all) {
+  GraphBuilder &b = c.b;
+  int64_t r = w.kernel.size(), volume = 1;
+  for (int64_t k : w.kernel)
+    volume *= k;
+  Type i64 = b.ops.getI64Type();
+  Dims flat = b.dims(all);
+  flat.truncate(r + 2);
+  flat.push_back(b.math.constant(volume));
+  Type elem = b.elem(all);
+  Value comparable = isa<FloatType>(elem) ? all : b.convert(all, b.ops.getF32Type(), c.isUnsigned(0));
+  Dims kept = flat;
+  kept.back() = b.math.constant(1);
+  Value which =
+      b.withDims(b.create<ArgReduceOp>(b.typeOf(kept, i64), b.reshape(comparable, flat), r + 2, /*max=*/true, /*last=*/false), kept);
+  bool columns = c.integer("storage_order", 0) == 1;
+  Value x = c.operand(0), channels = b.math.value(b.dim(x, 1));
+  SmallVector<Value> sizes, low = b.math.values(w.low);
+  for (int64_t i = 0; i < r; ++i)
+    sizes.push_back(b.math.value(b.dim(x, i + 2)));
+  Dims dims(ArrayRef(kept).drop_back());
+  return b.generate(dims, i64, [&](OpBuilder &ob, Location l, ValueRange at) {
+    BodyOps o{ob, l};
+    auto number = [&](int64_t v) -> Value { return o.make<arith::ConstantIndexOp>(v); };
+    SmallVector<Value> from(at);
+    from.push_back(number(0));
+    Value tap = o.make<arith::IndexCastOp>(ob.getIndexType(), Value(o.make<tensor::ExtractOp>(which, from)));
+    SmallVector<Value> place(r);
+    for (int64_t i = r - 1; i >= 0; --i) {
+      Value t = o.make<arith::RemUIOp>(tap, number(w.kernel[i]));
+      tap = o.make<arith::DivUIOp>(tap, number(w.kernel[i]));
+      place[i] = o.sub(o.add(o.mul(at[2 + i], number(w.strides[i])), o.mul(t, number(w.dilations[i]))), low[i]);
+    }
+    Value index = o.add(o.mul(at[0], channels), at[1]), inside = number(0);
+    for (int64_t k = 0; k < r; ++k) {
+      int64_t i = columns ? r - 1 - k : k;
+      inside = o.add(o.mul(inside, sizes[i]), place[i]);
+      index = o.mul(index, sizes[k]);
+    }
+    return o.make<arith::IndexCastOp>(i64, o.add(index, inside));
+  });
+}
+
 static LogicalResult maxPool(OpContext &c) {
-  if (c.wants(1))
-    return c.fail("its second result (the indices) is not supported");
   FailureOr<Window> w = poolWindow(c);
   if (failed(w))
     return failure();
@@ -294,6 +336,8 @@ static LogicalResult maxPool(OpContext &c) {
   TypedAttr low = lowest(c.b, c.elem(0), isUnsigned);
   Value all = windows(c.b, c.operand(0), *w, low);
   auto combine = [&](OpBuilder &ob, Location l, ValueRange args) { return BodyOps{ob, l, isUnsigned}.max(args[0], args[1]); };
+  if (c.wants(1))
+    c.setResult(1, maxPositions(c, *w, all));
   return c.done(c.b.reduce(all, lastAxes(w->kernel.size(), c.b.rank(all)), false, low, combine));
 }
 

@@ -13,6 +13,9 @@ HandlerTable::HandlerTable() {
   registerConvolution(*this);
   registerExperts(*this);
   registerResize(*this);
+  registerSequences(*this);
+  registerSignal(*this);
+  registerSpatial(*this);
   registerRecurrent(*this);
 
   registerElementwise(*this);

@@ -36,6 +36,9 @@ void registerProducts(HandlerTable &table);
 void registerQuantization(HandlerTable &table);
 void registerRecurrent(HandlerTable &table);
 void registerResize(HandlerTable &table);
+void registerSequences(HandlerTable &table);
+void registerSignal(HandlerTable &table);
+void registerSpatial(HandlerTable &table);
 
 void registerElementwise(HandlerTable &table);
 void registerControlFlow(HandlerTable &table);

@@ -245,8 +245,7 @@ static LogicalResult argReduce(OpContext &c, bool max) {
 static LogicalResult argMax(OpContext &c) { return argReduce(c, true); }
 static LogicalResult argMin(OpContext &c) { return argReduce(c, false); }
 
-/// Coordinates of the elements that are not zero, [rank, count]; the host reads the count.
-static Value nonZeroPositions(GraphBuilder &b, Value v) {
+Value nonZeroPositions(GraphBuilder &b, Value v) {
   Type i64 = b.ops.getI64Type();
   OpFoldResult rank = b.math.constant(GraphBuilder::rank(v));
   Dims room{rank, b.numElements(v)};
@@ -296,6 +295,30 @@ static LogicalResult cumSum(OpContext &c) {
   return scanAxis(c, [&](Value v, int64_t axis) {
     auto op = c.b.create<CumSumOp>(v.getType(), v, axis, c.flag("exclusive"), c.flag("reverse"));
     return c.b.withDims(op, c.b.dims(v));
+  });
+}
+
+/// Every element the product of those before it: what an element asks for is not what its neighbour has, so that it is exact, if not quick.
+static LogicalResult cumProd(OpContext &c) {
+  return scanAxis(c, [&](Value v, int64_t axis) {
+    GraphBuilder &b = c.b;
+    bool exclusive = c.flag("exclusive"), reverse = c.flag("reverse");
+    Type elem = b.elem(v), wide = computeType(elem);
+    Dims dims = b.dims(v);
+    int64_t rank = dims.size();
+    dims.push_back(dims[axis]);
+    TypedAttr one = isa<FloatType>(wide) ? b.attr(wide, 1.0) : b.attr(wide, static_cast<int64_t>(1));
+    Value factors = b.generate(dims, wide, [&](OpBuilder &ob, Location l, ValueRange at) {
+      BodyOps o{ob, l};
+      SmallVector<Value> from(at.drop_back());
+      from[axis] = at[rank];
+      Value counts = reverse ? (exclusive ? o.gt(at[rank], at[axis]) : o.ge(at[rank], at[axis]))
+                             : (exclusive ? o.lt(at[rank], at[axis]) : o.le(at[rank], at[axis]));
+      return o.select(counts, o.convert(o.make<tensor::ExtractOp>(v, from), wide), o.make<arith::ConstantOp>(one));
+    });
+    Value all = b.reduce(factors, {rank}, false, one,
+                         [](OpBuilder &ob, Location l, ValueRange args) { return BodyOps{ob, l}.mul(args[0], args[1]); });
+    return b.convert(all, elem);
   });
 }
 
@@ -396,6 +419,7 @@ void registerIndexing(HandlerTable &t) {
   t.add("", "NonZero", 9, nonZero);
   t.add("", "Compress", 9, compress);
   t.add("", "CumSum", 11, cumSum);
+  t.add("", "CumProd", 26, cumProd);
   t.add("", "Unique", 11, unique);
   t.add("", "ReverseSequence", 10, reverseSequence);
 }

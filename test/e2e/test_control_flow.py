@@ -120,3 +120,34 @@ def test_shapes_of_inputs_that_do_not_fit_are_reported(leat, tmp_path):
     assert bad.returncode != 0 and "6 elements" in bad.stderr and "8 elements" in bad.stderr
     huge = leat("run", tmp_path / "m.leat", "--input", "x=6xf32=1,2,3,4,5,6", "--input", "shape=2xi64=-7,99999999999", check=False)
     assert huge.returncode in (1, 4) and len(huge.stderr.splitlines()) == 1
+
+
+def test_sequences_of_known_length(leat, tmp_path):
+    """torch.split, chunk, unbind and stack as TorchScript exports write them."""
+    node = helper.make_node
+    nodes = [
+        const("two", np.int64(2)), const("three", np.int64(3)), const("zero", np.int64(0)), const("last", np.int64(-1)), const("sizes", [1, 4]), const("one", np.int64(1)),
+        node("SplitToSequence", ["x", "two"], ["halves"], axis=-1),  # chunks of two along five: 2, 2, 1
+        node("SequenceAt", ["halves", "last"], ["rest"]), node("SequenceAt", ["halves", "one"], ["middle"]),
+        node("SplitToSequence", ["x", "sizes"], ["parts"], axis=2), node("SequenceAt", ["parts", "one"], ["four"]),
+        node("SplitToSequence", ["x"], ["slices"], axis=1, keepdims=0),  # unbind
+        node("SequenceAt", ["slices", "three"], ["fourth"]), node("SequenceLength", ["slices"], ["length"]),
+        node("SequenceEmpty", [], ["none"], dtype=F), node("SequenceInsert", ["none", "middle"], ["some"]), node("SequenceInsert", ["some", "middle2", "zero"], ["more"]),
+        node("Neg", ["middle"], ["middle2"]), node("ConcatFromSequence", ["more"], ["joined"], axis=2), node("ConcatFromSequence", ["more"], ["stacked"], axis=0, new_axis=1),
+        node("SplitToSequence", ["x", "one"], ["rows"], axis=0), node("SequenceAt", ["rows", "zero"], ["row"]),  # of a size that is not known
+    ]
+    nodes.sort(key=lambda n: n.op_type != "Constant")
+    order = [n for n in nodes if n.op_type != "SequenceInsert" and n.output[0] not in ("joined", "stacked")]
+    order += [n for n in nodes if n not in order]
+    outputs = [value(n, F, ["a", "b", "c", "d"][:r]) for n, r in (("rest", 3), ("middle", 3), ("four", 3), ("fourth", 2), ("joined", 3), ("stacked", 4), ("row", 3))] + [value("length", I, [])]
+    m = model(order, [value("x", F, ["n", 4, 5])], outputs)
+    rng = np.random.default_rng(2)
+    compare(leat, tmp_path, m, [{"x": rng.standard_normal((n, 4, 5)).astype(np.float32)} for n in (1, 3)])
+
+
+def test_sequence_of_unknown_length_is_refused(leat, tmp_path):
+    nodes = [const("last", np.int64(-1)), helper.make_node("SplitToSequence", ["x"], ["rows"], axis=0), helper.make_node("SequenceAt", ["rows", "last"], ["row"])]
+    path = tmp_path / "m.onnx"
+    onnx.save(model(nodes, [value("x", F, ["n", 4])], [value("row", F, [1, 4])]), path)
+    bad = leat("compile", path, "-o", tmp_path / "m.leat", check=False)
+    assert bad.returncode == 3 and "SplitToSequence" in bad.stderr and "known" in bad.stderr

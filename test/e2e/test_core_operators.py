@@ -92,6 +92,11 @@ REDUCE += [
     Case("LogSoftmax", [f(2, 3, 4)]), Case("Hardmax", [f(2, 3, 4)]),
     Case("CumSum", [f(3, 4), c(1)], {"exclusive": 1}), Case("CumSum", [f(3, 4), Const(np.int64(0))], {"reverse": 1}, name="reverse"),
     Case("CumSum", [f(3, 4), np.array(-1, np.int32)], name="run-time-axis"),
+    Case("CumProd", [f(3, 5), np.array(1)], opset=26, reference="onnx"), Case("CumProd", [f(3, 5), np.array(0)], {"exclusive": 1, "reverse": 1}, opset=26, reference="onnx", name="exclusive-reverse"),
+    Case("DFT", [(f(2, 12, 1), ["n", "t", 1])], {"axis": 1}, opset=17), Case("DFT", [f(2, 9, 2)], {"axis": 1, "inverse": 1}, opset=17, name="inverse"),
+    Case("DFT", [f(2, 10, 1), None, Const(np.array(1))], {"onesided": 1}, opset=20, name="one-sided"), Case("DFT", [f(6, 5, 2), np.array(8), Const(np.array(0))], opset=20, reference="onnx", name="padded"),
+    Case("STFT", [(f(2, 60, 1), ["n", "t", 1]), Const(np.array(8)), Const(np.hanning(16).astype(np.float32))], opset=17),
+    Case("STFT", [f(1, 40, 2), np.array(10), None, np.array(20)], {"onesided": 0}, opset=17, name="both-sides"),
 ]
 
 x = f(3, 4, 5)

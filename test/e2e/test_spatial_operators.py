@@ -68,7 +68,32 @@ RESIZE = [
 ]
 
 
-@pytest.mark.parametrize("case", CONV + POOL + RESIZE, ids=str)
+grid = rng.uniform(-1.4, 1.4, (2, 5, 6, 2)).astype(np.float32)
+volume, volume_grid = f(1, 2, 4, 5, 6), rng.uniform(-1.2, 1.2, (1, 3, 4, 2, 3)).astype(np.float32)
+boxes = np.array([[0.5, 1, 6, 7.5], [2, 0, 3, 8], [-1, -1, 4, 4], [5, 5, 5.5, 5.2]], np.float32)
+which = np.array([0, 1, 1, 0])
+some = rng.uniform(0, 1, (2, 9, 4)).astype(np.float32)
+scores = rng.uniform(0, 1, (2, 3, 9)).astype(np.float32)
+SAMPLED = [
+    Case("LRN", [(f(2, 7, 4, 5), ["n", 7, "h", "w"])], {"size": 3, "alpha": 0.1, "beta": 0.6, "bias": 1.5}),
+    *[Case("GridSample", [image, grid], {"mode": m, "padding_mode": p, "align_corners": a}, opset=20, name=f"{m}-{p}-{a}")
+      for m in ("linear", "nearest", "cubic") for p in ("zeros", "border", "reflection") for a in (0, 1)],
+    Case("GridSample", [(image, DYNAMIC), (grid, ["n", "oh", "ow", 2])], {"mode": "bilinear"}, opset=16, name="dynamic"),
+    Case("GridSample", [volume, volume_grid], {"mode": "linear"}, opset=20, name="3d"),
+    Case("MaxPool", [image], {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1]}, outputs=2, name="indices"),
+    Case("MaxPool", [(image, DYNAMIC)], {"kernel_shape": [2, 2], "storage_order": 1}, outputs=2, name="indices-by-column"),
+    Case("MaxPool", [f(2, 3, 11)], {"kernel_shape": [3]}, outputs=2, name="indices-1d"),
+    Case("Col2Im", [f(2, 3 * 4, 30), np.array([6, 7]), Const(np.array([2, 2]))], opset=18),
+    Case("Col2Im", [f(1, 2 * 6, 20), np.array([7, 5]), Const(np.array([2, 3]))], {"strides": [2, 1], "pads": [0, 1, 1, 1], "dilations": [1, 1]}, opset=18, name="strides"),
+    Case("RoiAlign", [f(2, 3, 8, 9), (boxes, ["r", 4]), (which, ["r"])], {"output_height": 3, "output_width": 2, "sampling_ratio": 2, "spatial_scale": 0.9}, opset=16),
+    Case("RoiAlign", [f(2, 3, 8, 9), boxes, which], {"output_height": 2, "output_width": 2, "sampling_ratio": 3}, opset=10, name="output-half-pixel"),
+    Case("NonMaxSuppression", [some, scores, np.array([4]), np.array([0.3], np.float32), np.array([0.2], np.float32)], opset=11),
+    Case("NonMaxSuppression", [(some, ["n", "b", 4]), (scores, ["n", "c", "b"]), Const(np.array([20])), Const(np.array([0.5], np.float32))], {"center_point_box": 1}, opset=11,
+         name="centres"),
+]
+
+
+@pytest.mark.parametrize("case", CONV + POOL + RESIZE + SAMPLED, ids=str)
 def test_operator(leat, tmp_path, case):
     case.inputs = [np.asarray(i) if isinstance(i, np.generic) else i for i in case.inputs]
     check(leat, tmp_path, case)

@@ -65,6 +65,8 @@ public:
   /// Scalar or vector; never assumes more than the alignment of an element.
   mlir::Value load(mlir::Type type, mlir::Value pointer);
   void store(mlir::Value value, mlir::Value pointer);
+  /// Asks for a cache line to be brought into the second cache. `pointer` may lie outside of any buffer.
+  void prefetch(mlir::Value pointer) { mlir::LLVM::Prefetch::create(*this, pointer, /*rw=*/0, /*hint=*/2, /*cache=*/1); }
   /// The lanes below `count` (i64, may be negative or beyond the vector).
   mlir::Value laneMask(mlir::Value count, int64_t lanes);
   /// Lanes that are off read as zero and are not touched.

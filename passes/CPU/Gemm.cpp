@@ -11,8 +11,6 @@ namespace leat::cpu {
 
 namespace {
 
-constexpr int64_t kDepth = 1024; ///< k is worked on in blocks of this size; partial sums rest in scratch in between, which is exact
-
 class GemmGenerator : public Generator {
 public:
   explicit GemmGenerator(MatmulOp op) : op(op) {
@@ -21,6 +19,9 @@ public:
     outType = cast<RankedTensorType>(op.getOutput().getType());
     Type l = lhsType.getElementType(), r = rhsType.getElementType();
     acc = accumulatorType(l.getIntOrFloatBitWidth() >= r.getIntOrFloatBitWidth() ? l : r);
+    auto kernel = op->getParentOfType<KernelFuncOp>();
+    kc = scheduled(kernel, "kc", 1024);
+    mc = scheduled(kernel, "mc", 48);
   }
 
   Value tasks(KernelBuilder &k) override {
@@ -47,7 +48,7 @@ public:
     Plan p = plan(k);
     Value block = k.rem(task, p.blocks), rest = k.div(task, p.blocks);
     Value group = k.rem(rest, p.groups), batch = k.div(rest, p.groups);
-    Value row0 = k.mul(block, k.idx(kBlockRows)), rows = k.min(k.sub(p.rows, row0), k.idx(kBlockRows));
+    Value row0 = k.mul(block, k.idx(mc)), rows = k.min(k.sub(p.rows, row0), k.idx(mc));
     SmallVector<Value> batchAt = p.flat ? SmallVector<Value>() : delinearize(k, batch, p.outBatch);
     Rows lhs = prepareRows(k, p, batchAt, row0, rows);
 
@@ -55,12 +56,19 @@ public:
     k.forLoop(firstPanel, lastPanel, k.idx(1), [&](Value panel) {
       Value n0 = k.mul(panel, k.idx(kPanel)), nEnd = k.min(k.add(n0, k.idx(kPanel)), p.n);
       // At least one block, so that an empty sum is zero.
-      k.forLoop(k.idx(0), k.max(p.depth, k.idx(1)), k.idx(kDepth), [&](Value k0) {
-        Value kn = k.min(k.sub(p.depth, k0), k.idx(kDepth));
+      k.forLoop(k.idx(0), k.max(p.depth, k.idx(1)), k.idx(kc), [&](Value k0) {
+        Value kn = k.min(k.sub(p.depth, k0), k.idx(kc));
         Panel rhs = preparePanel(k, p, batchAt, panel, n0, nEnd, k0, kn);
         Value again = arith::CmpIOp::create(k.b, arith::CmpIPredicate::ne, k0, k.idx(0));
         Value a = k.elementPtr(lhs.base, lhs.type, k.mul(k0, lhs.colStride));
-        callProduct(k, {lhs.type, rhs.type, acc}, a, lhs.rowStride, lhs.colStride, rhs.base, rhs.stride, kn, sums(k), again, rows);
+        // The next panel comes from far away: it is fetched during the last but one block of rows, which is a full one.
+        Value next, fetch;
+        if (packed()) {
+          next = k.elementPtr(rhs.base, rhs.type, k.mul(p.depth, k.idx(kPanel)));
+          fetch = arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, block, k.max(k.sub(p.blocks, k.idx(2)), k.idx(0)));
+        }
+        callProduct(k, {lhs.type, rhs.type, acc}, a, lhs.rowStride, lhs.colStride, rhs.base, rhs.stride, kn, sums(k), again, rows, {}, {},
+                    next, fetch);
       });
       epilogue(k, p, batchAt, row0, rows, n0, nEnd);
     });
@@ -106,20 +114,20 @@ private:
     Value all = k.product(p.outBatch);
     p.batch = p.flat ? k.idx(1) : all;
     p.rows = p.flat ? k.mul(all, p.m) : p.m;
-    p.blocks = k.ceilDiv(p.rows, k.idx(kBlockRows));
+    p.blocks = k.ceilDiv(p.rows, k.idx(mc));
     p.panels = k.ceilDiv(p.n, k.idx(kPanel));
     // A task handles at least 32768 weights: a few microseconds even for one row.
     p.groupPanels = k.max(k.idx(1), k.div(k.idx(512), k.max(p.depth, k.idx(1))));
     p.groups = k.ceilDiv(p.panels, p.groupPanels);
-    p.lhsScratch = strided ? k.idx(0) : k.mul(k.mul(k.min(p.rows, k.idx(kBlockRows)), p.depth), k.idx(carriedBytes(lhsType)));
+    p.lhsScratch = strided ? k.idx(0) : k.mul(k.mul(k.min(p.rows, k.idx(mc)), p.depth), k.idx(carriedBytes(lhsType)));
     return p;
   }
 
   // Scratch: sums, one packed block of a panel, rows of the left operand.
   Value sums(KernelBuilder &k) { return k.scratch(); }
-  int64_t sumsBytes() { return kBlockRows * kPanel * acc.getIntOrFloatBitWidth() / 8; }
+  int64_t sumsBytes() { return mc * kPanel * acc.getIntOrFloatBitWidth() / 8; }
   Value panelScratch(KernelBuilder &k) { return k.bytePtr(k.scratch(), k.idx(sumsBytes())); }
-  int64_t lhsBytesAt() { return sumsBytes() + kDepth * kPanel * acc.getIntOrFloatBitWidth() / 8; }
+  int64_t lhsBytesAt() { return sumsBytes() + kc * kPanel * acc.getIntOrFloatBitWidth() / 8; }
   static int64_t carriedBytes(RankedTensorType type) { return KernelBuilder::byteWidth(KernelBuilder::carriedType(type.getElementType())); }
 
   /// Coordinates of an operand's batch dimensions.
@@ -230,6 +238,8 @@ private:
   }
 
   MatmulOp op;
+  int64_t kc; ///< k is worked on in blocks of this size; partial sums rest in scratch in between, which is exact
+  int64_t mc; ///< rows of a task
   RankedTensorType lhsType, rhsType, outType;
   Type acc;
 };

@@ -99,6 +99,12 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const Target &ta
   return nullptr;
 }
 
+int64_t scheduled(KernelFuncOp kernel, StringRef parameter, int64_t otherwise) {
+  auto schedule = kernel.getScheduleAttr();
+  auto value = schedule ? schedule.getParams().getAs<IntegerAttr>(parameter) : IntegerAttr();
+  return value ? value.getInt() : otherwise;
+}
+
 SmallVector<Value> delinearize(KernelBuilder &k, Value linear, ValueRange dims) {
   SmallVector<Value> at(dims.size(), k.idx(0));
   std::optional<unsigned> first;

@@ -53,9 +53,12 @@ std::unique_ptr<Generator> createTopKGenerator(mlir::Operation *root);
 std::unique_ptr<Generator> createSampleGenerator(mlir::Operation *root);
 std::unique_ptr<Generator> createScatterGenerator(mlir::Operation *root);
 
+/// A parameter of the kernel's schedule, or `otherwise` where there is none.
+int64_t scheduled(KernelFuncOp kernel, llvm::StringRef parameter, int64_t otherwise);
+
 // --- parts that generators share ---------------------------------------------------------------------------------------------------
-/// Elements that one task of a memory-bound kernel handles: large enough to hide the launch, small enough to balance.
-constexpr int64_t kTaskElements = 16384;
+/// Elements that one task of a memory-bound kernel handles, if its schedule does not say.
+constexpr int64_t kTaskElements = 4096;
 /// The kernel's results that have the shape of `like`.
 llvm::SmallVector<unsigned> resultsLike(KernelBuilder &k, mlir::Value like);
 /// Row-major coordinates of `linear` over `dims` (index values).

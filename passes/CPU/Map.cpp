@@ -61,9 +61,10 @@ class MapGenerator : public Generator {
     s.columns = group.linear || dims.empty() ? total : dims[group.vectorDim];
     Value safe = k.max(s.columns, k.idx(1));
     s.rows = group.linear ? k.idx(1) : k.div(total, safe);
-    s.chunk = k.idx(kTaskElements);
+    Value grain = k.idx(scheduled(k.kernel, "grain", kTaskElements));
+    s.chunk = grain;
     s.chunks = k.ceilDiv(s.columns, s.chunk);
-    s.rowsPerTask = group.linear ? k.idx(1) : k.max(k.div(k.idx(kTaskElements), safe), k.idx(1));
+    s.rowsPerTask = group.linear ? k.idx(1) : k.max(k.div(grain, safe), k.idx(1));
     s.tasks = k.mul(k.ceilDiv(s.rows, s.rowsPerTask), s.chunks);
     return s;
   }

@@ -30,47 +30,55 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
   std::string name = llvm::formatv("product_{0}_{1}_{2}_{3}x{4}", typeName(t.lhs), typeName(t.rhs), typeName(t.acc), rows, vectors * lanes);
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr();
-  return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64}, [&](Emit &b, ValueRange args) {
-    Value a = args[0], aRow = args[1], aCol = args[2], panel = args[3], ldb = args[4], k = args[5], c = args[6], ldc = args[7],
-          accumulate = args[8];
-    VectorType accVec = Emit::vec(lanes, t.acc), rhsVec = Emit::vec(lanes, t.rhs);
-    Values rowPtr;
-    for (int64_t r = 0; r < rows; ++r)
-      rowPtr.push_back(r ? b.at(a, t.lhs, b.mul(aRow, b.c(r))) : a);
-    b.loop(b.c(0), args[9], b.c(vectors * lanes), [&](Value j) {
-      Value strip = b.at(panel, t.rhs, j);
-      auto cAt = [&](int64_t r, int64_t v) { return b.at(c, t.acc, b.add(j, b.add(b.mul(ldc, b.c(r)), b.c(v * lanes)))); };
-      llvm::SmallVector<Type> accTypes(rows * vectors, accVec);
-      Values init = b.choose(
-          accumulate, accTypes,
-          [&] {
-            Values loaded;
-            for (int64_t i = 0; i < rows * vectors; ++i)
-              loaded.push_back(b.load(accVec, cAt(i / vectors, i % vectors)));
-            return loaded;
-          },
-          [&] { return Values(rows * vectors, b.zero(accVec)); });
-      // Carried beside the accumulators: the offset into the rows of A and the pointer into the panel.
-      init.push_back(b.c(0));
-      init.push_back(strip);
-      Values sums = b.loop(b.c(0), k, b.c(1), init, [&](Value, ValueRange carried) {
-        Value offset = carried[rows * vectors], rhs = carried[rows * vectors + 1];
-        Values next, columns;
-        for (int64_t v = 0; v < vectors; ++v)
-          columns.push_back(b.widen(target, b.load(rhsVec, b.at(rhs, t.rhs, v * lanes)), t.acc));
-        for (int64_t r = 0; r < rows; ++r) {
-          Value x = b.splat(b.widen(target, b.load(t.lhs, b.at(rowPtr[r], t.lhs, offset)), t.acc), lanes);
-          for (int64_t v = 0; v < vectors; ++v)
-            next.push_back(b.fma(target, x, columns[v], carried[r * vectors + v]));
-        }
-        next.push_back(b.add(offset, aCol));
-        next.push_back(b.at(rhs, t.rhs, ldb));
-        return next;
+  return sharedFunction(
+      module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64, ptr, i64}, [&](Emit &b, ValueRange args) {
+        Value a = args[0], aRow = args[1], aCol = args[2], panel = args[3], ldb = args[4], k = args[5], c = args[6], ldc = args[7],
+              accumulate = args[8];
+        VectorType accVec = Emit::vec(lanes, t.acc), rhsVec = Emit::vec(lanes, t.rhs);
+        Values rowPtr;
+        for (int64_t r = 0; r < rows; ++r)
+          rowPtr.push_back(r ? b.at(a, t.lhs, b.mul(aRow, b.c(r))) : a);
+        b.loop(b.c(0), args[9], b.c(vectors * lanes), [&](Value j) {
+          Value strip = b.at(panel, t.rhs, j);
+          auto cAt = [&](int64_t r, int64_t v) { return b.at(c, t.acc, b.add(j, b.add(b.mul(ldc, b.c(r)), b.c(v * lanes)))); };
+          llvm::SmallVector<Type> accTypes(rows * vectors, accVec);
+          Values init = b.choose(
+              accumulate, accTypes,
+              [&] {
+                Values loaded;
+                for (int64_t i = 0; i < rows * vectors; ++i)
+                  loaded.push_back(b.load(accVec, cAt(i / vectors, i % vectors)));
+                return loaded;
+              },
+              [&] { return Values(rows * vectors, b.zero(accVec)); });
+          // Carried beside the accumulators: the offset into the rows of A and the pointer into the panel.
+          init.push_back(b.c(0));
+          init.push_back(strip);
+          bool fetches = rows == kTileRows && !narrow; // bound by arithmetic: there is room for it
+          if (fetches)
+            init.push_back(args[10]);
+          Values sums = b.loop(b.c(0), k, b.c(1), init, [&](Value, ValueRange carried) {
+            Value offset = carried[rows * vectors], rhs = carried[rows * vectors + 1];
+            Values next, columns;
+            for (int64_t v = 0; v < vectors; ++v)
+              columns.push_back(b.widen(target, b.load(rhsVec, b.at(rhs, t.rhs, v * lanes)), t.acc));
+            for (int64_t r = 0; r < rows; ++r) {
+              Value x = b.splat(b.widen(target, b.load(t.lhs, b.at(rowPtr[r], t.lhs, offset)), t.acc), lanes);
+              for (int64_t v = 0; v < vectors; ++v)
+                next.push_back(b.fma(target, x, columns[v], carried[r * vectors + v]));
+            }
+            next.push_back(b.add(offset, aCol));
+            next.push_back(b.at(rhs, t.rhs, ldb));
+            if (fetches) {
+              b.prefetch(carried.back());
+              next.push_back(b.at(carried.back(), b.getI8Type(), args[11]));
+            }
+            return next;
+          });
+          for (int64_t i = 0; i < rows * vectors; ++i)
+            b.store(sums[i], cAt(i / vectors, i % vectors));
+        });
       });
-      for (int64_t i = 0; i < rows * vectors; ++i)
-        b.store(sums[i], cAt(i / vectors, i % vectors));
-    });
-  });
 }
 
 func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t, bool narrow) {
@@ -82,17 +90,22 @@ func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t, 
   llvm::SmallVector<func::FuncOp> tiles;
   for (int64_t r = 1; r <= kTileRows; ++r)
     tiles.push_back(productTile(module, target, t, r, narrow));
-  return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64, i64}, [&](Emit &b, ValueRange args) {
-    Value a = args[0], aRow = args[1], c = args[6], ldc = args[7], rows = args[9];
-    auto tileArgs = [&](Value row) {
-      return Values{b.at(a, t.lhs, b.mul(row, aRow)), aRow, args[2], args[3], args[4], args[5],
-                    b.at(c, t.acc, b.mul(row, ldc)),  ldc,  args[8], args[10]};
-    };
-    Value left = b.rem(rows, b.c(kTileRows)), full = b.sub(rows, left);
-    b.loop(b.c(0), full, b.c(kTileRows), [&](Value row) { b.call(tiles[kTileRows - 1], tileArgs(row)); });
-    for (int64_t r = 1; r < kTileRows; ++r)
-      b.when(b.eq(left, b.c(r)), [&] { b.call(tiles[r - 1], tileArgs(full)); });
-  });
+  return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64, i64, ptr, i64},
+                        [&](Emit &b, ValueRange args) {
+                          Value a = args[0], aRow = args[1], c = args[6], ldc = args[7], rows = args[9];
+                          // The first tiles fetch what comes next, one line for each row of the panel.
+                          constexpr int64_t kFetching = 4 * kTileRows;
+                          auto tileArgs = [&](Value row) {
+                            Value step = b.select(b.lt(row, b.c(kFetching)), args[12], b.c(0));
+                            Value ahead = b.at(args[11], b.getI8Type(), b.mul(b.div(row, b.c(kTileRows)), b.mul(args[5], step)));
+                            return Values{b.at(a, t.lhs, b.mul(row, aRow)), aRow, args[2], args[3],  args[4], args[5],
+                                          b.at(c, t.acc, b.mul(row, ldc)),  ldc,  args[8], args[10], ahead,   step};
+                          };
+                          Value left = b.rem(rows, b.c(kTileRows)), full = b.sub(rows, left);
+                          b.loop(b.c(0), full, b.c(kTileRows), [&](Value row) { b.call(tiles[kTileRows - 1], tileArgs(row)); });
+                          for (int64_t r = 1; r < kTileRows; ++r)
+                            b.when(b.eq(left, b.c(r)), [&] { b.call(tiles[r - 1], tileArgs(full)); });
+                        });
 }
 
 Values transposeVectors(Emit &b, llvm::ArrayRef<Value> rows) {

@@ -17,9 +17,9 @@ struct ProductTypes {
 mlir::Type accumulatorType(mlir::Type element);
 
 /// C[rows][columns] (+)= A[rows][k] * panel[k][64], for any number of rows.
-/// (a, aRowStride, aColStride, panel, panelStride, k, c, cStride, accumulate: i1, rows, columns); strides in elements. Columns are worked
-/// on in strips: up to 64 of them may be written, or up to one vector in the `narrow` form. Every element of C is the sum over k in order,
-/// whatever `rows` is.
+/// (a, aRowStride, aColStride, panel, panelStride, k, c, cStride, accumulate: i1, rows, columns, next, step); strides in elements. Columns
+/// are worked on in strips: up to 64 of them may be written, or up to one vector in the `narrow` form. Meanwhile 4 k cache lines from
+/// `next` on are fetched if `step` is 64, none if it is 0. Every element of C is the sum over k in order, whatever `rows` is.
 mlir::func::FuncOp productRows(mlir::ModuleOp module, const Target &target, ProductTypes types, bool narrow = false);
 
 /// Transposes rows of a matrix into a panel: dst[k][j] = j < n ? src[j * stride + k] : 0, converted to `dst`.

@@ -133,19 +133,38 @@ public:
     return k.add(rows, k.idx(lhsAt()));
   }
 
-  void run(KernelBuilder &k, Value task) override {
+  void run(KernelBuilder &k, Value task) override { runTask(k, task, {}); }
+
+  /// Neighbouring tasks work on the same rows: those are quantised once.
+  void runRange(KernelBuilder &k, Value begin, Value end) override {
+    Value parts = split(k).parts;
+    k.forLoop(begin, end, k.idx(1), {k.idx(-1)}, [&](Value task, ValueRange carried) -> SmallVector<Value> {
+      runTask(k, task, carried[0]);
+      return {k.div(task, parts)};
+    });
+  }
+
+private:
+  /// `quantised`: the block of rows that is in scratch.
+  void runTask(KernelBuilder &k, Value task, Value quantised) {
     checkEpilogue(k, op.getOutput());
     Split s = split(k);
     Value row0 = k.mul(k.div(task, s.parts), k.idx(kInt8Rows)), rows = k.min(k.sub(rowCount(k), row0), k.idx(kInt8Rows));
     Value first = k.mul(k.rem(task, s.parts), s.panelsPerPart), last = k.min(k.add(first, s.panelsPerPart), k.idx(panels));
-    prepareRows(k, row0, rows, lhsAt());
     auto module = kernel()->getParentOfType<ModuleOp>();
     QuantTypes types = quantTypes(k);
     Type f32 = k.b.getF32Type(), i32 = k.b.getI32Type(), i8 = k.b.getI8Type();
     auto part = [&](int64_t bytes) { return k.bytePtr(k.scratch(), k.idx(bytes)); };
     Value q = part(bytesAt()), factors = part(factorsAt()), rowSums = part(rowSumsAt());
-    func::CallOp::create(k.b, quantizeRows(module, k.target, lhsType),
-                         ValueRange{lhs, k.i64(k.idx(paddedDepth)), q, factors, rowSums, k.i64(k.idx(groups)), k.i64(rows)});
+    auto quantise = [&] {
+      prepareRows(k, row0, rows, lhsAt());
+      func::CallOp::create(k.b, quantizeRows(module, k.target, lhsType),
+                           ValueRange{lhs, k.i64(k.idx(paddedDepth)), q, factors, rowSums, k.i64(k.idx(groups)), k.i64(rows)});
+    };
+    if (quantised)
+      k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::ne, k.div(task, s.parts), quantised), quantise);
+    else
+      quantise();
     k.forLoop(first, last, k.idx(1), [&](Value panel) {
       Value n0 = k.mul(panel, k.idx(kPanel)), nEnd = k.min(k.add(n0, k.idx(kPanel)), k.idx(n));
       auto [codes, scales, zeros] = panelWeights(k, panel);
@@ -164,7 +183,6 @@ public:
     });
   }
 
-private:
   struct Split {
     Value blocks, parts, panelsPerPart;
   };

@@ -1,5 +1,6 @@
 // See Rows.h.
 #include "passes/CPU/Rows.h"
+#include "passes/CPU/Generator.h"
 
 #include "mlir/IR/Matchers.h"
 
@@ -9,7 +10,7 @@ namespace leat::cpu {
 
 RowTasks::RowTasks(KernelBuilder &k, ValueRange outer, Value elementsPerRow) : outer(outer) {
   rows = k.product(outer);
-  rowsPerTask = k.max(k.div(k.idx(kTaskElements), k.max(elementsPerRow, k.idx(1))), k.idx(1));
+  rowsPerTask = k.max(k.div(k.idx(scheduled(k.kernel, "grain", kTaskElements)), k.max(elementsPerRow, k.idx(1))), k.idx(1));
 }
 
 void RowTasks::forRows(KernelBuilder &k, Value task, function_ref<void(ValueRange)> body) const {

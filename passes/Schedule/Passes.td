@@ -28,7 +28,7 @@ def ScheduleCPU : Pass<"leat-schedule-cpu", "mlir::ModuleOp"> {
     ```
     becomes
     ```mlir
-    leat.kernel_func @softmax_0 inputs 1 -> [tensor<?x64xf32>] attributes {schedule = #leat.schedule<"row", {grain = 16384 : i64, inner = 1 : i64, vector = 16 : i64}>} {...}
+    leat.kernel_func @softmax_0 inputs 1 -> [tensor<?x64xf32>] attributes {schedule = #leat.schedule<"row", {grain = 4096 : i64, inner = 1 : i64, vector = 16 : i64}>} {...}
     ```
   }];
   let options = [

@@ -90,11 +90,14 @@ void ThreadPool::work(int worker) {
   int first = rangeCount == 1 ? 0 : worker;
   for (int i = 0; i < rangeCount; ++i) {
     Range &range = ranges[(first + i) % rangeCount];
-    while (true) {
-      int64_t begin = range.next.fetch_add(grain, std::memory_order_relaxed);
-      if (begin >= range.end)
-        break;
-      function(context, begin, std::min(begin + grain, range.end), worker);
+    int64_t begin = range.next.load(std::memory_order_relaxed);
+    while (begin < range.end) {
+      // Half of what is left: what tasks share is done for large pieces, and the small ones at the end even out threads of unequal speed.
+      int64_t end = begin + std::min(std::max(grain, (range.end - begin) / 2), range.end - begin);
+      if (!range.next.compare_exchange_weak(begin, end, std::memory_order_relaxed))
+        continue;
+      function(context, begin, end, worker);
+      begin = range.next.load(std::memory_order_relaxed);
     }
   }
 }
@@ -112,7 +115,7 @@ void ThreadPool::parallelFor(Function f, void *c, int64_t tasks, Distribution di
   function = f;
   context = c;
   rangeCount = distribution == Distribution::Static ? total : 1;
-  // Few enough pieces to cost nothing, enough to even out threads of unequal speed.
+  // The least piece: few enough of them to cost nothing.
   grain = std::max<int64_t>(1, tasks / (int64_t(total) * 8));
   for (int i = 0; i < rangeCount; ++i) {
     ranges[i].next.store(tasks * i / rangeCount, std::memory_order_relaxed);

@@ -21,7 +21,7 @@ leat.kernel_func @gemm inputs 2 -> [tensor<?x32xf32>] {
 
 // A row that is not contiguous: lanes are rows.
 // CHECK-LABEL: leat.kernel_func @outer
-// CHECK-SAME: #leat.schedule<"row", {grain = 16384 : i64, inner = 0 : i64
+// CHECK-SAME: #leat.schedule<"row", {grain = 4096 : i64, inner = 0 : i64
 leat.kernel_func @outer inputs 1 -> [tensor<8x64xf32>] {
 ^bb0(%a: tensor<8x64xf32>):
   %0 = leat.softmax %a {axis = 0 : i64} : tensor<8x64xf32>
@@ -29,7 +29,7 @@ leat.kernel_func @outer inputs 1 -> [tensor<8x64xf32>] {
 }
 
 // CHECK-LABEL: leat.kernel_func @column_sum
-// CHECK-SAME: #leat.schedule<"reduce", {grain = 16384 : i64, inner = 0 : i64
+// CHECK-SAME: #leat.schedule<"reduce", {grain = 4096 : i64, inner = 0 : i64
 leat.kernel_func @column_sum inputs 1 -> [tensor<64xf64>] {
 ^bb0(%a: tensor<8x64xf64>):
   %c = arith.constant 0.0 : f64

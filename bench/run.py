@@ -1,107 +1,165 @@
-"""Leat beside ONNX Runtime, in turns within one run: fresh processes, the order reversed every other turn, medians of the turns.
+"""Leat beside its peers, in turns within one run: fresh processes, the order reversed every other turn, medians of the turns with their ranges.
 
-    ./dev bench [--turns N] [--threads N] [--save]
+    ./dev bench [--turns N] [--threads N] [--only TEXT] [--peers NAMES] [--growth] [--save]
 
-Machines are shared and noisy; only ratios of one run mean something. --save writes the table to bench/results/ with the date and the machine.
+Machines are shared and noisy; only ratios of one run mean something, and ranges that overlap are no ranking. Every figure of Leat comes with the
+ceilings that the same process measured. --save writes the table to bench/results/ with the date and the machine.
 """
 import argparse
 import datetime
+import functools
 import json
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "test"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from models import minilm, smollm2  # noqa: E402  (the folder test/ is on the path now)
+from cases import CASES, KERNELS  # noqa: E402
+from workloads import MODELS, ROOT  # noqa: E402
 
-# Name, model, function, tokens per run, tokens seen before, batch.
-CASES = [
-    ("MiniLM f32, 1 x 16", "minilm", "main", 16, 0, 1),
-    ("MiniLM f32, 1 x 128", "minilm", "main", 128, 0, 1),
-    ("MiniLM f32, 8 x 128", "minilm", "main", 128, 0, 8),
-    ("SmolLM2 f32, prefill 512", "smollm2-decomposed", "step", 512, 0, 1),
-    ("SmolLM2 f32, decode at 512", "smollm2-decomposed", "step", 1, 512, 1),
-    ("SmolLM2 4-bit, decode at 512", "smollm2-gqa", "step", 1, 512, 1),
-]
-
-PEER = """
-import sys, time, json, statistics
-import numpy as np, onnxruntime as ort
-path, tokens, before, batch, threads, runs = sys.argv[1], *map(int, sys.argv[2:])
-options = ort.SessionOptions(); options.intra_op_num_threads = threads
-session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-def value(i):
-    shape = [d if isinstance(d, int) else {"batch": batch, "batch_size": batch, "past_sequence_length": before, "total_sequence_length": before + tokens}.get(d, tokens) for d in i.shape]
-    if i.name == "attention_mask": return np.ones(shape, np.int64)
-    if i.name == "position_ids": return np.arange(before, before + tokens)[None]
-    return np.zeros(shape, np.float32 if "float" in i.type else np.int64)
-feeds = {i.name: value(i) for i in session.get_inputs()}
-times = []
-for n in range(runs + 2):
-    start = time.perf_counter(); session.run(None, feeds); times.append(time.perf_counter() - start)
-print(statistics.median(times[2:]))
-"""
+PEERS = ("onnxruntime", "openvino", "llama.cpp")
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, default=ROOT / "build")
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--save", action="store_true")
+    parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build whose leat is measured (build)")
+    parser.add_argument("--turns", type=int, default=5, help="turns of each case (5)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of every engine (2)")
+    parser.add_argument("--only", metavar="TEXT", default="", help="only cases whose name contains TEXT")
+    parser.add_argument("--peers", metavar="NAMES", default=",".join(PEERS), help=f"separated by commas, out of {', '.join(PEERS)}; empty for none")
+    parser.add_argument("--growth", action="store_true", help="also time prefill at 128, 256, ... 8192 tokens")
+    parser.add_argument("--save", action="store_true", help="write the table to bench/results/")
     args = parser.parse_args()
-    leat = args.build / "bin" / "leat"
-    folder = args.build / "bench"
-    folder.mkdir(exist_ok=True)
-    paths, artifacts = {"minilm": minilm.write(ROOT / "models" / "minilm")}, {}
-    paths["smollm2-decomposed"] = smollm2.write(ROOT / "models" / "smollm2-decomposed", "decomposed")
-    # Level 4 lets ONNX Runtime multiply in 8 bits, its fast path; Leat keeps f32 activations unless told otherwise.
-    paths["smollm2-gqa"] = smollm2.write(ROOT / "models" / "smollm2-gqa-level4", "gqa", accuracy_level=4)
-    for name, path in paths.items():
-        artifacts[name] = folder / f"{name}.leat"
-        subprocess.run([leat, "compile", path, "-o", artifacts[name], "--quiet"], check=True)
+    unknown = {p for p in args.peers.split(",") if p} - set(PEERS)
+    if unknown or args.turns < 1 or args.threads < 1:
+        parser.error(f"unknown peer {', '.join(unknown)}" if unknown else "turns and threads start at 1")
+    return args
 
-    def ours(case):
-        _, model, function, tokens, before, batch = case
-        runs = 5 if tokens > 1 else 20
-        command = [leat, "bench", artifacts[model], "--function", function, "--tokens", tokens, "--context", before, "--threads", args.threads,
-                   "--repetitions", runs, "--warmup", 2, "--format", "json"]
-        command += ["--size", f"batch={batch}"] if model == "minilm" else []
-        result = json.loads(subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True).stdout)
-        return result["median_seconds"]
 
-    def peer(case):
-        _, model, _, tokens, before, batch = case
-        words = [paths[model], tokens, before, batch, args.threads, 5 if tokens > 1 else 20]
-        done = subprocess.run([sys.executable, "-c", PEER, *map(str, words)], capture_output=True, text=True, check=True)
-        return float(done.stdout)
+class Bench:
+    def __init__(self, args):
+        self.args = args
+        self.leat = args.build / "bin" / "leat"
+        self.folder = args.build / "bench"
+        self.folder.mkdir(exist_ok=True)
+        self.peers = [p for p in args.peers.split(",") if p]
+        self.lines, self.versions = [], {}
 
-    lines = [f"{'case':30} {'Leat ms':>9} {'ORT ms':>9} {'ratio':>6}  range of ratios over {args.turns} turns"]
-    print(lines[0], flush=True)
-    for case in CASES:
-        pairs = []
-        for turn in range(args.turns):
-            order = [ours, peer] if turn % 2 == 0 else [peer, ours]
-            times = {f: f(case) for f in order}
-            pairs.append((times[ours], times[peer]))
-        mine, theirs = (statistics.median(p[i] for p in pairs) for i in (0, 1))
-        ratios = [a / b for a, b in pairs]
-        lines.append(f"{case[0]:30} {mine * 1e3:9.2f} {theirs * 1e3:9.2f} {mine / theirs:6.2f}  {min(ratios):.2f} to {max(ratios):.2f}")
-        print(lines[-1], flush=True)
-    if args.save:
-        results = ROOT / "bench" / "results"
-        results.mkdir(exist_ok=True)
+    def say(self, line=""):
+        self.lines.append(line)
+        print(line, flush=True)
+
+    @functools.lru_cache(maxsize=None)
+    def artifact(self, model, flags):
+        path = self.folder / f"{'_'.join([model, *flags]).replace('/', '')}.leat"
+        print(f"compiling {model} {' '.join(flags)}", file=sys.stderr, flush=True)
+        subprocess.run([self.leat, "compile", MODELS[model](), "-o", path, "--quiet", *flags], check=True)
+        return path
+
+    def ours(self, case, threads=None):
+        """What leat bench says of the case."""
+        runs = 5 if case.tokens > 1 else 30
+        command = [self.leat, "bench", self.artifact(case.model, case.flags), "--function", case.function, "--tokens", case.tokens, "--context", case.context,
+                   "--threads", threads or self.args.threads, "--repetitions", runs, "--warmup", 2, "--format", "json"]
+        command += ["--size", f"batch={case.batch}"] if case.batch > 1 else []
+        return json.loads(subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+    def theirs(self, peer, case):
+        job = {"model": str(MODELS[case.peer_models.get(peer, case.model)]()), "tokens": case.tokens, "context": case.context, "batch": case.batch,
+               "threads": self.args.threads, "warmup": 2, "repetitions": 5 if case.tokens > 1 else 30, "shared_cache": case.model == "smollm2-4bit"}
+        command = [sys.executable, Path(__file__).with_name("peers.py"), peer, json.dumps(job)]
+        # Libraries chat on both streams: the result is the last line of stdout; what they said is shown if they fail.
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise SystemExit(f"{peer} failed on '{case.name}':\n{done.stderr[-2000:]}")
+        result = json.loads(done.stdout.splitlines()[-1])
+        self.versions[peer] = result["version"]
+        return result["seconds"]
+
+    def compare(self, case):
+        """One line: medians and ranges of every engine, and the ratio to the best."""
+        results = []
+        engines = {"Leat": lambda: results.append(self.ours(case)) or results[-1]["median_seconds"]}
+        for peer in case.peers:
+            if peer in self.peers:
+                engines[peer] = functools.partial(self.theirs, peer, case)
+        if case.against:
+            engines[case.against.name] = lambda: self.ours(case.against)["median_seconds"]
+        if len(engines) == 1:
+            return
+        times = {name: [] for name in engines}
+        for turn in range(self.args.turns):
+            for name in list(engines)[::-1 if turn % 2 else 1]:
+                times[name].append(engines[name]())
+        show = lambda t: f"{statistics.median(t) * 1e3:.2f} [{min(t) * 1e3:.2f}..{max(t) * 1e3:.2f}]"
+        medians = {name: statistics.median(t) for name, t in times.items()}
+        best = min((name for name in times if name != "Leat"), key=medians.get)
+        ratios = [a / b for a, b in zip(times["Leat"], times[best])]
+        rate = lambda key, ceiling: statistics.median(sum(k[key] for k in r["kernels"]) / r["median_seconds"] / max(r[ceiling], 1) for r in results)
+        limit = max(rate("operations_per_run", "fma_ceiling_operations_per_second"), rate("bytes_per_run", "read_ceiling_bytes_per_second"))
+        gaps = statistics.median(r["gap_fraction"] for r in results)
+        ratio = medians["Leat"] / medians[best]
+        self.say(f"| {case.name} | {show(times['Leat'])} | {'; '.join(f'{n} {show(t)}' for n, t in times.items() if n != 'Leat')} | {ratio:.2f} "
+                 f"[{min(ratios):.2f}..{max(ratios):.2f}] | {case.target} {'met' if ratio <= case.target else 'missed'} | {limit * 100:.0f}% | {gaps * 100:.1f}% |")
+
+    def kernel(self, name, model, threads, tokens, flags, ceiling, target):
+        key, limit = {"fma": ("operations_per_run", "fma_ceiling_operations_per_second"), "read": ("bytes_per_run", "read_ceiling_bytes_per_second")}[ceiling]
+        fractions, rates = [], []
+        for _ in range(self.args.turns):
+            command = [self.leat, "bench", self.artifact(model, flags), "--tokens", tokens, "--threads", threads, "--size", f"m={tokens}", "--repetitions", 50,
+                       "--warmup", 10, "--format", "json"]
+            result = json.loads(subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True).stdout)
+            rates.append(sum(k[key] for k in result["kernels"]) / result["median_seconds"])
+            fractions.append(rates[-1] / result[limit])
+        fraction = statistics.median(fractions)
+        self.say(f"| {name} | {statistics.median(rates) * 1e-9:.0f} {'GFLOP/s' if ceiling == 'fma' else 'GB/s'} | {fraction * 100:.0f}% "
+                 f"[{min(fractions) * 100:.0f}..{max(fractions) * 100:.0f}] of the {ceiling} ceiling | {target * 100:.0f}% {'met' if fraction >= target else 'missed'} |")
+
+    def growth(self):
+        case = next(c for c in CASES if c.name == "SmolLM2 f32, prefill 512")
+        before = None
+        self.say("| SmolLM2 f32, prefill of | ms | over half of it |\n|---|---|---|")
+        for length in [128 << n for n in range(7)]:
+            command = [self.leat, "bench", self.artifact(case.model, ()), "--function", "step", "--tokens", length, "--threads", self.args.threads,
+                       "--repetitions", 3, "--warmup", 1, "--format", "json"]
+            now = json.loads(subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True).stdout)["median_seconds"]
+            self.say(f"| {length} | {now * 1e3:.1f} | {f'{now / before:.2f}' if before else ''} |")
+            before = now
+
+    def run(self):
+        wanted = lambda name: self.args.only.lower() in name.lower()
+        kernels = [k for k in KERNELS if wanted(k[0])]
+        if kernels:
+            self.say("| kernel | rate | fraction | target |\n|---|---|---|---|")
+            for k in kernels:
+                self.kernel(*k)
+            self.say()
+        cases = [c for c in CASES if wanted(c.name)]
+        if cases:
+            self.say("| case | Leat, ms | peers, ms | Leat / best peer | target | of the nearer ceiling | outside of kernels |\n|---|---|---|---|---|---|---|")
+            for case in cases:
+                self.compare(case)
+            self.say()
+        if self.args.growth:
+            self.growth()
+
+    def save(self):
         cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown CPU")
-        import onnxruntime
-
-        head = f"{datetime.date.today()}, {cpu}, {args.threads} threads, onnxruntime {onnxruntime.__version__}; times are medians, lower is better"
-        path = results / f"{datetime.date.today()}-onnxruntime.txt"
-        path.write_text("\n".join([head, *lines]) + "\n")
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items())) or "no peers"
+        head = (f"# {datetime.date.today()}\n\n{cpu}, {self.args.threads} threads; Leat {commit}, {versions}; {self.args.turns} turns. Times are medians of turns "
+                f"with [lowest..highest], ratios are of medians with the range over turns; lower is better.\n")
+        path = ROOT / "bench" / "results" / f"{datetime.date.today()}-cpu.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join([head, *self.lines]) + "\n")
         print(f"written to {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
-    main()
+    args = arguments()
+    bench = Bench(args)
+    bench.run()
+    if args.save:
+        bench.save()

@@ -28,6 +28,7 @@ class Config:
     context: int
     theta: float = 10000.0
     epsilon: float = 1e-5
+    tied: bool = True  # the logits' weight is the embedding
 
     @property
     def head_dim(self):
@@ -71,7 +72,7 @@ class RandomWeights:
         c = self.config
         return {"q_proj": (c.hidden, c.hidden), "k_proj": (c.kv_heads * c.head_dim, c.hidden), "v_proj": (c.kv_heads * c.head_dim, c.hidden),
                 "o_proj": (c.hidden, c.hidden), "gate_proj": (c.ffn, c.hidden), "up_proj": (c.ffn, c.hidden),
-                "down_proj": (c.hidden, c.ffn)}[name.rsplit(".", 1)[1]]
+                "down_proj": (c.hidden, c.ffn), "lm_head": (c.vocab, c.hidden)}[name.rsplit(".", 1)[-1]]
 
     def norm(self, name):
         return (1 + 0.1 * self._rng(name).standard_normal(self.config.hidden)).astype(np.float32)
@@ -108,11 +109,12 @@ def _linear(g, weights, name, x):
     return g("MatMul", x, g.weight(f"{name}.weight_t", weights.linear(name).dense().T))
 
 
-def _head(g, embedding, x, last_logits):
-    """Logits through the tied embedding, of all positions or the last."""
+def _head(g, config, weights, embedding, x, last_logits):
+    """Logits, of all positions or the last, through the embedding or a weight of their own."""
     if last_logits:
         x = g("Slice", x, g.const([-1]), g.const([np.iinfo(np.int64).max]), g.const([1]))
-    return g("MatMul", x, g("Transpose", embedding, perm=[1, 0]), out="logits")
+    head = g("Transpose", embedding, perm=[1, 0]) if config.tied else g.weight("lm_head.weight_t", weights.linear("lm_head").dense().T)
+    return g("MatMul", x, head, out="logits")
 
 
 def _tables(g, config):
@@ -184,7 +186,7 @@ def decomposed(g, config, weights, last_logits=False):
         gate, up = (_linear(g, weights, f"{layer}.mlp.{part}_proj", normed) for part in ("gate", "up"))
         x = g("Add", x, _linear(g, weights, f"{layer}.mlp.down_proj", g("Mul", g("Mul", gate, g("Sigmoid", gate)), up)))
     g.scope = ""
-    _head(g, table, norm("model.norm", x), last_logits)
+    _head(g, config, weights, table, norm("model.norm", x), last_logits)
     return g.save(18)
 
 
@@ -221,7 +223,7 @@ def attention24(g, config, weights, last_logits=False):
         gate, up = (_linear(g, weights, f"{layer}.mlp.{part}_proj", normed) for part in ("gate", "up"))
         x = g("Add", x, _linear(g, weights, f"{layer}.mlp.down_proj", g("Mul", g("Swish", gate), up)))
     g.scope = ""
-    _head(g, table, norm("model.norm", x), last_logits)
+    _head(g, config, weights, table, norm("model.norm", x), last_logits)
     return g.save(24)
 
 

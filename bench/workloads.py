@@ -1,0 +1,92 @@
+"""The models that benchmarks run: real ones, one of a published shape with random weights, and single operators."""
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "test"))
+
+from models import decoder, minilm, smollm2  # noqa: E402  (the folder test/ is on the path now)
+from models.graph import FLOAT, Graph  # noqa: E402
+
+FOLDER = ROOT / "models"
+# Twelve layers of Llama's shape; 413 MB of weights are read for a token.
+LLAMA = decoder.Config(layers=12, hidden=768, ffn=2048, heads=12, kv_heads=4, vocab=32000, context=4096, tied=False)
+
+
+def once(write):
+    """Runs `write(path)` unless its model is there; a file that is written only in part does not count."""
+    def cached():
+        path = FOLDER / write.__name__ / "model.onnx"
+        done = path.parent / "complete"
+        if not done.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path)
+            done.touch()
+        return path
+    return cached
+
+
+@once
+def llama(path):
+    decoder.export(path, "decomposed", LLAMA, decoder.RandomWeights(LLAMA))
+
+
+@once
+def gemm_1024(path):
+    _product(path, 1024, 1024)
+
+
+@once
+def gemv(path):
+    _product(path, 4096, 8192)
+
+
+def _product(path, rows, columns):
+    g = Graph(path)
+    x = g.input("x", FLOAT, ["m", rows])
+    g.output("y", FLOAT, ["m", columns])
+    g("MatMul", x, g.weight("w", np.random.default_rng(0).standard_normal((rows, columns), np.float32) / rows**0.5), out="y")
+    g.save(21)
+
+
+@once
+def attention(path):
+    g = Graph(path)
+    heads, kv_heads, size = 9, 3, 64
+    q = g.input("q", FLOAT, [1, heads, "s", size])
+    k, v = (g.input(name, FLOAT, [1, kv_heads, "s", size]) for name in "kv")
+    g.output("y", FLOAT, [1, heads, "s", size])
+    g("Attention", q, k, v, is_causal=1, out="y")
+    g.save(23)
+
+
+def smollm2_q4_0():
+    """The weights as llama.cpp's Q4_0, which has its fastest kernels; the embedding keeps its 8 bits."""
+    path = FOLDER / "smollm2-q4_0.gguf"
+    if not path.exists():
+        import llama_cpp as llama
+
+        params = llama.llama_model_quantize_default_params()
+        params.ftype, params.allow_requantize = llama.LLAMA_FTYPE_MOSTLY_Q4_0, True
+        params.token_embedding_type = params.output_tensor_type = llama.GGML_TYPE_Q8_0
+        FOLDER.mkdir(exist_ok=True)
+        part = path.with_suffix(".part")
+        if llama.llama_model_quantize(str(smollm2.gguf_file()).encode(), str(part).encode(), params):
+            raise SystemExit("llama.cpp could not quantise the model")
+        part.rename(path)
+    return path
+
+
+MODELS = {
+    "minilm": lambda: minilm.write(FOLDER / "minilm"),
+    "smollm2": lambda: smollm2.write(FOLDER / "smollm2-decomposed", "decomposed"),
+    # Level 4 lets both engines multiply in 8 bits; logits of the last token only, as llama.cpp computes them.
+    "smollm2-4bit": lambda: smollm2.write(FOLDER / "smollm2-gqa-level4-last", "gqa", accuracy_level=4, last_logits=True),
+    "smollm2-q4_0": smollm2_q4_0,
+    "llama": llama,
+    "gemm_1024": gemm_1024,
+    "gemv": gemv,
+    "attention": attention,
+}

@@ -37,8 +37,13 @@ target_precompile_headers(leat_pch PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch.h)
 # Every TableGen target is collected here, so that no source compiles before the headers it needs exist.
 add_custom_target(leat_tablegen)
 
+# leat_compiler_flags(NAME [PRIVATE]): PRIVATE where users of the target are not part of the compiler.
 function(leat_compiler_flags name)
-  target_link_libraries(${name} PUBLIC leat_mlir)
+  set(scope PUBLIC)
+  if(ARGN)
+    set(scope ${ARGN})
+  endif()
+  target_link_libraries(${name} ${scope} leat_mlir)
   target_compile_options(${name} PRIVATE ${LEAT_PCH_FLAGS})
   target_precompile_headers(${name} REUSE_FROM leat_pch)
   add_dependencies(${name} leat_tablegen)

@@ -1,12 +1,8 @@
 // leat compile: a model to an artifact, or to the text of one of the levels on the way.
 #include "lib/Driver/Commands.h"
 
-#include "dialects/Leat/KVPolicy.h"
-#include "lib/Frontend/Frontend.h"
-#include "lib/Pipeline/Compile.h"
-#include "lib/Pipeline/Registration.h"
+#include "lib/Pipeline/CompileFile.h"
 
-#include "mlir/IR/Diagnostics.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
@@ -24,18 +20,16 @@ public:
   explicit Progress(bool wanted) : shown(wanted && isatty(2)) {}
   ~Progress() { clear(); }
   void show(llvm::StringRef name, double fraction) {
-    stage = name.str();
     if (!shown)
       return;
     std::string percent = fraction > 0 ? llvm::formatv(" {0:P0}", fraction).str() : "";
-    fprintf(stderr, "\r\033[K%s%s", stage.c_str(), percent.c_str());
+    fprintf(stderr, "\r\033[K%s%s", name.str().c_str(), percent.c_str());
     fflush(stderr);
   }
   void clear() {
     if (shown)
       fputs("\r\033[K", stderr);
   }
-  std::string stage;
 
 private:
   bool shown;
@@ -44,21 +38,13 @@ private:
 /// Compiler messages as the tool's own: problems first to last, the many of one kind cut short.
 class Reports {
 public:
-  Reports(mlir::MLIRContext &context, Progress &progress, bool quiet)
-      : handler(&context, [this, &progress, quiet](mlir::Diagnostic &diagnostic) {
-          bool error = diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error;
-          if (!error && (quiet || diagnostic.getSeverity() != mlir::DiagnosticSeverity::Warning))
-            return;
-          if (error && ++errors > kShown)
-            return;
-          std::string text = diagnostic.str();
-          // The location is the ONNX node, unless the text names it already or there is none.
-          if (auto named = mlir::dyn_cast<mlir::NameLoc>(diagnostic.getLocation()))
-            if (text.find(named.getName().strref().rtrim('"').rsplit('"').second.str()) == std::string::npos)
-              text += " (in " + named.getName().str() + ")";
-          progress.clear();
-          fprintf(stderr, "%s: %s\n", error ? "error" : "warning", text.c_str());
-        }) {}
+  Reports(Progress &progress, bool quiet) : progress(progress), quiet(quiet) {}
+  void operator()(const Message &message) {
+    if (message.error ? ++errors > kShown : quiet)
+      return;
+    progress.clear();
+    fprintf(stderr, "%s: %s\n", message.error ? "error" : "warning", message.text.c_str());
+  }
   ~Reports() {
     if (errors > kShown)
       fprintf(stderr, "error: and %u more; leat inspect --coverage lists what a model needs\n", errors - kShown);
@@ -67,13 +53,13 @@ public:
 private:
   static constexpr unsigned kShown = 200;
   unsigned errors = 0;
-  mlir::ScopedDiagnosticHandler handler;
+  Progress &progress;
+  bool quiet;
 };
 
-const std::pair<const char *, Emit> kEmits[] = {{"onnx", Emit::ONNX}, {"leat", Emit::Leat},    {"kernels", Emit::Kernels},
-                                                {"llvm", Emit::LLVM}, {"asm", Emit::Assembly}, {"artifact", Emit::Artifact}};
+} // namespace
 
-int compile(const Args &args) {
+static int compile(const Args &args) {
   const std::string &model = args.positional[0];
   CompileOptions options;
   FrontendOptions frontend;
@@ -81,9 +67,6 @@ int compile(const Args &args) {
   frontend.shapes = args.list("shape");
   options.targetCpu = args.get("target-cpu", "native");
   options.kvPolicy = args.get("kv", "retain=all");
-  std::string badPolicy;
-  if (!KVPolicy::parse(options.kvPolicy, badPolicy))
-    return fail(kUsage, "--kv \"" + options.kvPolicy + "\": " + badPolicy);
   options.int8Activations = args.has("int8-activations");
   options.stateOverrides = args.get("states");
   options.dumpStages = args.get("dump-stages");
@@ -93,12 +76,10 @@ int compile(const Args &args) {
   if (!error.empty())
     return fail(kUsage, error);
   std::string emit = args.get("emit", "artifact");
-  auto known = llvm::find_if(kEmits, [&](auto &entry) { return emit == entry.first; });
-  if (known == std::end(kEmits))
+  auto known = parseEmit(emit);
+  if (!known)
     return fail(kUsage, "--emit is one of onnx, leat, kernels, llvm, asm, artifact; got '" + emit + "'");
-  options.emit = known->second;
-  if (auto spec = target::resolveTarget(options.targetCpu); !spec)
-    return fail(kUsage, llvm::toString(spec.takeError()));
+  options.emit = *known;
 
   std::string output = args.get("output");
   if (output.empty()) {
@@ -106,28 +87,14 @@ int compile(const Args &args) {
     llvm::sys::path::replace_extension(path, ".leat");
     output = options.emit == Emit::Artifact ? path.str().str() : "-";
   }
-  if (options.emit == Emit::Artifact && output == "-")
-    return fail(kUsage, "an artifact does not go to standard output: give a file name with -o");
-
   auto begin = std::chrono::steady_clock::now();
   Progress progress(!args.has("quiet"));
   options.progress = [&](llvm::StringRef stage, double fraction) { progress.show(stage, fraction); };
-  mlir::DialectRegistry registry;
-  registerDialects(registry);
-  mlir::MLIRContext context(registry);
-  context.loadAllAvailableDialects();
-  progress.show("reading", 0);
-  auto module = loadModel(context, model, frontend, error);
-  if (mlir::failed(module)) {
-    progress.clear();
-    return fail(kBadInput, error);
-  }
   {
-    Reports reports(context, progress, args.has("quiet"));
-    if (mlir::failed(compileModule(**module, options, output))) {
-      bool ours = progress.stage == "machine code" || progress.stage == "weights";
-      return ours ? kFailed : kUnsupported;
-    }
+    Reports reports(progress, args.has("quiet"));
+    Outcome outcome = compileFile(model, frontend, options, output, [&](const Message &message) { reports(message); });
+    if (outcome != Outcome::Done)
+      return static_cast<int>(outcome);
   }
   progress.clear();
   if (options.emit == Emit::Artifact) {
@@ -138,8 +105,6 @@ int compile(const Args &args) {
   }
   return kOk;
 }
-
-} // namespace
 
 Command compileCommand() {
   return {{"compile",

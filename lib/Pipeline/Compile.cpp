@@ -172,6 +172,10 @@ LogicalResult emitCode(ModuleOp module, const CompileOptions &options, const tar
 FailureOr<OwningOpRef<ModuleOp>> loadModel(MLIRContext &context, StringRef path, const FrontendOptions &options, std::string &error) {
   if (!path.ends_with(".mlir"))
     return importOnnx(context, path, options, error);
+  if (!options.shapes.empty()) {
+    error = "shapes cannot be fixed in '" + path.str() + "': IR has its shapes written in it, only ONNX models take --shape";
+    return failure();
+  }
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     if (error.empty())
       llvm::raw_string_ostream(error) << diagnostic.getLocation() << ": " << diagnostic;

@@ -1,0 +1,79 @@
+#include "lib/Pipeline/CompileFile.h"
+
+#include "dialects/Leat/KVPolicy.h"
+#include "lib/Pipeline/Registration.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+
+namespace leat {
+
+std::optional<Emit> parseEmit(StringRef word) {
+  return llvm::StringSwitch<std::optional<Emit>>(word)
+      .Case("onnx", Emit::ONNX)
+      .Case("leat", Emit::Leat)
+      .Case("kernels", Emit::Kernels)
+      .Case("llvm", Emit::LLVM)
+      .Case("asm", Emit::Assembly)
+      .Case("artifact", Emit::Artifact)
+      .Default(std::nullopt);
+}
+
+/// The diagnostic as one line. The location is the ONNX node, unless the text names it already or there is none.
+static std::string describe(Diagnostic &diagnostic) {
+  std::string text = diagnostic.str();
+  if (auto named = dyn_cast<NameLoc>(diagnostic.getLocation()))
+    if (text.find(named.getName().strref().rtrim('"').rsplit('"').second.str()) == std::string::npos)
+      text += " (in " + named.getName().str() + ")";
+  return text;
+}
+
+Outcome compileFile(StringRef model, const FrontendOptions &frontend, CompileOptions options, StringRef output,
+                    llvm::function_ref<void(const Message &)> report) {
+  std::string error;
+  if (!KVPolicy::parse(options.kvPolicy, error)) {
+    report({true, "--kv \"" + options.kvPolicy + "\": " + error});
+    return Outcome::Usage;
+  }
+  if (auto spec = target::resolveTarget(options.targetCpu); !spec) {
+    report({true, llvm::toString(spec.takeError())});
+    return Outcome::Usage;
+  }
+  if (options.emit == Emit::Artifact && output == "-") {
+    report({true, "an artifact does not go to standard output: give a file name"});
+    return Outcome::Usage;
+  }
+  if (options.modelName.empty())
+    options.modelName = llvm::sys::path::filename(model).str();
+  std::string stage = "reading";
+  auto progress = std::move(options.progress);
+  options.progress = [&](StringRef name, double fraction) {
+    stage = name.str();
+    if (progress)
+      progress(name, fraction);
+  };
+
+  options.progress("reading", 0);
+  DialectRegistry registry;
+  registerDialects(registry);
+  MLIRContext context(registry);
+  context.loadAllAvailableDialects();
+  auto module = loadModel(context, model, frontend, error);
+  if (failed(module)) {
+    report({true, error});
+    return Outcome::BadInput;
+  }
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error;
+    if (isError || diagnostic.getSeverity() == DiagnosticSeverity::Warning)
+      report({isError, describe(diagnostic)});
+  });
+  if (succeeded(compileModule(**module, options, output)))
+    return Outcome::Done;
+  return stage == "machine code" || stage == "weights" ? Outcome::Failed : Outcome::Unsupported;
+}
+
+} // namespace leat

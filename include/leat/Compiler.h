@@ -3,7 +3,7 @@
  *
  * Conventions
  * - leat_compile() answers with a code, the same numbers as the exit codes of the leat tool, and puts what it has to say into a report:
- * errors, and warnings also on success. Nothing is printed.
+ * errors, and also on success warnings and what was done to weights. Nothing is printed.
  * - Structs begin with struct_size, so that they can grow: LEAT_COMPILER_INIT(type) fills it in and zeroes the rest; zero or NULL means the
  * default.
  * - Text is UTF-8. Text that a report returns belongs to the report.
@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* The version of this interface: grows when functions or fields are added; nothing is removed or changed within 0xMM0000. */
-#define LEAT_COMPILER_API_VERSION 0x000100u
+#define LEAT_COMPILER_API_VERSION 0x000101u
 
 /* What the loaded library implements; at least LEAT_COMPILER_API_VERSION of the header you compiled with, or do not go on. */
 LEAT_COMPILER_API uint32_t leat_compiler_api_version(void);
@@ -63,6 +63,9 @@ typedef struct leat_compile_options {
   /* Called at the beginning of a stage and on the way, from the calling thread; `fraction` in [0, 1] is that of the stage. */
   void (*progress)(void *context, const char *stage, double fraction);
   void *progress_context;
+  const char *weights;             /* how weights of products are stored: "f32" (default: as the model has them), "bf16", "int8", "int4" */
+  const char *const *keep_weights; /* keep_weights_count patterns of names of weights that stay as they are */
+  size_t keep_weights_count;
 } leat_compile_options;
 
 typedef struct leat_compile_report leat_compile_report;
@@ -76,7 +79,7 @@ LEAT_COMPILER_API leat_compile_code leat_compile(const char *model, const char *
 LEAT_COMPILER_API size_t leat_compile_report_count(const leat_compile_report *report);
 /* One line; NULL for an index out of range. */
 LEAT_COMPILER_API const char *leat_compile_report_message(const leat_compile_report *report, size_t index);
-/* Nonzero for an error, zero for a warning. */
+/* Nonzero for an error, zero for a warning or a note. */
 LEAT_COMPILER_API int32_t leat_compile_report_is_error(const leat_compile_report *report, size_t index);
 LEAT_COMPILER_API void leat_compile_report_free(leat_compile_report *report);
 

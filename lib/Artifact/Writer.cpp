@@ -28,8 +28,8 @@ namespace {
 struct Weight {
   ParamOp param;
   RankedTensorType type;
-  ArrayRef<char> source;
   std::string owned; // of values in the IR
+  int64_t bytes = 0; // before packing
   const Layout *layout;
   uint64_t offset = 0, length = 0;
 };
@@ -42,6 +42,7 @@ public:
   llvm::Error write(StringRef path);
 
 private:
+  ParamStore &store() { return module.getContext()->getLoadedDialect<LeatDialect>()->params(); }
   llvm::Error writeSections(SectionStream &out);
   flatbuffers::Offset<fb::TensorInfo> tensorInfo(Attribute attr);
   flatbuffers::Offset<fb::Function> function(DictionaryAttr info, StringRef symbol);
@@ -120,7 +121,6 @@ static std::string valueBytes(DenseElementsAttr values) {
 }
 
 llvm::Error Writer::collectWeights() {
-  ParamStore &store = module.getContext()->getLoadedDialect<LeatDialect>()->params();
   for (auto param : module.getOps<ParamOp>()) {
     Weight weight;
     weight.param = param;
@@ -130,24 +130,21 @@ llvm::Error Writer::collectWeights() {
     if (!weight.layout)
       return failure("internal error: weight '" + param.getSymName() + "' wants the unknown layout '" + layout + "'");
     if (auto key = param.getKey()) {
-      if (!store.contains(*key))
+      if (!store().contains(*key))
         return failure("the bytes of weight '" + param.getSymName() + "' are missing");
-      weight.source = store.get(*key);
+      weight.bytes = store().size(*key);
     } else {
       auto values = dyn_cast<DenseElementsAttr>(*param.getValue());
       if (!values)
         return failure("weight '" + param.getSymName() + "' has a value in a form that cannot be written");
       weight.owned = valueBytes(values);
+      weight.bytes = weight.owned.size();
     }
-    weights.push_back(std::move(weight));
-  }
-  for (Weight &weight : weights) {
-    if (weight.source.empty())
-      weight.source = ArrayRef<char>(weight.owned.data(), weight.owned.size());
     int64_t expected = sourceBytes(weight.type);
-    if (expected != static_cast<int64_t>(weight.source.size()))
-      return failure("weight '" + weight.param.getSymName() + "' has " + llvm::Twine(weight.source.size()) +
-                     " bytes where its type needs " + llvm::Twine(expected));
+    if (expected != weight.bytes)
+      return failure("weight '" + weight.param.getSymName() + "' has " + llvm::Twine(weight.bytes) + " bytes where its type needs " +
+                     llvm::Twine(expected));
+    weights.push_back(std::move(weight));
   }
   return llvm::Error::success();
 }
@@ -279,15 +276,18 @@ llvm::Error Writer::writeSections(SectionStream &out) {
   static constexpr char zeros[64] = {};
   int64_t total = 0, done = 0;
   for (const Weight &weight : weights)
-    total += weight.source.size();
+    total += weight.bytes;
   out.begin(rt::SectionKind::Weights, 4096);
   for (Weight &weight : weights) {
     out.write(ArrayRef<char>(zeros, llvm::offsetToAlignment(out.length(), llvm::Align(64))));
     weight.offset = out.length();
-    if (llvm::Error error = weight.layout->pack(weight.type, weight.source, [&](ArrayRef<char> bytes) { out.write(bytes); }))
+    ParamStore::Entry entry{ArrayRef<char>(weight.owned.data(), weight.owned.size()), nullptr};
+    if (auto key = weight.param.getKey())
+      entry = store().load(*key);
+    if (llvm::Error error = weight.layout->pack(weight.type, entry.bytes, [&](ArrayRef<char> bytes) { out.write(bytes); }))
       return error;
     weight.length = out.length() - weight.offset;
-    done += weight.source.size();
+    done += weight.bytes;
     if (contents.progress)
       contents.progress(done, total);
   }

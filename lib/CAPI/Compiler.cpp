@@ -41,6 +41,14 @@ leat_compile_code leat_compile(const char *model, const char *output, const leat
   compile.stateOverrides = text(given.states, "");
   compile.dumpStages = text(given.dump_stages, "");
   compile.modelName = text(given.model_name, "");
+  compile.weights = text(given.weights, "f32");
+  if (given.keep_weights_count && !given.keep_weights)
+    return misuse("keep_weights is NULL");
+  for (size_t i = 0; i < given.keep_weights_count; ++i) {
+    if (!given.keep_weights[i])
+      return misuse("keep_weights has a NULL");
+    compile.keepWeights.push_back(given.keep_weights[i]);
+  }
   compile.int8Activations = given.int8_activations != 0;
   compile.embedIR = given.embed_ir != 0;
   if (given.threads < 0)

@@ -43,7 +43,7 @@ public:
     if (message.error ? ++errors > kShown : quiet)
       return;
     progress.clear();
-    fprintf(stderr, "%s: %s\n", message.error ? "error" : "warning", message.text.c_str());
+    fprintf(stderr, "%s: %s\n", message.error ? "error" : message.note ? "note" : "warning", message.text.c_str());
   }
   ~Reports() {
     if (errors > kShown)
@@ -68,6 +68,9 @@ static int compile(const Args &args) {
   options.targetCpu = args.get("target-cpu", "native");
   options.kvPolicy = args.get("kv", "retain=all");
   options.int8Activations = args.has("int8-activations");
+  options.weights = args.get("weights", "f32");
+  options.keepWeights = args.list("keep");
+  options.verbose = args.has("verbose");
   options.stateOverrides = args.get("states");
   options.dumpStages = args.get("dump-stages");
   options.embedIR = args.has("embed-ir");
@@ -116,11 +119,15 @@ Command compileCommand() {
             {"embed-ir", nullptr, "keep the leat-level IR in the artifact", "Output"},
             {"target-cpu", "CPU", "native (default), generic, x86-64-v3, x86-64-v4, or a processor name", "Code"},
             {"int8-activations", nullptr, "let 4- and 8-bit products that allow it quantise their activations: faster, not exact", "Code"},
+            {"weights", "KIND",
+             "how to store weights of products: f32 (default: as the model has them), bf16, int8, int4; prints the error", "Code"},
+            {"keep", "PATTERN", "weights whose name matches (* ? [a-z]) stay as they are; may be repeated", "Code"},
             {"shape", "NAME=VALUE", "fix a symbolic dimension (batch=1) or an input's shape (input=1x128); may be repeated", "Model"},
             {"kv", "POLICY", "what caches keep: retain=all, recent(R), sink(S)+recent(R)", "Model"},
             {"states", "FILE",
              "pairs of past and present tensors that are not recognised by name: lines INPUT OUTPUT [append AXIS | fixed]", "Model"},
             {"threads", "N", "threads to compile with (all)", "Other"},
+            {"verbose", nullptr, "also what happens to each weight", "Other"},
             {"quiet", nullptr, "only errors", "Other"}},
            1,
            1},

@@ -20,7 +20,9 @@
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Transforms/Passes.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ToolOutputFile.h"
 
@@ -70,6 +72,11 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
   pm.nest<func::FuncOp>().addPass(fuse::createFoldLayouts());
   canonicalize(pm);
   pm.addPass(createCSEPass());
+  schedule::QuantizeWeightsOptions weights;
+  weights.kind = options.weights;
+  weights.keep = SmallVector<std::string>(options.keepWeights.begin(), options.keepWeights.end());
+  weights.int8Activations = options.int8Activations;
+  pm.addPass(schedule::createQuantizeWeights(weights));
   pm.nest<func::FuncOp>().addPass(fuse::createFormKernels());
   canonicalize(pm);
   pm.addPass(createCSEPass());
@@ -160,6 +167,11 @@ LogicalResult emitCode(ModuleOp module, const CompileOptions &options, const tar
   contents.irText = std::move(irText);
   contents.options = {
       {"target-cpu", options.targetCpu}, {"kv", options.kvPolicy}, {"activations", options.int8Activations ? "int8" : "exact"}};
+  contents.options.emplace_back("weights", options.weights);
+  if (std::string text = weightsReport(module); !text.empty())
+    contents.options.emplace_back("weights-report", text);
+  if (!options.keepWeights.empty())
+    contents.options.emplace_back("weights-keep", llvm::join(options.keepWeights, " "));
   contents.progress = [&](int64_t done, int64_t total) { report("weights", total ? double(done) / total : 1); };
   report("weights", 0);
   if (llvm::Error error = artifact::writeArtifact(module, contents, output))
@@ -185,6 +197,17 @@ FailureOr<OwningOpRef<ModuleOp>> loadModel(MLIRContext &context, StringRef path,
     return failure();
   error.clear();
   return module;
+}
+
+std::string weightsReport(ModuleOp module) {
+  auto info = module->getAttrOfType<DictionaryAttr>("leat.weights");
+  if (!info)
+    return "";
+  auto integer = [&](StringRef name) { return info.getAs<IntegerAttr>(name).getInt(); };
+  auto percent = [&](StringRef name) { return info.getAs<FloatAttr>(name).getValueAsDouble() * 100; };
+  return llvm::formatv("{0} as {1}, {2:F1} to {3:F1} MB; relative error {4:F3}% on average, {5:F3}% at most (\"{6}\")", integer("count"),
+                       info.getAs<StringAttr>("kind").getValue(), integer("bytes_before") / 1e6, integer("bytes_after") / 1e6,
+                       percent("mean_error"), percent("worst_error"), info.getAs<StringAttr>("worst").getValue());
 }
 
 LogicalResult compileModule(ModuleOp module, const CompileOptions &options, StringRef output) {

@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace leat {
 
@@ -28,7 +29,10 @@ struct CompileOptions {
   std::string kvPolicy = "retain=all"; ///< what caches keep, in the grammar of #leat.kv
   /// Let products that allow it (MatMulNBits with accuracy_level 4) quantise their activations to 8 bits: faster, not exact.
   bool int8Activations = false;
-  std::string stateOverrides; ///< file with pairs of past and present tensors that the name table misses
+  std::string weights = "f32";          ///< how weights of products are stored: f32 (as the model has them), bf16, int8, int4
+  std::vector<std::string> keepWeights; ///< patterns of names of weights that stay as they are
+  bool verbose = false;                 ///< report what happens to each weight
+  std::string stateOverrides;           ///< file with pairs of past and present tensors that the name table misses
   Emit emit = Emit::Artifact;
   std::string dumpStages;  ///< folder that gets the IR after each stage as text; empty: none
   std::string modelName;   ///< recorded in the artifact
@@ -45,6 +49,9 @@ mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> loadModel(mlir::MLIRContext &
 
 /// Compiles `module` in place and writes the result to `output` ("-": standard output). Problems are reported as MLIR diagnostics.
 mlir::LogicalResult compileModule(mlir::ModuleOp module, const CompileOptions &options, llvm::StringRef output);
+
+/// What `CompileOptions::weights` did to a compiled module, in a line for people; empty if nothing.
+std::string weightsReport(mlir::ModuleOp module);
 
 /// The passes of the stages up to what `options.emit` names; code generation itself is not a pass.
 void buildPipeline(mlir::OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &target);

@@ -5,6 +5,7 @@
 
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/GlobPattern.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlir;
@@ -46,6 +47,19 @@ Outcome compileFile(StringRef model, const FrontendOptions &frontend, CompileOpt
     report({true, "an artifact does not go to standard output: give a file name"});
     return Outcome::Usage;
   }
+  if (!llvm::is_contained({"f32", "bf16", "int8", "int4"}, options.weights)) {
+    report({true, "--weights is one of f32, bf16, int8, int4; got '" + options.weights + "'"});
+    return Outcome::Usage;
+  }
+  if (!options.keepWeights.empty() && options.weights == "f32") {
+    report({true, "--keep is of no use without --weights"});
+    return Outcome::Usage;
+  }
+  for (const std::string &pattern : options.keepWeights)
+    if (auto glob = llvm::GlobPattern::create(pattern); !glob) {
+      report({true, "--keep '" + pattern + "': " + llvm::toString(glob.takeError())});
+      return Outcome::Usage;
+    }
   if (options.modelName.empty())
     options.modelName = llvm::sys::path::filename(model).str();
   std::string stage = "reading";
@@ -68,11 +82,15 @@ Outcome compileFile(StringRef model, const FrontendOptions &frontend, CompileOpt
   }
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error;
-    if (isError || diagnostic.getSeverity() == DiagnosticSeverity::Warning)
-      report({isError, describe(diagnostic)});
+    bool isNote = diagnostic.getSeverity() == DiagnosticSeverity::Remark && options.verbose;
+    if (isError || isNote || diagnostic.getSeverity() == DiagnosticSeverity::Warning)
+      report({isError, describe(diagnostic), isNote});
   });
-  if (succeeded(compileModule(**module, options, output)))
+  if (succeeded(compileModule(**module, options, output))) {
+    if (std::string text = weightsReport(**module); !text.empty())
+      report({false, "weights: " + text, /*note=*/true});
     return Outcome::Done;
+  }
   return stage == "machine code" || stage == "weights" ? Outcome::Failed : Outcome::Unsupported;
 }
 

@@ -10,7 +10,8 @@ enum class Outcome { Done = 0, Failed = 1, Usage = 2, Unsupported = 3, BadInput 
 
 struct Message {
   bool error;
-  std::string text; ///< one line; names the ONNX node
+  std::string text;  ///< one line; names the ONNX node
+  bool note = false; ///< neither an error nor a warning
 };
 
 /// The level that a user's word names; none if there is no such level.

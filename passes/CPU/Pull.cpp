@@ -45,8 +45,7 @@ Value Puller::compute(Value tensor, ArrayRef<Idx> at) {
     return override->second(*this, at);
   Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
   if (auto arg = dyn_cast<BlockArgument>(tensor))
-    return operandLayout(k.kernel, arg) == "panel64t" ? pullPanel(arg, at)
-                                                      : loadBuffer(k.buffer(arg), element, linearize(at, k.dims(tensor)));
+    return operandLayout(k.kernel, arg).empty() ? loadBuffer(k.buffer(arg), element, linearize(at, k.dims(tensor))) : pullPacked(arg, at);
   Operation *op = tensor.getDefiningOp();
   unsigned result = cast<OpResult>(tensor).getResultNumber();
   if (auto generic = dyn_cast<linalg::GenericOp>(op))
@@ -382,14 +381,48 @@ Value Puller::pullReshape(Value result, Value source, ArrayRef<Idx> at) {
 // --- leaves
 // -------------------------------------------------------------------------------------------------------------------------------
 
-/// A weight [N, K] that is stored as [ceil(N/64)][K][64] for a product that shares it.
-Value Puller::pullPanel(BlockArgument weight, ArrayRef<Idx> at) {
+/// A weight that is stored for a product that shares it: [N, K] as [ceil(N/64)][K][64], or codes of a quantised one (CodeLayout).
+Value Puller::pullPacked(BlockArgument weight, ArrayRef<Idx> at) {
   auto type = cast<RankedTensorType>(weight.getType());
-  if (!at[0].uniform() && width > 1)
-    return eachLane(type.getElementType(), at, [&](Puller &one, ArrayRef<Idx> single) { return one.pullPanel(weight, single); });
+  StringRef layout = operandLayout(k.kernel, weight);
+  bool codes = layout.starts_with("nbits64");
+  if (width > 1 && (codes ? llvm::any_of(at, [](const Idx &x) { return !x.uniform(); }) : !at[0].uniform()))
+    return eachLane(type.getElementType(), at, [&](Puller &one, ArrayRef<Idx> single) { return one.pullPacked(weight, single); });
   Value panel = k.idx(64);
+  if (codes)
+    return pullCodes(weight, layout, at[0].base, at[1].base, at[2].base);
   Idx line = add(this->at(k.mul(k.div(at[0].base, panel), k.dim(weight, 1))), at[1]);
   return loadBuffer(k.buffer(weight), type.getElementType(), add(mul(line, this->at(64)), this->at(k.rem(at[0].base, panel))));
+}
+
+/// Byte `byte` of block `block` of row n, as MatMulNBits has it, out of words that hold codes of four neighbours of k.
+Value Puller::pullCodes(BlockArgument codes, StringRef layout, Value n, Value block, Value byte) {
+  constexpr int64_t group = 32;
+  int64_t bits = layout == "nbits64.8.32" ? 8 : 4, perByte = 8 / bits, words = group / (4 * perByte);
+  if (bits == 4 && layout != "nbits64.4.32")
+    k.fail("codes in layout '" + layout + "' cannot be looked up", nullptr);
+  auto type = cast<RankedTensorType>(codes.getType());
+  // Blocks may be longer than groups.
+  Value bytes = k.add(k.mul(block, k.idx(type.getDimSize(2))), byte), groupBytes = k.idx(group / perByte);
+  Value groups = k.idx(type.getDimSize(1) * type.getDimSize(2) * perByte / group), column = k.rem(n, k.idx(64));
+  Value cell = k.add(k.mul(k.div(n, k.idx(64)), groups), k.div(bytes, groupBytes)), inside = k.rem(bytes, groupBytes);
+  Type i8 = b.getI8Type();
+  Value result;
+  for (int64_t i = 0; i < perByte; ++i) {
+    // The code of this k is in part k / (group / perByte) of a byte.
+    Value at = k.add(k.mul(inside, k.idx(perByte)), k.idx(i)), span = k.idx(group / perByte);
+    Value rest = k.rem(at, span);
+    Value word = k.add(k.mul(k.add(k.mul(cell, k.idx(words)), k.div(rest, k.idx(4))), k.idx(64)), column);
+    Value code = k.load(k.buffer(codes), i8, k.add(k.mul(word, k.idx(4)), k.rem(rest, k.idx(4))), 1);
+    if (bits == 4) {
+      Value part = arith::IndexCastOp::create(b, i8, k.mul(k.div(at, span), k.idx(4)));
+      code = arith::AndIOp::create(b, arith::ShRUIOp::create(b, code, part), k.constantInt(i8, 15));
+      if (i)
+        code = arith::ShLIOp::create(b, code, k.constantInt(i8, 4));
+    }
+    result = result ? arith::OrIOp::create(b, result, code).getResult() : code;
+  }
+  return result;
 }
 
 Value Puller::pullElements(Operation *op, ArrayRef<Idx> at) {

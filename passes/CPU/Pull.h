@@ -93,7 +93,8 @@ private:
   mlir::Value pullConcat(mlir::Operation *op, llvm::ArrayRef<Idx> at);
   mlir::Value pullPad(mlir::Operation *op, llvm::ArrayRef<Idx> at);
   mlir::Value pullReshape(mlir::Value result, mlir::Value source, llvm::ArrayRef<Idx> at);
-  mlir::Value pullPanel(mlir::BlockArgument weight, llvm::ArrayRef<Idx> at);
+  mlir::Value pullPacked(mlir::BlockArgument weight, llvm::ArrayRef<Idx> at);
+  mlir::Value pullCodes(mlir::BlockArgument codes, llvm::StringRef layout, mlir::Value n, mlir::Value block, mlir::Value byte);
   mlir::Value pullElements(mlir::Operation *op, llvm::ArrayRef<Idx> at);
   mlir::Value pullRotary(mlir::Operation *op, llvm::ArrayRef<Idx> at);
   mlir::Value pullView(mlir::Value state, llvm::ArrayRef<Idx> at, int64_t axis, mlir::Value offset);

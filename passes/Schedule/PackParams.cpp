@@ -42,8 +42,8 @@ private:
   /// Layouts that the ops of a kernel would like for its operands.
   Wanted wantedLayouts(KernelFuncOp kernel);
   StringAttr packed(ParamRefOp ref, RankedTensorType type, StringRef layout);
-  /// The packed form of the parameter behind `operand`, if there is one that single elements of `type` can be read from.
-  StringAttr sharedForm(Value operand, Type type);
+  /// The packed form of the parameter behind `operand`, if there is one that single elements of `type` can be read from, and its layout.
+  std::pair<StringAttr, StringRef> sharedForm(Value operand, Type type);
 
   llvm::MapVector<std::pair<Attribute, Attribute>, StringAttr> copies; ///< (parameter, type and layout) -> packed parameter
   SymbolTable *symbols = nullptr;
@@ -106,13 +106,22 @@ static bool isLookup(BlockArgument arg) {
   });
 }
 
-StringAttr PackParams::sharedForm(Value operand, Type type) {
+std::pair<StringAttr, StringRef> PackParams::sharedForm(Value operand, Type type) {
   ParamRefOp ref = operand.getDefiningOp<ParamRefOp>();
-  if (!ref || ref.getType() != type || cast<RankedTensorType>(type).getRank() != 2)
+  if (!ref || ref.getType() != type)
     return {};
-  std::string key;
-  llvm::raw_string_ostream(key) << "panel64t " << type;
-  return copies.lookup({ref.getParamAttr(), StringAttr::get(&getContext(), key)});
+  // Floats, or codes of a quantised weight.
+  bool codes = cast<RankedTensorType>(type).getRank() == 3;
+  if (!codes && cast<RankedTensorType>(type).getRank() != 2)
+    return {};
+  constexpr StringRef floats[] = {"panel64t"}, packedCodes[] = {"nbits64.4.32", "nbits64.8.32"};
+  for (StringRef layout : codes ? ArrayRef<StringRef>(packedCodes) : ArrayRef<StringRef>(floats)) {
+    std::string key = layout.str();
+    llvm::raw_string_ostream(key) << ' ' << type;
+    if (StringAttr name = copies.lookup({ref.getParamAttr(), StringAttr::get(&getContext(), key)}))
+      return {name, layout};
+  }
+  return {};
 }
 
 } // namespace
@@ -158,16 +167,19 @@ void PackParams::runOnOperation() {
     for (BlockArgument arg : kernel.getBody().getArguments()) {
       unsigned number = arg.getArgNumber();
       auto shared = [&](LaunchOp launch) { return sharedForm(launch.getInputs()[number], arg.getType()); };
-      if (!isLookup(arg) || !llvm::all_of(sites, shared))
+      if (!isLookup(arg))
+        continue;
+      StringRef layout = shared(sites.front()).second;
+      if (layout.empty() || !llvm::all_of(sites, [&](LaunchOp launch) { return shared(launch).second == layout; }))
         continue;
       auto old = kernel->getAttrOfType<ArrayAttr>("leat.layouts");
       SmallVector<Attribute> layouts(kernel.getBody().getNumArguments(), builder.getStringAttr(""));
       if (old)
         layouts.assign(old.begin(), old.end());
-      layouts[number] = builder.getStringAttr("panel64t");
+      layouts[number] = builder.getStringAttr(layout);
       kernel->setAttr("leat.layouts", builder.getArrayAttr(layouts));
       for (LaunchOp launch : sites) {
-        auto name = FlatSymbolRefAttr::get(shared(launch));
+        auto name = FlatSymbolRefAttr::get(shared(launch).first);
         builder.setInsertionPoint(launch);
         launch.getInputsMutable()[number].set(ParamRefOp::create(builder, launch.getLoc(), arg.getType(), name));
       }

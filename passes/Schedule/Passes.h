@@ -1,6 +1,8 @@
 // Passes of the stage Schedule.
 #pragma once
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Pass/Pass.h"
 
 namespace leat::schedule {

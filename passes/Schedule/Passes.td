@@ -38,6 +38,39 @@ def ScheduleCPU : Pass<"leat-schedule-cpu", "mlir::ModuleOp"> {
   let dependentDialects = ["leat::LeatDialect"];
 }
 
+def QuantizeWeights : Pass<"leat-quantize-weights", "mlir::ModuleOp"> {
+  let summary = "store weights of products in fewer bits";
+  let description = [{
+    Every weight that is only ever the right side of leat.matmul is stored as `kind` says: `bf16`, rounded to the nearest even, or `int8` and `int4`, symmetric
+    codes with a scale for 32 values of k (f16 where its range suffices), whose products become leat.matmul_nbits. Lookups of single elements, as in an embedding
+    tied to the logits, read the same codes. A weight with another use, with fewer than 32 values to a sum, or whose name matches a pattern of `keep`, stays. A
+    value that is infinite or not a number is an error.
+
+    The scale of a block of int4 is the one of several that has the smallest squared error. Codes are made when the artifact is written, from the model's bytes.
+    The module's `leat.weights` says how large the errors are, relative to the Frobenius norm; each weight has a remark.
+
+    ```mlir
+    leat.param @w : tensor<576x1536xf32> {key = "w"}
+    %w = leat.param_ref @w : tensor<576x1536xf32>
+    %y = leat.matmul %x, %w : (tensor<?x576xf32>, tensor<576x1536xf32>) -> tensor<?x1536xf32>
+    ```
+    becomes with `kind=int4`
+    ```mlir
+    leat.param @w.int4 : tensor<1536x18x16xi8> {key = "w.int4"}
+    leat.param @w.int4.scales : tensor<1536x18xf16> {key = "w.int4.scales"}
+    %codes = leat.param_ref @w.int4 : tensor<1536x18x16xi8>
+    %scales = leat.param_ref @w.int4.scales : tensor<1536x18xf16>
+    %y = leat.matmul_nbits %x, %codes, %scales {bits = 4 : i64, block = 32 : i64, k = 576 : i64, n = 1536 : i64} : ...
+    ```
+  }];
+  let options = [
+    Option<"kind", "kind", "std::string", "\"f32\"", "f32 (as the model has them), bf16, int8 or int4">,
+    ListOption<"keep", "keep", "std::string", "patterns of names of weights that stay">,
+    Option<"int8Activations", "int8-activations", "bool", "false", "let the products quantise their activations to 8 bits">];
+  let dependentDialects = ["leat::LeatDialect", "mlir::arith::ArithDialect", "mlir::tensor::TensorDialect"];
+  let statistics = [Statistic<"numConverted", "converted", "Number of weights that are stored in fewer bits">];
+}
+
 def PackParams : Pass<"leat-pack-params", "mlir::ModuleOp"> {
   let summary = "choose the layout of weights";
   let description = [{

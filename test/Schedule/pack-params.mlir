@@ -105,3 +105,38 @@ func.func @language_model(%ids: tensor<?xi64>, %n: index) -> tensor<?x4xf32> {
   %y = leat.launch @logits ins(%x, %w : tensor<?x2xf32>, tensor<4x2xf32>) sizes(%n) -> tensor<?x4xf32>
   return %y : tensor<?x4xf32>
 }
+
+// -----
+
+// The same for codes of a quantised weight and their scales.
+// CHECK-NOT: leat.param @codes :
+// CHECK: leat.kernel_func @lookup_codes inputs 2 -> [tensor<?xi8>] attributes {leat.layouts = ["nbits64.8.32", ""]}
+// CHECK: leat.launch @lookup_codes ins(%[[C:.*]], %{{.*}} : tensor<4x1x32xi8>, tensor<?xi64>)
+leat.param @codes : tensor<4x1x32xi8> {key = "codes"}
+leat.param @scales : tensor<4x1xf16> {key = "scales"}
+leat.kernel_func @lookup_codes inputs 2 -> [tensor<?xi8>] {
+^bb0(%table: tensor<4x1x32xi8>, %ids: tensor<?xi64>):
+  %c0 = arith.constant 0 : index
+  %n = tensor.dim %ids, %c0 : tensor<?xi64>
+  %empty = tensor.empty(%n) : tensor<?xi8>
+  %rows = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+      ins(%ids : tensor<?xi64>) outs(%empty : tensor<?xi8>) {
+  ^bb0(%id: i64, %out: i8):
+    %row = arith.index_cast %id : i64 to index
+    %element = tensor.extract %table[%row, %c0, %c0] : tensor<4x1x32xi8>
+    linalg.yield %element : i8
+  } -> tensor<?xi8>
+  leat.yield %rows : tensor<?xi8>
+}
+leat.kernel_func @logits inputs 3 -> [tensor<?x4xf32>] {
+^bb0(%a: tensor<?x32xf32>, %b: tensor<4x1x32xi8>, %s: tensor<4x1xf16>):
+  %y = leat.matmul_nbits %a, %b, %s {k = 32, n = 4, bits = 8, block = 32} : (tensor<?x32xf32>, tensor<4x1x32xi8>, tensor<4x1xf16>) -> tensor<?x4xf32>
+  leat.yield %y : tensor<?x4xf32>
+}
+func.func @language_model(%ids: tensor<?xi64>, %x: tensor<?x32xf32>, %n: index) -> (tensor<?xi8>, tensor<?x4xf32>) {
+  %w = leat.param_ref @codes : tensor<4x1x32xi8>
+  %s = leat.param_ref @scales : tensor<4x1xf16>
+  %r = leat.launch @lookup_codes ins(%w, %ids : tensor<4x1x32xi8>, tensor<?xi64>) sizes(%n) -> tensor<?xi8>
+  %y = leat.launch @logits ins(%x, %w, %s : tensor<?x32xf32>, tensor<4x1x32xi8>, tensor<4x1xf16>) sizes(%n) -> tensor<?x4xf32>
+  return %r, %y : tensor<?xi8>, tensor<?x4xf32>
+}

@@ -5,10 +5,13 @@
 #include "lib/Frontend/FunctionBodies.h"
 #include "lib/Pipeline/Registration.h"
 #include "passes/Import/Coverage.h"
+#include "passes/Import/Passes.h"
 #include "runtime/artifact/Artifact.h"
 #include "runtime/core/File.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
@@ -154,6 +157,11 @@ const char *statusName(import::NodeStatus s) {
 }
 
 int coverage(const Args &args, mlir::ModuleOp module) {
+  // As in a compilation, sequences whose length is known are gone before nodes are asked for.
+  mlir::PassManager early(module.getContext());
+  early.nest<mlir::func::FuncOp>().addPass(import::createLeatRefineTypes());
+  early.nest<mlir::func::FuncOp>().addPass(import::createLeatResolveSequences());
+  (void)early.run(module);
   std::vector<import::NodeReport> nodes = import::coverage(module, expandFunctionBody);
   bool json = args.get("format", "table") == "json";
   size_t missing = 0;

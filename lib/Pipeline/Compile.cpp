@@ -58,6 +58,7 @@ void buildStream(OpPassManager &pm, const CompileOptions &options, const target:
   pm.addPass(stream::createMakeStep(step));
   canonicalize(pm);
   pm.addPass(createCSEPass());
+  pm.addPass(stream::createHoistCacheMaps());
   pm.nest<func::FuncOp>().addPass(stream::createClassifyMasks());
   canonicalize(pm);
   stream::ApplyKVPolicyOptions policy;

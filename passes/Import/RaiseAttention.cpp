@@ -8,6 +8,7 @@
 #include "passes/Import/Raise.h"
 
 #include <cmath>
+#include <cstring>
 
 using namespace mlir;
 
@@ -238,29 +239,55 @@ bool broadcastsTo(Value mask, Value scores) {
 /// So negative that adding any score to it rounds to itself.
 bool absorbs(double value, Type type) { return value <= -1e30 || (type.getIntOrFloatBitWidth() == 16 && value <= -65000); }
 
-/// Cut out of a constant.
-bool fromTable(Value value) {
+/// The constant that a value is cut out of.
+std::optional<Value> tableOf(Value value) {
   for (int depth = 0; depth < 16; ++depth) {
     value = through(value);
     if (value.getDefiningOp<onnxir::ConstantOp>() || value.getDefiningOp<ParamRefOp>())
-      return true;
+      return value;
     NodeOp op;
     for (StringRef name : {"Slice", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Not"})
       if (!op)
         op = node(value, name);
     if (!op)
-      return false;
+      return std::nullopt;
     value = op.getInputs()[0];
   }
-  return false;
+  return std::nullopt;
+}
+
+/// Cut out of a constant that has nothing but zeros and ones.
+bool isTruthTable(Value value) {
+  auto table = tableOf(value);
+  if (!table || !isFloat(*table))
+    return false;
+  auto truth = [](double v) { return v == 0 || v == 1; };
+  if (auto constant = table->getDefiningOp<onnxir::ConstantOp>()) {
+    auto dense = dyn_cast<DenseElementsAttr>(constant.getValue());
+    return dense && llvm::all_of(dense.getValues<APFloat>(), [&](const APFloat &f) { return f.isZero() || f.isExactlyValue(1.0); });
+  }
+  auto ref = table->getDefiningOp<ParamRefOp>();
+  auto param = SymbolTable::lookupNearestSymbolFrom<ParamOp>(ref, ref.getParamAttr());
+  if (!param || !param.getKey() || !elementType(*table).isF32())
+    return false;
+  ArrayRef<char> bytes = ref->getContext()->getLoadedDialect<LeatDialect>()->params().get(*param.getKey());
+  for (size_t i = 0; i + 4 <= bytes.size(); i += 4) {
+    float f;
+    memcpy(&f, bytes.data() + i, 4);
+    if (!truth(f))
+      return false;
+  }
+  return !bytes.empty();
 }
 
 struct Scores {
   Value product;                 // of q and k
   double scale = 1, softcap = 0; // scale: of all that is not peeled yet
-  SmallVector<Value> biases;     // of rank 4, or 3 where nothing says how N divides into B and H
-  Value keep;                    // bool
-  Value lowest;                  // the sum of scores and biases is at least this
+  SmallVector<Value> biases;
+  SmallVector<size_t> flat; // those of them that are [N, S, T]
+  Value keep;               // bool
+  Value lowest;             // the sum of scores and biases is at least this
+  Value queryFactor;        // beside the scale, for each head or query
 };
 
 /// Whether `value` is a product of q and k with masks, scales and reshapes around it.
@@ -270,7 +297,7 @@ bool leadsToProduct(Value value, int depth = 0) {
     return false;
   if (node(value, "MatMul"))
     return rank(value) == 3 || rank(value) == 4;
-  for (StringRef name : {"Add", "Mul", "Div", "Tanh", "Reshape", "Max"})
+  for (StringRef name : {"Add", "Sub", "Mul", "Div", "Tanh", "Reshape", "Max"})
     if (NodeOp op = node(value, name)) {
       bool both = name == "Add" || name == "Mul" || name == "Max";
       return leadsToProduct(op.getInputs()[0], depth + 1) ||
@@ -298,7 +325,9 @@ public:
 
 private:
   bool addBias(Scores &s, Value bias, Value scores);
+  void push(Scores &s, Value bias, Value scores);
   bool addWhere(Scores &s, NodeOp where, Value &value);
+  bool multiplied(Scores &s, Value &value);
   bool windows(Scores &s, Value &value);
   Value scalar(double v, Type type);
 
@@ -335,29 +364,35 @@ Value Peeler::scalar(double v, Type type) {
 }
 
 bool Peeler::addBias(Scores &s, Value bias, Value scores) {
-  if (!isFloat(bias) || !broadcastsTo(bias, scores) || s.softcap != 0)
+  if (!isFloat(bias) || !broadcastsTo(bias, scores) || s.softcap != 0 || s.queryFactor)
     return false;
   if (s.scale != 1) // scaled together with the scores
     bias = make(builder, root, "Mul", 14, {bias, scalar(s.scale, elementType(bias))}, {bias.getType()})->getResult(0);
-  // [1, S, T] beside [N, S, T] holds for every head.
-  if (rank(scores) == 3 && rank(bias) == 3 && dim(bias, 0) == 1)
+  push(s, bias, scores);
+  return true;
+}
+
+void Peeler::push(Scores &s, Value bias, Value scores) {
+  bool flat = rank(scores) == 3 && rank(bias) == 3;
+  if (flat && dim(bias, 0) == 1) // beside [N, S, T] it holds for every head
     bias = make(builder, root, "Unsqueeze", 13, {bias, ints({0})},
                 {RankedTensorType::get({1, 1, dim(bias, 1), dim(bias, 2)}, elementType(bias))})
                ->getResult(0);
+  else if (flat)
+    s.flat.push_back(s.biases.size());
   s.biases.push_back(bias);
-  return true;
 }
 
 bool Peeler::addWhere(Scores &s, NodeOp where, Value &value) {
   Value condition = where.getInputs()[0];
   auto yes = number(where.getInputs()[1]), no = number(where.getInputs()[2]);
-  if (s.softcap != 0 || s.scale <= 0 || !broadcastsTo(condition, value) || bool(yes) == bool(no) ||
+  if (s.softcap != 0 || s.queryFactor || s.scale <= 0 || !broadcastsTo(condition, value) || bool(yes) == bool(no) ||
       (rank(value) == 3 && rank(condition) == 3 && dim(condition, 0) != 1))
     return false;
   double hidden = yes ? *yes : *no;
   Type type = elementType(value);
   // A number that is merely low still hides a key, unless all keys of a row are hidden: that a stored triangle does not do.
-  if (!absorbs(hidden, type) && !(hidden <= -1e4 && fromTable(condition)))
+  if (!absorbs(hidden, type) && !(hidden <= -1e4 && tableOf(condition)))
     return false;
   auto conditionType = cast<RankedTensorType>(condition.getType());
   // Weights that are zeroed where the scores were hidden: as if these had been -inf, with zeros in rows without keys.
@@ -368,11 +403,44 @@ bool Peeler::addWhere(Scores &s, NodeOp where, Value &value) {
       weights.zeroed = Value();
   } else {
     Value h = scalar(hidden, type), zero = scalar(0, type);
-    s.biases.push_back(make(builder, root, "Where", 16, {condition, yes ? h : zero, yes ? zero : h},
-                            {RankedTensorType::get(conditionType.getShape(), type)})
-                           ->getResult(0));
+    push(s,
+         make(builder, root, "Where", 16, {condition, yes ? h : zero, yes ? zero : h},
+              {RankedTensorType::get(conditionType.getShape(), type)})
+             ->getResult(0),
+         value);
   }
   value = throughCasts(where.getInputs()[yes ? 2 : 1]);
+  return true;
+}
+
+/// The first GPT-2: scores * m - 1e4 * (1 - m), m cut out of a triangle of ones.
+bool Peeler::multiplied(Scores &s, Value &value) {
+  NodeOp sub = node(value, "Sub");
+  if (!sub || s.softcap != 0 || s.queryFactor || s.scale <= 0)
+    return false;
+  Value scores, kept;
+  double hidden = 0;
+  bool found = eitherOrder(nodeBehindCasts(sub.getInputs()[0], "Mul"), [&](Value a, Value m) {
+    return leadsToProduct(a) && isTruthTable(m) && eitherOrder(nodeBehindCasts(sub.getInputs()[1], "Mul"), [&](Value rest, Value c) {
+             NodeOp inverse = nodeBehindCasts(rest, "Sub");
+             auto low = number(c);
+             if (!inverse || !low || *low < 1e4 || number(inverse.getInputs()[0]) != 1.0 || through(inverse.getInputs()[1]) != through(m))
+               return false;
+             scores = a, kept = m, hidden = -*low;
+             return true;
+           });
+  });
+  if (!found || !broadcastsTo(kept, value))
+    return false;
+  auto shape = cast<RankedTensorType>(kept.getType()).getShape();
+  Value truth = make(builder, root, "Cast", 13, {kept}, {RankedTensorType::get(shape, builder.getI1Type())},
+                     {builder.getNamedAttr("to", builder.getI64IntegerAttr(onnxDataType(builder.getI1Type())))})
+                    ->getResult(0);
+  Type type = elementType(value);
+  push(s,
+       make(builder, root, "Where", 16, {truth, scalar(0, type), scalar(hidden, type)}, {RankedTensorType::get(shape, type)})->getResult(0),
+       value);
+  value = throughCasts(scores);
   return true;
 }
 
@@ -436,17 +504,26 @@ std::optional<Scores> Peeler::run() {
         return std::nullopt;
       continue;
     }
-    if (windows(s, value))
+    // Swin 2: a factor for each head (or query), which may as well scale the queries.
+    if (NodeOp mul = node(value, "Mul"); mul && !s.queryFactor && s.softcap == 0 && rank(value) == 4) {
+      bool found = eitherOrder(mul, [&](Value a, Value b) {
+        if (number(b) || !isFloat(b) || rank(b) < 1 || dim(b, -1) != 1 || !broadcastsTo(b, value) || !leadsToProduct(a) ||
+            leadsToProduct(b))
+          return false;
+        s.queryFactor = b, value = throughCasts(a);
+        return true;
+      });
+      if (found)
+        continue;
+    }
+    if (multiplied(s, value) || windows(s, value))
       continue;
     if (Value before = beforeReshape(value, {3, 4})) {
-      // Biases found so far have the sizes of [B, H, S, T] only if the scores had them.
-      if (rank(before) == 3 && s.keep && rank(s.keep) < 3)
-        return std::nullopt;
       value = before;
       continue;
     }
     Scaled outer = unscaled(value);
-    if (NodeOp tanh = node(outer.inner, "Tanh")) {
+    if (NodeOp tanh = node(outer.inner, "Tanh"); tanh && !s.queryFactor) {
       Scaled inside = unscaled(tanh.getInputs()[0]);
       // cap * tanh(x * scale / cap)
       if (s.softcap != 0 || outer.factor <= 0)
@@ -539,6 +616,11 @@ bool rewrite(OpBuilder &builder, NodeOp root) {
   if (rank(query.inner) != r || rank(key.inner) != r || elementType(query.inner) != elementType(key.inner))
     return false;
   Value q = query.inner, v = throughCasts(value);
+  if (s->queryFactor) {
+    if (r != 4 || elementType(s->queryFactor) != elementType(q))
+      return false;
+    q = make(builder, root, "Mul", 14, {q, s->queryFactor}, {q.getType()})->getResult(0);
+  }
   if (elementType(v) != elementType(q))
     v = value;
   if (elementType(q) != elementType(v) || elementType(v) != elementType(result))
@@ -577,12 +659,9 @@ bool rewrite(OpBuilder &builder, NodeOp root) {
       return peeler.reshaped(x, peeler.joined({split, peeler.sizes(x, 1, 3)}), {any, heads, dim(x, 1), dim(x, 2)});
     };
     q = four(q), k = four(k), v = four(v);
-    for (Value &bias : s->biases)
-      if (rank(bias) == 3)
-        bias = four(bias);
+    for (size_t i : s->flat)
+      s->biases[i] = four(s->biases[i]);
   }
-  if (s->keep && rank(s->keep) == 3)
-    return false;
 
   Value mask = peeler.mask(*s);
   SmallVector<NamedAttribute> attrs{builder.getNamedAttr("scale", builder.getF32FloatAttr(scale))};

@@ -69,6 +69,7 @@ bool Resolver::splitUnknown(NodeOp op, int64_t axis, int64_t size) {
     wanted.push_back({at, *i});
   }
   Value x = op.getInputs()[0];
+  resolved.push_back(op); // before its users: erased after them
   for (auto [at, i] : wanted) {
     OpBuilder b(op);
     auto ints = [&](int64_t v) { return sized(b, op, {v}); };
@@ -77,7 +78,6 @@ bool Resolver::splitUnknown(NodeOp op, int64_t axis, int64_t size) {
                       ->getResult(0);
     replace(at, piece);
   }
-  resolved.push_back(op);
   return true;
 }
 

@@ -264,9 +264,33 @@ static void dependents(Value root, const llvm::SmallPtrSetImpl<void *> &leaves, 
   visit(visit, root);
 }
 
+/// The rotation whose result `q` is, maybe in another layout or scaled; `behind` are the operations in between, the last first.
+static RotaryOp rotationOf(Value q, SmallVectorImpl<Operation *> *behind = nullptr) {
+  while (Operation *def = q.getDefiningOp()) {
+    if (auto rotary = dyn_cast<RotaryOp>(def))
+      return rotary;
+    Value next;
+    if (isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::ReshapeOp, tensor::CastOp>(def)) {
+      next = def->getOperand(0);
+    } else if (auto generic = dyn_cast<linalg::GenericOp>(def)) {
+      if (generic.getNumDpsInputs() == 1 && generic.getNumParallelLoops() == generic.getNumLoops() &&
+          generic.getMatchingIndexingMap(generic.getDpsInputOperand(0)).isPermutation() &&
+          generic.getBody()->getOps<linalg::IndexOp>().empty())
+        next = generic.getDpsInputs()[0];
+    }
+    if (!next)
+      return RotaryOp();
+    if (behind)
+      behind->push_back(def);
+    q = next;
+  }
+  return RotaryOp();
+}
+
 /// The query rotated at its rank in the cache, min(t, S + R).
 FailureOr<Value> PolicyRewriter::rankQuery(KVAttendOp op, Value q) {
-  auto rotary = q.getDefiningOp<RotaryOp>();
+  SmallVector<Operation *> behind; // from the query back to its rotation
+  auto rotary = rotationOf(q, &behind);
   if (!rotary)
     return refuse(op, "pos=sink:rank needs a rotary embedding on the query that Leat recognises (rule L3: learned positions allow only "
                       "abs); use pos=*:abs");
@@ -330,9 +354,13 @@ FailureOr<Value> PolicyRewriter::rankQuery(KVAttendOp op, Value q) {
   if (failed(cos) || failed(sin))
     return failure();
   OpBuilder b(op);
-  return RotaryOp::create(b, rotary.getLoc(), rotary.getType(), rotary.getInput(), *cos, *sin, rotary.getInterleaved(),
-                          rotary.getRotaryDim())
-      .getResult();
+  Value ranked =
+      RotaryOp::create(b, rotary.getLoc(), rotary.getType(), rotary.getInput(), *cos, *sin, rotary.getInterleaved(), rotary.getRotaryDim());
+  IRMapping mapping;
+  mapping.map(rotary.getOutput(), ranked);
+  for (Operation *o : llvm::reverse(behind))
+    ranked = b.clone(*o, mapping)->getResult(0);
+  return ranked;
 }
 
 LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
@@ -340,7 +368,7 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
   Value q = op.getQ()[0];
   Value qSink = q;
   bool sinksAtRank = policy.sink && policy.sinkPosition == KVPolicy::Position::Rank;
-  if (sinksAtRank && (!a.slope || q.getDefiningOp<RotaryOp>())) {
+  if (sinksAtRank && (!a.slope || rotationOf(q))) {
     FailureOr<Value> ranked = rankQuery(op, q);
     if (failed(ranked))
       return failure();

@@ -35,6 +35,19 @@ static bool cutsTable(Value v, int64_t size, unsigned hops = 0) {
   return false;
 }
 
+/// Whether `v`, of at most `last`, is a position in an axis of size last + 1.
+static bool indexesTable(Value v, int64_t last) {
+  for (OpOperand &use : v.getUses()) {
+    auto extract = dyn_cast<tensor::ExtractOp>(use.getOwner());
+    if (extract && use.getOperandNumber() > 0 &&
+        cast<RankedTensorType>(extract.getTensor().getType()).getDimSize(use.getOperandNumber() - 1) == last + 1)
+      return true;
+    if (isa<arith::MaxSIOp>(use.getOwner()) && indexesTable(use.getOwner()->getResult(0), last))
+      return true;
+  }
+  return false;
+}
+
 //===--- Scalars --------------------------------------------------------------------------------------------------===//
 
 Linear IndexAnalysis::index(Value v) {
@@ -534,6 +547,8 @@ Formula IndexAnalysis::scalar(Value v, ArrayRef<Linear> loops, const Known &know
                              return Formula::of(*known);
                            if (max && *a.linear == *b.linear * -1)
                              return absolute(a);
+                           if (auto last = b.linear->asConstant(); withinTables && !max && last && indexesTable(v, *last))
+                             return a;
                          }
                          return combine(a, b, [&](double x, double y) { return max ? std::max(x, y) : std::min(x, y); });
                        })

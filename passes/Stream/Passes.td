@@ -8,7 +8,8 @@ def MakeStep : Pass<"leat-make-step", "::mlir::ModuleOp"> {
     Finds inputs and outputs of `@main` that are the same state one step apart (by a table of exporters' names, checked by type, or by an override file), and
     adds `@step`: the same function with the state in slots. A result that is the input with entries appended becomes an in-place append.
     Inputs that only say where the stream is (positions, masks of ones, lengths, write indices) are computed from the number of tokens seen.
-    `@main` stays as it is. Without any pair nothing is added.
+    Of a merged decoder (If on `use_cache_branch`) the step is the branch with the past; pasts that it only reads are computed as the other branch computes
+    them. A past that joins several caches along an axis of fixed size becomes a slot for each. `@main` stays as it is. Without any pair nothing is added.
 
     ```mlir
     func.func @main(%ids, %past: tensor<?x3x?x64xf32> {onnx.name = "past_key_values.0.key"}) -> (..., tensor<?x3x?x64xf32> {onnx.name = "present.0.key"})
@@ -22,6 +23,25 @@ def MakeStep : Pass<"leat-make-step", "::mlir::ModuleOp"> {
   }];
   let options = [Option<"overrideFile", "override", "std::string", "\"\"", "file with lines INPUT OUTPUT [append AXIS | fixed] that come before the name table">];
   let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect"];
+}
+
+def HoistCacheMaps : Pass<"leat-hoist-cache-maps", "::mlir::ModuleOp"> {
+  let summary = "compute what depends on one entry of a cache when the entry is appended";
+  let description = [{
+    Where the only reader of a cache maps every element by itself to its own type (rounding to 8 bits and back), the map goes in front of the append. Where it
+    is a transposition, the slot gets the transposed layout.
+
+    ```mlir
+    %s1 = leat.cache_append %s0, %new at %seen
+    %all = leat.cache_view %s1[%c0, %total]
+    %k = linalg.generic ... ins(%all)
+    // becomes
+    %rounded = linalg.generic ... ins(%new)
+    %s1 = leat.cache_append %s0, %rounded at %seen
+    %k = leat.cache_view %s1[%c0, %total]
+    ```
+  }];
+  let dependentDialects = ["::leat::LeatDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect"];
 }
 
 def ClassifyMasks : Pass<"leat-classify-masks", "::mlir::func::FuncOp"> {
@@ -45,6 +65,7 @@ def ApplyKVPolicy : Pass<"leat-apply-kv-policy", "::mlir::ModuleOp"> {
     `retain=sink(S)+recent(R)`: each cache becomes S fixed entries and a ring of R. Attention reads the past from the slots and the new tokens from its
     operands, so that appending may overwrite what the last step still saw; sinks are read by a query rotated at its rank in the cache (the dual-query form), the rest
     at true positions, and the two results are merged. Every query sees the sinks, R past tokens and itself, however the text is cut into steps.
+    A bias that grows with the distance (ALiBi) is computed from the positions of what is kept.
   }];
   let options = [Option<"policy", "policy", "std::string", "\"retain=all\"", "policy in the grammar of #leat.kv">];
   let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect"];

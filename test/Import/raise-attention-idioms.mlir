@@ -138,3 +138,72 @@ func.func @zeroed_otherwise(%q: tensor<?x2x?x4xf32>, %kt: tensor<?x2x4x?xf32>, %
   %4 = onnx.node "MatMul"(%3, %v) : (tensor<?x2x?x?xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x4xf32> attributes {version = 13 : i64}
   return %4 : tensor<?x2x?x4xf32>
 }
+
+// -----
+
+// Swin 2: a temperature for each head scales the queries instead of the scores.
+// CHECK-LABEL: func.func @temperature
+// CHECK: %[[Q:.*]] = onnx.node "Mul"(%arg0, %arg3)
+// CHECK: onnx.node "Attention"(%[[Q]], %{{.*}}, %arg2)
+func.func @temperature(%q: tensor<?x2x?x4xf32>, %kt: tensor<?x2x4x?xf32>, %v: tensor<?x2x?x4xf32>, %t: tensor<2x1x1xf32>) -> tensor<?x2x?x4xf32> {
+  %0 = onnx.node "MatMul"(%q, %kt) : (tensor<?x2x?x4xf32>, tensor<?x2x4x?xf32>) -> tensor<?x2x?x?xf32> attributes {version = 13 : i64}
+  %1 = onnx.node "Mul"(%0, %t) : (tensor<?x2x?x?xf32>, tensor<2x1x1xf32>) -> tensor<?x2x?x?xf32> attributes {version = 14 : i64}
+  %2 = onnx.node "Softmax"(%1) : (tensor<?x2x?x?xf32>) -> tensor<?x2x?x?xf32> attributes {version = 13 : i64, attrs = {axis = -1 : i64}}
+  %3 = onnx.node "MatMul"(%2, %v) : (tensor<?x2x?x?xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x4xf32> attributes {version = 13 : i64}
+  return %3 : tensor<?x2x?x4xf32>
+}
+
+// -----
+
+// A factor for each key does not scale the queries.
+// CHECK-LABEL: func.func @by_key
+// CHECK-NOT: "Attention"
+// CHECK: return
+func.func @by_key(%q: tensor<?x2x?x4xf32>, %kt: tensor<?x2x4x?xf32>, %v: tensor<?x2x?x4xf32>, %t: tensor<1x1x?xf32>) -> tensor<?x2x?x4xf32> {
+  %0 = onnx.node "MatMul"(%q, %kt) : (tensor<?x2x?x4xf32>, tensor<?x2x4x?xf32>) -> tensor<?x2x?x?xf32> attributes {version = 13 : i64}
+  %1 = onnx.node "Mul"(%0, %t) : (tensor<?x2x?x?xf32>, tensor<1x1x?xf32>) -> tensor<?x2x?x?xf32> attributes {version = 14 : i64}
+  %2 = onnx.node "Softmax"(%1) : (tensor<?x2x?x?xf32>) -> tensor<?x2x?x?xf32> attributes {version = 13 : i64, attrs = {axis = -1 : i64}}
+  %3 = onnx.node "MatMul"(%2, %v) : (tensor<?x2x?x?xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x4xf32> attributes {version = 13 : i64}
+  return %3 : tensor<?x2x?x4xf32>
+}
+
+// -----
+
+// The first GPT-2: scores times a triangle of ones, 1e4 taken off the rest.
+// CHECK-LABEL: func.func @multiplied
+// CHECK: %[[T:.*]] = onnx.node "Cast"(%{{.*}}) {{.*}}to = 9
+// CHECK: %[[B:.*]] = onnx.node "Where"(%[[T]],
+// CHECK: onnx.node "Attention"(%arg0, %{{.*}}, %arg2, %[[B]])
+func.func @multiplied(%q: tensor<1x2x2x4xf32>, %kt: tensor<1x2x4x2xf32>, %v: tensor<1x2x2x4xf32>) -> tensor<1x2x2x4xf32> {
+  %m = onnx.constant dense<[[1.0, 0.0], [1.0, 1.0]]> : tensor<2x2xf32>
+  %one = onnx.constant dense<1.0> : tensor<f32>
+  %low = onnx.constant dense<10000.0> : tensor<f32>
+  %0 = onnx.node "MatMul"(%q, %kt) : (tensor<1x2x2x4xf32>, tensor<1x2x4x2xf32>) -> tensor<1x2x2x2xf32> attributes {version = 13 : i64}
+  %1 = onnx.node "Mul"(%0, %m) : (tensor<1x2x2x2xf32>, tensor<2x2xf32>) -> tensor<1x2x2x2xf32> attributes {version = 14 : i64}
+  %2 = onnx.node "Sub"(%one, %m) : (tensor<f32>, tensor<2x2xf32>) -> tensor<2x2xf32> attributes {version = 14 : i64}
+  %3 = onnx.node "Mul"(%2, %low) : (tensor<2x2xf32>, tensor<f32>) -> tensor<2x2xf32> attributes {version = 14 : i64}
+  %4 = onnx.node "Sub"(%1, %3) : (tensor<1x2x2x2xf32>, tensor<2x2xf32>) -> tensor<1x2x2x2xf32> attributes {version = 14 : i64}
+  %5 = onnx.node "Softmax"(%4) : (tensor<1x2x2x2xf32>) -> tensor<1x2x2x2xf32> attributes {version = 13 : i64, attrs = {axis = -1 : i64}}
+  %6 = onnx.node "MatMul"(%5, %v) : (tensor<1x2x2x2xf32>, tensor<1x2x2x4xf32>) -> tensor<1x2x2x4xf32> attributes {version = 13 : i64}
+  return %6 : tensor<1x2x2x4xf32>
+}
+
+// -----
+
+// One entry is a half: that scales a score and does not hide it.
+// CHECK-LABEL: func.func @multiplied_by_halves
+// CHECK-NOT: "Attention"
+// CHECK: return
+func.func @multiplied_by_halves(%q: tensor<1x2x2x4xf32>, %kt: tensor<1x2x4x2xf32>, %v: tensor<1x2x2x4xf32>) -> tensor<1x2x2x4xf32> {
+  %m = onnx.constant dense<[[1.0, 0.0], [0.5, 1.0]]> : tensor<2x2xf32>
+  %one = onnx.constant dense<1.0> : tensor<f32>
+  %low = onnx.constant dense<10000.0> : tensor<f32>
+  %0 = onnx.node "MatMul"(%q, %kt) : (tensor<1x2x2x4xf32>, tensor<1x2x4x2xf32>) -> tensor<1x2x2x2xf32> attributes {version = 13 : i64}
+  %1 = onnx.node "Mul"(%0, %m) : (tensor<1x2x2x2xf32>, tensor<2x2xf32>) -> tensor<1x2x2x2xf32> attributes {version = 14 : i64}
+  %2 = onnx.node "Sub"(%one, %m) : (tensor<f32>, tensor<2x2xf32>) -> tensor<2x2xf32> attributes {version = 14 : i64}
+  %3 = onnx.node "Mul"(%2, %low) : (tensor<2x2xf32>, tensor<f32>) -> tensor<2x2xf32> attributes {version = 14 : i64}
+  %4 = onnx.node "Sub"(%1, %3) : (tensor<1x2x2x2xf32>, tensor<2x2xf32>) -> tensor<1x2x2x2xf32> attributes {version = 14 : i64}
+  %5 = onnx.node "Softmax"(%4) : (tensor<1x2x2x2xf32>) -> tensor<1x2x2x2xf32> attributes {version = 13 : i64, attrs = {axis = -1 : i64}}
+  %6 = onnx.node "MatMul"(%5, %v) : (tensor<1x2x2x2xf32>, tensor<1x2x2x4xf32>) -> tensor<1x2x2x4xf32> attributes {version = 13 : i64}
+  return %6 : tensor<1x2x2x4xf32>
+}

@@ -141,6 +141,8 @@ def test_sequences_of_known_length(leat, tmp_path):
     order += [n for n in nodes if n not in order]
     outputs = [value(n, F, ["a", "b", "c", "d"][:r]) for n, r in (("rest", 3), ("middle", 3), ("four", 3), ("fourth", 2), ("joined", 3), ("stacked", 4), ("row", 3))] + [value("length", I, [])]
     m = model(order, [value("x", F, ["n", 4, 5])], outputs)
+    onnx.save(m, tmp_path / "m.onnx")
+    leat("inspect", tmp_path / "m.onnx", "--coverage")
     rng = np.random.default_rng(2)
     compare(leat, tmp_path, m, [{"x": rng.standard_normal((n, 4, 5)).astype(np.float32)} for n in (1, 3)])
 

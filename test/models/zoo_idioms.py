@@ -318,8 +318,129 @@ def function_decoder(path):
     return Sample(18, STEPS, DECODER, {"kv_attend": 1}, causal_step=True)
 
 
+def quantised_cache(path):
+    """Static quantisation: what goes into a product of attention is rounded to 8 bits, the cache too, each time it is read."""
+    g = Builder(path)
+    ids = g.ids()
+    past = cache(g, 1, H)
+    before = g.dim(past[0][0], 2)
+    bias = g.causal_mask(ids, g("Add", before, g.dim(ids, 1)), before)
+
+    def fake(v, scale, zero):
+        s, z = g.real(scale), g.const(zero, np.uint8)
+        return g("DequantizeLinear", g("QuantizeLinear", v, s, z), s, z)
+
+    def attend(i, y):
+        q, k, v = (heads(g, y) for _ in range(3))
+        k, v = grown(g, past, i, k, v)
+        s = g.scores(fake(q, 0.02, 130), g("Transpose", fake(k, 0.03, 120), perm=[0, 1, 3, 2]), D**-0.5)
+        return output(g, g("MatMul", g("Softmax", g("Add", s, bias), axis=-1), fake(v, 0.02, 128)))
+
+    frame(g, 1, attend, ids)
+    g.save(17)
+    # A unit of a rounded number, where a sum lies on the edge between two.
+    return Sample(17, STEPS, DECODER, {"kv_attend": 1}, 3e-2, causal_step=True)
+
+
+def tokens_first(path):
+    """A cache [B, P, H, D], as it comes from the projections."""
+    g = Builder(path)
+    ids, position_ids = g.ids(), g.input("position_ids", INT64, ["batch", "sequence"])
+    past = [g.input(f"past_key_values.0.{s}", FLOAT, ["batch", "past", H, D]) for s in ("key", "value")]
+    before = g.dim(past[0], 1)
+    bias = g.causal_mask(ids, g("Add", before, g.dim(ids, 1)), before)
+    cos, sin = (g("Transpose", t, perm=[0, 2, 1, 3]) for t in g.rotary_tables(position_ids, D))
+
+    def attend(i, y):
+        q, k, v = (g("Reshape", g.linear(y, HIDDEN, HIDDEN), g.const([0, 0, H, D])) for _ in range(3))
+        k = g("Concat", past[0], g.rotate(k, cos, sin, D), axis=1, out="present.0.key")
+        v = g("Concat", past[1], v, axis=1, out="present.0.value")
+        s = g.scores(g("Transpose", g.rotate(q, cos, sin, D), perm=[0, 2, 1, 3]), g("Transpose", k, perm=[0, 2, 3, 1]), D**-0.5)
+        return output(g, g("MatMul", g("Softmax", g("Add", s, bias), axis=-1), g("Transpose", v, perm=[0, 2, 1, 3])))
+
+    frame(g, 1, attend, ids)
+    for s in ("key", "value"):
+        g.output(f"present.0.{s}", FLOAT, ["batch", "total", H, D])
+    g.save(17)
+    return Sample(17, STEPS, DECODER, {"kv_attend": 1, "rotary": 2}, causal_step=True)
+
+
+def gathered_mask(path, window=None):
+    """A mask that is a buffer, its rows gathered by cache_position."""
+    g = Builder(path)
+    ids, places = g.ids(), g.input("cache_position", INT64, ["sequence"])
+    past = cache(g, 1, H)
+    total = g("Add", g.dim(past[0][0], 2), g.dim(ids, 1))
+    table = np.tril(np.ones((LONGEST, LONGEST), bool))
+    table = table & np.triu(np.ones((LONGEST, LONGEST), bool), 1 - window) if window else table
+    rows = g("Gather", g.weight("causal_mask", table), places, axis=0)
+    allowed = g.unsqueeze(g("Slice", rows, g.const([0]), total, g.const([1])), 0, 1)
+    bias = g("Where", allowed, g.real(0), g.real(LOWEST))
+    cos, sin = g.rotary_tables(g.unsqueeze(places, 0), D)
+
+    def attend(i, y):
+        q, k, v = (heads(g, y) for _ in range(3))
+        k, v = grown(g, past, i, g.rotate(k, cos, sin, D), v)
+        s = g("Add", g.scores(g.rotate(q, cos, sin, D), g("Transpose", k, perm=[0, 1, 3, 2]), D**-0.5), bias)
+        return output(g, g("MatMul", g("Softmax", s, axis=-1), v))
+
+    frame(g, 1, attend, ids)
+    g.save(18)
+    place = lambda shape, sizes, rng: np.arange(sizes["past"], sizes["past"] + shape[0])
+    return Sample(18, STEPS, {"cache_position": place}, {"kv_attend": 1, "rotary": 2}, causal_step=True)
+
+
+def swin2(path):
+    """Swin 2 in windows of fixed size: cosines of angles between q and k, a learned temperature per head, shifted windows masked."""
+    g = Builder(path)
+    x = g.input("x", FLOAT, ["batch", 36, HIDDEN])
+    n, windows = 9, 4
+    y = g("Reshape", x, g.const([-1, n, HIDDEN]))
+    unit = lambda v: g("Div", v, g("Expand", g("Max", g("ReduceL2", v, axes=[-1], keepdims=1), g.real(1e-12)), g("Shape", v)))
+    q, k, v = (g("Transpose", g("Reshape", g.linear(y, HIDDEN, HIDDEN), g.const([-1, n, H, D])), perm=[0, 2, 1, 3]) for _ in range(3))
+    s = g("MatMul", unit(q), g("Transpose", unit(k), perm=[0, 1, 3, 2]))
+    s = g("Mul", s, g("Exp", g("Min", g.random(H, 1, 1, offset=2), g.real(4.6))))
+    s = g("Add", s, g.random(1, H, n, n, scale=0.5))
+    mask = g.weight("mask", np.where(g.rng.random((1, windows, 1, n, n)) < 0.3, -100, 0).astype(np.float32))
+    s = g("Reshape", g("Add", g("Reshape", s, g.const([-1, windows, H, n, n])), mask), g.const([-1, H, n, n]))
+    a = g("MatMul", g("Softmax", s, axis=-1), v)
+    a = g("Reshape", g("Transpose", a, perm=[0, 2, 1, 3]), g.const([-1, n, HIDDEN]))
+    g("Reshape", g.linear(a, HIDDEN, HIDDEN), g.const([-1, 36, HIDDEN]), out="out")
+    g.output("out", FLOAT, ["batch", 36, HIDDEN])
+    g.save(17)
+    return Sample(17, [{"batch": 1}, {"batch": 3}], raised={"kv_attend": 1})
+
+
+def gpt2_first(path):
+    """The first GPT-2 exports: a float triangle that multiplies the scores, 1e4 taken off the rest, keys stored transposed, joined pasts."""
+    g = Builder(path)
+    ids = g.ids()
+    past = [g.input("past_0", FLOAT, [2, "batch", H, "past", D])]
+    before = g.dim(past[0], 3)
+    total = g("Add", before, g.dim(ids, 1))
+    triangle = g.weight("bias", np.tril(np.ones((1, 1, LONGEST, LONGEST), np.float32)))
+    steps = g("Range", g("Squeeze", before, g.const([0])), g("Squeeze", total, g.const([0])), g.const(1))
+
+    def attend(i, y):
+        q, k, v = (heads(g, y) for _ in range(3))
+        old_k, old_v = (g("Squeeze", p, g.const([0])) for p in g("Split", past[i], g.const([1, 1]), outputs=2, axis=0))
+        k, v = g("Concat", old_k, k, axis=2), g("Concat", old_v, v, axis=2)
+        g("Concat", g.unsqueeze(k, 0), g.unsqueeze(v, 0), axis=0, out=f"present_{i}")
+        w = g("Div", g("MatMul", q, g("Transpose", k, perm=[0, 1, 3, 2])), g.real(np.sqrt(D)))
+        ns, nd = g.dim(w, 3), g.dim(w, 2)
+        b = g("Slice", g("Slice", triangle, g("Sub", ns, nd), ns, g.const([2]), g.const([1])), g.const([0]), ns, g.const([3]), g.const([1]))
+        w = g("Sub", g("Mul", w, b), g("Mul", g("Sub", g.real(1), b), g.real(1e4)))
+        return output(g, g("MatMul", g("Softmax", w, axis=-1), v))
+
+    frame(g, 1, attend, ids, g("Gather", g.random(LONGEST, HIDDEN, scale=0.5), steps))
+    g.output("present_0", FLOAT, [2, "batch", H, "total", D])
+    g.save(13)
+    return Sample(13, STEPS, raised={"kv_attend": 1}, causal_step=True)
+
+
 MODELS = {
     "gpt2-joined": gpt2_joined,
+    "gpt2-first": gpt2_first,
     "gpt2-stacked": lambda p: gpt2_joined(p, layers_too=True),
     "whisper-merged": whisper_merged,
     "opt-flat": opt_flat,
@@ -330,4 +451,9 @@ MODELS = {
     "mpt-alibi": mpt,
     "alibi-distance": lambda p: mpt(p, "distance"),
     "function-decoder": function_decoder,
+    "quantised-cache": quantised_cache,
+    "tokens-first": tokens_first,
+    "gathered-mask": gathered_mask,
+    "gathered-window": lambda p: gathered_mask(p, 5),
+    "swin2": swin2,
 }

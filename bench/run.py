@@ -150,7 +150,8 @@ class Bench:
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
         versions = ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items())) or "no peers"
         head = (f"# {datetime.date.today()}\n\n{cpu}, {self.args.threads} threads; Leat {commit}, {versions}; {self.args.turns} turns. Times are medians of turns "
-                f"with [lowest..highest], ratios are of medians with the range over turns; lower is better.\n")
+                f"with [lowest..highest], ratios are of medians with the range over turns; lower is better. Ceilings are those of f32 multiply-adds and of reading memory, "
+                f"measured by the same process: products in 8 bits can exceed the one, data that fits a cache the other.\n")
         path = ROOT / "bench" / "results" / f"{datetime.date.today()}-cpu.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join([head, *self.lines]) + "\n")

@@ -68,6 +68,8 @@ def smollm2_q4_0():
     if not path.exists():
         import llama_cpp as llama
 
+        silent = llama.llama_log_callback(lambda level, text, data: None)
+        llama.llama_log_set(silent, None)
         params = llama.llama_model_quantize_default_params()
         params.ftype, params.allow_requantize = llama.LLAMA_FTYPE_MOSTLY_Q4_0, True
         params.token_embedding_type = params.output_tensor_type = llama.GGML_TYPE_Q8_0

@@ -6,7 +6,8 @@ separate_arguments(LEAT_LLVM_DEFS NATIVE_COMMAND "${LLVM_DEFINITIONS}")
 
 add_link_options(-fuse-ld=lld)
 if(LEAT_SANITIZE)
-  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize=vptr)
+  # vptr needs RTTI everywhere; function looks for a marker in front of the callee, and generated code has none.
+  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize=vptr,function)
   add_link_options(-fsanitize=address,undefined)
 endif()
 

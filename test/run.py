@@ -40,6 +40,17 @@ def run(command, **kwargs):
     return subprocess.run([str(c) for c in command], **kwargs).returncode
 
 
+def sanitize(build):
+    """Settings of the sanitizers for a build that has them; returns the environment of a Python that loads such libraries."""
+    if "LEAT_SANITIZE:BOOL=ON" not in (build / "CMakeCache.txt").read_text():
+        return {}
+    # LLVM's headers mark memory of their allocators where they are compiled with a sanitizer; the packaged LLVM, which uses the same allocators, does not.
+    os.environ["ASAN_OPTIONS"] = "allow_user_poisoning=0"
+    os.environ["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
+    library = subprocess.run(["clang-22", "-print-file-name=libclang_rt.asan-x86_64.so"], capture_output=True, text=True, check=True).stdout.strip()
+    return {"LD_PRELOAD": library, "ASAN_OPTIONS": "allow_user_poisoning=0:detect_leaks=0"}
+
+
 def lit(build, results, totals, args):
     out = results / "lit.xml"
     tool = Path("/usr/lib/llvm-22/bin/lit")
@@ -62,7 +73,7 @@ def unit(build, results, totals, args):
 
 def e2e(build, results, totals, args):
     out = results / "pytest.xml"
-    env = dict(os.environ, LEAT_BUILD=str(build), LEAT_SOURCE=str(ROOT), PYTHONPATH=str(ROOT / "test"))
+    env = dict(os.environ, LEAT_BUILD=str(build), LEAT_SOURCE=str(ROOT), PYTHONPATH=str(ROOT / "test"), **args.python_environment)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={out}", ROOT / "test/oracles", ROOT / "test/e2e"]
     if args.k:
         command += ["-k", args.k]
@@ -104,6 +115,7 @@ def main():
     parser.add_argument("--long", action="store_true", help=f"also fuzz every reader for {FUZZ_SECONDS} seconds")
     parser.add_argument("-k", help="only pytest cases that match this expression")
     args = parser.parse_args()
+    args.python_environment = sanitize(args.build)
     results = args.build / "test-results"
     results.mkdir(parents=True, exist_ok=True)
     for old in results.glob("*.xml"):

@@ -132,7 +132,8 @@ Value KernelBuilder::materialize(const Dim &dim, Value tensor, unsigned d) {
   }
   if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op)) {
     Value all = idx(1);
-    for (int64_t i : collapse.getReassociationIndices()[d])
+    SmallVector<int64_t, 2> group = collapse.getReassociationIndices()[d]; // a copy: the list of groups is a temporary
+    for (int64_t i : group)
       all = mul(all, this->dim(collapse.getSrc(), i));
     return all;
   }

@@ -165,7 +165,8 @@ Linear IndexAnalysis::size(Value t, int64_t axis) {
           })
           .Case<tensor::CollapseShapeOp>([&](tensor::CollapseShapeOp op) {
             std::optional<int64_t> only; // one that is not 1
-            for (int64_t i : op.getReassociationIndices()[axis])
+            ReassociationIndices group = op.getReassociationIndices()[axis]; // a copy: the list of groups is a temporary
+            for (int64_t i : group)
               if (op.getSrcType().getDimSize(i) != 1) {
                 if (only)
                   return opaque();

@@ -10,6 +10,8 @@ from leat_runtime import Library
 
 SOURCE = Path(os.environ.get("LEAT_SOURCE", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("LEAT_BUILD", SOURCE / "build"))
+# Python itself may run with a sanitizer preloaded, for the libraries it loads; the programs it starts bring their own.
+os.environ.pop("LD_PRELOAD", None)
 MODELS = SOURCE / "models"  # real models, exported once; not in the repository
 
 

@@ -310,7 +310,7 @@ void Kernels::run(const std::string &name, std::vector<Array *> inputs, std::vec
   auto open = [&](Array *array, bool poison) {
     std::vector<unsigned char> copy(array->bytes.size() + guard, 0xcd);
     if (!poison)
-      std::memcpy(copy.data(), array->bytes.data(), array->bytes.size());
+      std::copy(array->bytes.begin(), array->bytes.end(), copy.begin());
     copies.push_back(std::move(copy));
   };
   for (Array *array : inputs)
@@ -349,7 +349,7 @@ void Kernels::run(const std::string &name, std::vector<Array *> inputs, std::vec
 
   size_t i = 0;
   auto close = [&](Array *array) {
-    std::memcpy(array->bytes.data(), copies[i].data(), array->bytes.size());
+    std::copy_n(copies[i].begin(), array->bytes.size(), array->bytes.begin());
     for (size_t j = array->bytes.size(); j < copies[i].size(); ++j)
       if (copies[i][j] != 0xcd) {
         llvm::errs() << "@" << name << " wrote behind the end of buffer " << i << "\n";

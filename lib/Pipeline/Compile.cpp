@@ -82,6 +82,8 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
   canonicalize(pm);
   pm.addPass(createCSEPass());
   pm.addPass(fuse::createOutlineKernels());
+  if (llvm::is_contained(target.features, "f16c") || llvm::is_contained(target.features, "+f16c"))
+    pm.addPass(schedule::createNarrowScales());
   pm.addPass(schedule::createPackParams());
   schedule::ScheduleCPUOptions schedule;
   schedule.vectorBits = target.vectorBits;

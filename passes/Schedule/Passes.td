@@ -71,6 +71,25 @@ def QuantizeWeights : Pass<"leat-quantize-weights", "mlir::ModuleOp"> {
   let statistics = [Statistic<"numConverted", "converted", "Number of weights that are stored in fewer bits">];
 }
 
+def NarrowScales : Pass<"leat-narrow-scales", "mlir::ModuleOp"> {
+  let summary = "hold scales of quantised weights in 16 bits where that is exact";
+  let description = [{
+    Quantised weights in blocks of 32 are read at 4 bits each and one bit more for an f32 scale. Formats that models come from hold scales as f16, which is half of that;
+    where every value of every scale that a kernel is launched with is one, parameters and kernels change to f16. Products widen them again: no bit of a result changes.
+    A parameter that something else reads stays as it is.
+
+    ```mlir
+    leat.param @s : tensor<64x18xf32> {key = "s"}
+    ```
+    becomes
+    ```mlir
+    leat.param @s : tensor<64x18xf16> {key = "s.f16"}
+    ```
+  }];
+  let dependentDialects = ["leat::LeatDialect"];
+  let statistics = [Statistic<"numNarrowed", "narrowed", "Number of parameters that are narrowed">];
+}
+
 def PackParams : Pass<"leat-pack-params", "mlir::ModuleOp"> {
   let summary = "choose the layout of weights";
   let description = [{

@@ -2,11 +2,12 @@
 import ctypes as c
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 
 RANK = 8
 DTYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16, 11: np.float64,
-          12: np.uint32, 13: np.uint64}
+          12: np.uint32, 13: np.uint64, 16: ml_dtypes.bfloat16}
 NUMBERS = {np.dtype(v): k for k, v in DTYPES.items()}
 
 

@@ -32,7 +32,8 @@ LogicalResult KVAttendOp::verify() {
     return emitOpError("needs k_pos for none or all of ") << n << " segments, got " << getKPos().size();
   if (!getBias().empty() && getBias().size() != n)
     return emitOpError("needs bias for none or all of ") << n << " segments, got " << getBias().size();
-  if (n > 1 && getKPos().empty() && (getCausal() || getWindowLeft() >= 0 || getWindowRight() >= 0))
+  bool bounded = getCausal() || static_cast<int64_t>(getWindowLeft()) >= 0 || static_cast<int64_t>(getWindowRight()) >= 0;
+  if (n > 1 && getKPos().empty() && bounded)
     return emitOpError("needs k_pos to mask by position over several segments");
   for (StringRef layout : {getQLayout(), getKvLayout(), getOLayout()})
     if (layout != "bhsd" && layout != "bshd")

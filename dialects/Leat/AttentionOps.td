@@ -1,7 +1,7 @@
 // Attention over segments, its merge, and rotary embedding (specs: streaming attention with cache policies).
 include "dialects/Leat/LeatDialect.td"
 
-def Leat_RotaryOp : Leat_Op<"rotary", [Pure]> {
+def Leat_RotaryOp : Leat_ComputeOp<"rotary"> {
   let summary = "rotary position embedding";
   let description = [{
     `input` [B, H, S, D]; `cos`, `sin` [B or 1, S, R/2] already gathered for each position, R = rotary_dim <= D. Half form: (x1, x2) are the halves of the first R elements;
@@ -13,7 +13,7 @@ def Leat_RotaryOp : Leat_Op<"rotary", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Leat_KVAttendOp : Leat_Op<"kv_attend", [Pure, AttrSizedOperandSegments]> {
+def Leat_KVAttendOp : Leat_ComputeOp<"kv_attend", [AttrSizedOperandSegments]> {
   let summary = "attention: one softmax over the disjoint union of key segments";
   let description = [{
     Segment a has its own query `q[a]` [B, Hq, S, D] (the same query under another rotation, or the same value), keys `k[a]` [B, Hkv, T_a, D], values `v[a]` [B, Hkv, T_a, Dv];
@@ -43,7 +43,7 @@ def Leat_KVAttendOp : Leat_Op<"kv_attend", [Pure, AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
-def Leat_AttnMergeOp : Leat_Op<"attn_merge", [Pure, AttrSizedOperandSegments]> {
+def Leat_AttnMergeOp : Leat_ComputeOp<"attn_merge", [AttrSizedOperandSegments]> {
   let summary = "join partial attention results: associative, commutative up to rounding";
   let description = [{
     `values[a]` [..., D], `lses[a]` f32 [...]. lse = logsumexp_a lse_a; output = sum_a exp(lse_a - lse) value_a; a part with lse = -inf contributes nothing.

@@ -51,4 +51,18 @@ LogicalResult CacheViewOp::verify() {
   return success();
 }
 
+LogicalResult StateReadOp::verify() {
+  auto content = getState().getType().getContent(), out = rankedType(getOutput());
+  if (out.getElementType() != content.getElementType() || failed(verifyCompatibleShape(content, out)))
+    return emitOpError("needs a result like the content ") << content << ", got " << out;
+  return success();
+}
+
+LogicalResult StateWriteOp::verify() {
+  auto content = getState().getType().getContent(), value = rankedType(getValue());
+  if (value.getElementType() != content.getElementType() || failed(verifyCompatibleShape(content, value)))
+    return emitOpError("needs a value like the content ") << content << ", got " << value;
+  return success();
+}
+
 } // namespace leat

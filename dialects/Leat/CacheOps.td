@@ -68,6 +68,7 @@ def Leat_StateReadOp : Leat_Op<"state_read", [Pure]> {
   let arguments = (ins Leat_StateType:$state);
   let results = (outs AnyRankedTensor:$output);
   let assemblyFormat = "$state attr-dict `:` type($state) `->` type($output)";
+  let hasVerifier = 1;
 }
 
 def Leat_StateWriteOp : Leat_Op<"state_write", [Pure, AllTypesMatch<["state", "next"]>]> {
@@ -75,4 +76,5 @@ def Leat_StateWriteOp : Leat_Op<"state_write", [Pure, AllTypesMatch<["state", "n
   let arguments = (ins Leat_StateType:$state, AnyRankedTensor:$value);
   let results = (outs Leat_StateType:$next);
   let assemblyFormat = "$state `,` $value attr-dict `:` type($state) `,` type($value)";
+  let hasVerifier = 1;
 }

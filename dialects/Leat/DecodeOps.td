@@ -1,7 +1,7 @@
 // Choosing the next token from a row of logits.
 include "dialects/Leat/LeatDialect.td"
 
-def Leat_SampleOp : Leat_Op<"sample", [Pure]> {
+def Leat_SampleOp : Leat_ComputeOp<"sample"> {
   let summary = "draw a token per row of logits";
   let description = [{
     `logits` float [B, V]; result i64 [B]. Order: repetition penalty over `history` (i64 [B, H], -1 = none; logit > 0 divided, otherwise multiplied), temperature, top-k, top-p, min-p, draw.

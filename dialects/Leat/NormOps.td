@@ -1,7 +1,7 @@
 // Row-wise normalisations: one pass structure over the last axes.
 include "dialects/Leat/LeatDialect.td"
 
-def Leat_SoftmaxOp : Leat_Op<"softmax", [Pure, SameOperandsAndResultType]> {
+def Leat_SoftmaxOp : Leat_ComputeOp<"softmax", [SameOperandsAndResultType]> {
   let summary = "softmax (or log-softmax) along one axis; reductions in f32 or wider; a row of -inf gives NaN as ONNX does, unless zero_empty_rows";
   let arguments = (ins AnyRankedTensor:$input, I64Attr:$axis, UnitAttr:$log, UnitAttr:$zero_empty_rows);
   let results = (outs AnyRankedTensor:$output);
@@ -9,7 +9,7 @@ def Leat_SoftmaxOp : Leat_Op<"softmax", [Pure, SameOperandsAndResultType]> {
   let hasVerifier = 1;
 }
 
-def Leat_LayerNormOp : Leat_Op<"layer_norm", [Pure, AttrSizedOperandSegments]> {
+def Leat_LayerNormOp : Leat_ComputeOp<"layer_norm", [AttrSizedOperandSegments]> {
   let summary = "layer normalisation over the axes from `axis` on";
   let description = [{
     y = (x - mean) / sqrt(var + eps) * scale + bias; with `rms`: y = x / sqrt(mean(x^2) + eps) * scale. `scale` and `bias` are broadcastable to x's trailing axes, right aligned.

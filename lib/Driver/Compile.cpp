@@ -71,6 +71,12 @@ static int compile(const Args &args) {
   options.weights = args.get("weights", "f32");
   options.keepWeights = args.list("keep");
   options.verbose = args.has("verbose");
+  if (std::string ops = args.get("decompose"); !ops.empty()) {
+    options.decompose = true;
+    if (ops != "all")
+      for (llvm::StringRef op : llvm::split(llvm::StringRef(ops), ","))
+        options.decomposeOps.push_back(op.trim().str());
+  }
   options.stateOverrides = args.get("states");
   options.dumpStages = args.get("dump-stages");
   options.embedIR = args.has("embed-ir");
@@ -111,8 +117,8 @@ static int compile(const Args &args) {
 
 Command compileCommand() {
   return {{"compile",
-           "MODEL.onnx",
-           "compile a model to an artifact (.leat)",
+           "MODEL.onnx|FUNCTIONS.mlir",
+           "compile a model, or functions in Leat's IR, to an artifact (.leat)",
            {{"output", "FILE", "what to write; -o is short for it (MODEL.leat; standard output for text)", "Output"},
             {"emit", "LEVEL", "onnx, leat, kernels, llvm, asm: write the text of this level instead of an artifact", "Output"},
             {"dump-stages", "DIR", "write the IR after each stage into DIR", "Output"},
@@ -126,6 +132,8 @@ Command compileCommand() {
             {"kv", "POLICY", "what caches keep: retain=all, recent(R), sink(S)+recent(R)", "Model"},
             {"states", "FILE",
              "pairs of past and present tensors that are not recognised by name: lines INPUT OUTPUT [append AXIS | fixed]", "Model"},
+            {"decompose", "OPS", "all, or names of leat ops (softmax,kv_attend): compile their plain definitions instead of kernels; slow",
+             "Other"},
             {"threads", "N", "threads to compile with (all)", "Other"},
             {"verbose", nullptr, "also what happens to each weight", "Other"},
             {"quiet", nullptr, "only errors", "Other"}},

@@ -69,6 +69,15 @@ void buildStream(OpPassManager &pm, const CompileOptions &options, const target:
 }
 
 void buildKernels(OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &target) {
+  if (options.decompose) {
+    fuse::DecomposeOptions decompose;
+    decompose.ops.assign(options.decomposeOps.begin(), options.decomposeOps.end());
+    if (decompose.ops.empty()) // loops over single elements: no kernel contains them
+      decompose.keep = {"scatter_elements", "scatter_nd", "nonzero"};
+    pm.addPass(fuse::createDecompose(decompose));
+    canonicalize(pm);
+    pm.addPass(createCSEPass());
+  }
   pm.addPass(fuse::createFoldBlockOffsets());
   pm.nest<func::FuncOp>().addPass(fuse::createFoldLayouts());
   canonicalize(pm);
@@ -184,6 +193,32 @@ LogicalResult emitCode(ModuleOp module, const CompileOptions &options, const tar
 
 } // namespace
 
+/// What stands between a diagnostic of MLIR and one line for the user: "file.mlir:3:8: text".
+static std::string oneLine(Diagnostic &diagnostic) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  if (auto place = diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
+    os << place.getFilename().getValue() << ":" << place.getLine() << ":" << place.getColumn() << ": ";
+  os << diagnostic;
+  return text;
+}
+
+/// The functions of a module in Leat's own IR: what is no ONNX model was checked by no front end.
+static LogicalResult checkFunctions(ModuleOp module) {
+  bool any = false;
+  for (auto function : module.getOps<func::FuncOp>()) {
+    any = true;
+    if (function.isExternal())
+      return function.emitError("function @") << function.getName() << " has no body";
+    for (auto [what, types] : {std::pair("argument", function.getArgumentTypes()), std::pair("result", function.getResultTypes())})
+      for (auto [i, type] : llvm::enumerate(types))
+        if (!isa<RankedTensorType>(type))
+          return function.emitError("function @") << function.getName() << " has " << what << " " << i << " of type " << type
+                                                  << "; functions that can be run take and give ranked tensors";
+  }
+  return any ? success() : module.emitError("the file has no func.func to compile");
+}
+
 FailureOr<OwningOpRef<ModuleOp>> loadModel(MLIRContext &context, StringRef path, const FrontendOptions &options, std::string &error) {
   if (!path.ends_with(".mlir"))
     return importOnnx(context, path, options, error);
@@ -191,12 +226,16 @@ FailureOr<OwningOpRef<ModuleOp>> loadModel(MLIRContext &context, StringRef path,
     error = "shapes cannot be fixed in '" + path.str() + "': IR has its shapes written in it, only ONNX models take --shape";
     return failure();
   }
+  if (!llvm::sys::fs::exists(path)) {
+    error = ("cannot read '" + path + "': no such file").str();
+    return failure();
+  }
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     if (error.empty())
-      llvm::raw_string_ostream(error) << diagnostic.getLocation() << ": " << diagnostic;
+      error = oneLine(diagnostic);
   });
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(path, &context);
-  if (!module)
+  if (!module || failed(checkFunctions(*module)))
     return failure();
   error.clear();
   return module;

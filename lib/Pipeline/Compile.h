@@ -32,7 +32,10 @@ struct CompileOptions {
   std::string weights = "f32";          ///< how weights of products are stored: f32 (as the model has them), bf16, int8, int4
   std::vector<std::string> keepWeights; ///< patterns of names of weights that stay as they are
   bool verbose = false;                 ///< report what happens to each weight
-  std::string stateOverrides;           ///< file with pairs of past and present tensors that the name table misses
+  /// Replace leat ops by their decompositions before kernels are formed: slow, to find out whether a kernel is at fault.
+  bool decompose = false;
+  std::vector<std::string> decomposeOps; ///< only these, without the dialect's name; empty: all
+  std::string stateOverrides;            ///< file with pairs of past and present tensors that the name table misses
   Emit emit = Emit::Artifact;
   std::string dumpStages;  ///< folder that gets the IR after each stage as text; empty: none
   std::string modelName;   ///< recorded in the artifact
@@ -43,7 +46,8 @@ struct CompileOptions {
   std::function<void(llvm::StringRef stage, double fraction)> progress;
 };
 
-/// Reads a model: ONNX, or Leat's own IR as text (`.mlir`). On failure `error` is one line.
+/// Reads a model: ONNX, or Leat's own IR as text (`.mlir`): functions on ranked tensors of leat, linalg, tensor, arith, math and scf ops.
+/// On failure `error` is one line.
 mlir::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>> loadModel(mlir::MLIRContext &context, llvm::StringRef path,
                                                              const FrontendOptions &options, std::string &error);
 

@@ -47,8 +47,14 @@ public:
       Value total = arith::AddFOp::create(b, shift, math::LogOp::create(b, sum));
       Value lse = arith::SelectOp::create(b, empty, none, total);
       Value inverse = arith::SelectOp::create(b, empty, zero, arith::DivFOp::create(b, k.constant(f32, 1), sum));
-      for (Value &weight : weights)
+      // Weights are f32; values are summed in their own width where that is more.
+      Type wide = KernelBuilder::carriedType(cast<RankedTensorType>(op.getOutput().getType()).getElementType());
+      for (Value &weight : weights) {
         weight = arith::MulFOp::create(b, weight, inverse);
+        if (wide.isF64())
+          weight = arith::ExtFOp::create(b, wide, weight);
+      }
+      Value nothing = k.constant(wide, 0);
       for (unsigned r = 0; r < k.numResults(); ++r)
         if (k.result(r) == op.getLse())
           one.storeResult(r, one.at(row), lse);
@@ -56,12 +62,12 @@ public:
         Puller p(k, width);
         SmallVector<Idx> at = p.at(row);
         at.push_back(p.at(d, width > 1, width));
-        Value joined = k.splat(zero, width);
+        Value joined = k.splat(nothing, width);
         for (auto [part, weight] : llvm::zip_equal(op.getValues(), weights)) {
           // A part that saw nothing may hold anything.
-          Value seen = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, weight, zero);
+          Value seen = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, weight, nothing);
           Value term = arith::MulFOp::create(b, p.pullVector(part, at), k.splat(weight, width));
-          joined = arith::AddFOp::create(b, joined, arith::SelectOp::create(b, seen, term, k.splat(zero, width)));
+          joined = arith::AddFOp::create(b, joined, arith::SelectOp::create(b, seen, term, k.splat(nothing, width)));
         }
         p.bind(op.getOutput(), [&](Puller &, ArrayRef<Idx>) { return joined; });
         for (unsigned r = 0; r < k.numResults(); ++r)

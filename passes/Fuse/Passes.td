@@ -2,6 +2,29 @@
 #define LEAT_PASSES_FUSE
 include "mlir/Pass/PassBase.td"
 
+def Decompose : Pass<"leat-decompose"> {
+  let summary = "replace leat ops by what they mean in linalg, tensor, scf, arith and math";
+  let description = [{
+    Every computational leat op implements linalg's `AggregatedOpInterface`: its decomposition is correct on every target, slow and obviously right. This
+    pass applies it, to all ops or to those that `ops` names. It is how a target without a kernel for an op still runs it, and how a kernel is checked.
+
+    ```mlir
+    %0 = leat.softmax %x {axis = 1 : i64} : tensor<?x8xf32>
+    ```
+    becomes
+    ```mlir
+    %max = linalg.generic {maximumf, reduction over d1} ins(%x : tensor<?x8xf32>) outs(%lowest : tensor<?xf32>) ...
+    %shifted = linalg.generic {x - max} ins(%x, %max : tensor<?x8xf32>, tensor<?xf32>) outs(%e : tensor<?x8xf32>) ...
+    %sum = linalg.generic {sum + exp(shifted), reduction over d1} ins(%shifted : tensor<?x8xf32>) outs(%zeros : tensor<?xf32>) ...
+    %0 = linalg.generic {exp(shifted) / sum} ins(%shifted, %sum : tensor<?x8xf32>, tensor<?xf32>) outs(%e : tensor<?x8xf32>) ...
+    ```
+  }];
+  let options = [ListOption<"ops", "ops", "std::string", "names of ops without the dialect's (kv_attend,matmul); none: all">,
+                 ListOption<"keep", "keep", "std::string", "names of ops to leave as they are">];
+  let dependentDialects = ["leat::LeatDialect", "mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect", "mlir::math::MathDialect", "mlir::scf::SCFDialect",
+                           "mlir::tensor::TensorDialect"];
+}
+
 def FoldBlockOffsets : Pass<"leat-fold-block-offsets", "mlir::ModuleOp"> {
   let summary = "write a quantised product and its per-block offsets as one product with zero points";
   let description = [{

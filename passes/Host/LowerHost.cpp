@@ -68,14 +68,15 @@ static DictionaryAttr tensorInfo(Builder b, Type type, DictionaryAttr attrs, Twi
        b.getNamedAttr("dims", b.getArrayAttr(list))});
 }
 
-static DictionaryAttr functionInfo(func::FuncOp source, int64_t slots) {
+static DictionaryAttr functionInfo(func::FuncOp source, bool stateful, int64_t slots) {
   Builder b(source.getContext());
+  StringAttr kind = b.getStringAttr(stateful ? "step" : "main");
   SmallVector<Attribute> inputs, outputs;
   for (unsigned i = 0; i < source.getNumArguments(); ++i)
     inputs.push_back(tensorInfo(b, source.getArgument(i).getType(), source.getArgAttrDict(i), "input" + Twine(i)));
   for (unsigned i = 0; i < source.getNumResults(); ++i)
     outputs.push_back(tensorInfo(b, source.getResultTypes()[i], source.getResultAttrDict(i), "output" + Twine(i)));
-  return b.getDictionaryAttr({b.getNamedAttr("name", source.getSymNameAttr()), b.getNamedAttr("kind", source.getSymNameAttr()),
+  return b.getDictionaryAttr({b.getNamedAttr("name", source.getSymNameAttr()), b.getNamedAttr("kind", kind),
                               b.getNamedAttr("slots", b.getI64IntegerAttr(slots)), b.getNamedAttr("inputs", b.getArrayAttr(inputs)),
                               b.getNamedAttr("outputs", b.getArrayAttr(outputs))});
 }
@@ -148,10 +149,11 @@ struct LowerHostPass : impl::LowerHostBase<LowerHostPass> {
       b.setInsertionPoint(source);
       auto target = LLVM::LLVMFuncOp::create(b, source.getLoc(), ("leat_" + source.getName()).str(), type);
       target->setAttr("leat.host", b.getUnitAttr());
+      bool stateful = source.getName() == "step" || source.walk([](StateGetOp) { return WalkResult::interrupt(); }).wasInterrupted();
       FunctionLowering lowering(source, target, index, messages);
       if (failed(lowering.run()))
         return signalPassFailure();
-      target->setAttr("leat.function", functionInfo(source, lowering.numSlots()));
+      target->setAttr("leat.function", functionInfo(source, stateful, lowering.numSlots()));
       source.erase();
     }
     module->setAttr("leat.kernels", b.getArrayAttr(kernels));

@@ -1,4 +1,9 @@
 // Stream state: typed slots that live in a session, and the KV cache handle over them.
+//
+// These ops are the primitive interface of values to a session's memory, so there is nothing simpler to decompose them into. What each means for a
+// slot's content c, taken as a value, stands in its description: append and write give another c, view and read a part of it. The oracle of a
+// stream is the same computation without state, over the whole text: test/oracles/decoder_oracle.py, compared in test/e2e/test_decoders.py
+// however the text is cut; single ops are tested against loops in test/unit/cpu.
 include "dialects/Leat/LeatDialect.td"
 
 def Leat_StateType : Leat_Type<"State", "state"> {
@@ -44,7 +49,8 @@ def Leat_CacheAppendOp : Leat_Op<"cache_append", [Pure, AllTypesMatch<["state", 
   let summary = "append entries along the slot's axis";
   let description = [{
     `update` has the content's shape with S new entries along the axis (layout "bhsd"; "bshd" if the first two inner axes are swapped in the operand). `at` is the number of tokens seen before this step (index).
-    append: entry s goes to at + s. ring: entry t = at + s goes to t if t < sink, else sink + (t - sink) mod ring.
+    append: entry s goes to at + s. ring: entry t = at + s goes to t if t < sink, else sink + (t - sink) mod ring. On values: `next` is `state` with these
+    entries replaced, in the order of s, so that of entries that meet in a place the last stays.
   }];
   let arguments = (ins Leat_StateType:$state, AnyRankedTensor:$update, Index:$at, DefaultValuedAttr<StrAttr, "\"bhsd\"">:$layout);
   let results = (outs Leat_StateType:$next);
@@ -65,6 +71,7 @@ def Leat_CacheViewOp : Leat_Op<"cache_view", [Pure]> {
 
 def Leat_StateReadOp : Leat_Op<"state_read", [Pure]> {
   let summary = "the content of a fixed or counter slot";
+  let description = "On values: the identity.";
   let arguments = (ins Leat_StateType:$state);
   let results = (outs AnyRankedTensor:$output);
   let assemblyFormat = "$state attr-dict `:` type($state) `->` type($output)";
@@ -73,6 +80,7 @@ def Leat_StateReadOp : Leat_Op<"state_read", [Pure]> {
 
 def Leat_StateWriteOp : Leat_Op<"state_write", [Pure, AllTypesMatch<["state", "next"]>]> {
   let summary = "overwrite a fixed or counter slot";
+  let description = "On values: `next` is `value`.";
   let arguments = (ins Leat_StateType:$state, AnyRankedTensor:$value);
   let results = (outs Leat_StateType:$next);
   let assemblyFormat = "$state `,` $value attr-dict `:` type($state) `,` type($value)";

@@ -48,6 +48,7 @@ def Leat_ScatterKind : I32EnumAttr<"ScatterKind", "how a scatter combines", [
 
 def Leat_ScatterElementsOp : Leat_ComputeOp<"scatter_elements"> {
   let summary = "ScatterElements: output = data, output[.., indices[i], ..] (op)= updates[i] along axis; later indices win";
+  let description = "Indices count from the end where negative, and are kept inside the dimension. Updates combine in their order, one rounding each.";
   let arguments = (ins AnyRankedTensor:$data, AnyRankedTensor:$indices, AnyRankedTensor:$updates, I64Attr:$axis, Leat_ScatterKind:$reduction);
   let results = (outs AnyRankedTensor:$output);
   let assemblyFormat = "$data `,` $indices `,` $updates attr-dict `:` functional-type(operands, results)";
@@ -56,6 +57,7 @@ def Leat_ScatterElementsOp : Leat_ComputeOp<"scatter_elements"> {
 
 def Leat_ScatterNDOp : Leat_ComputeOp<"scatter_nd"> {
   let summary = "ScatterND: output = data, output[indices[i]] (op)= updates[i]; later indices win";
+  let description = "Indices count from the end where negative, and are kept inside the dimension. Updates combine in their order, one rounding each.";
   let arguments = (ins AnyRankedTensor:$data, AnyRankedTensor:$indices, AnyRankedTensor:$updates, Leat_ScatterKind:$reduction);
   let results = (outs AnyRankedTensor:$output);
   let assemblyFormat = "$data `,` $indices `,` $updates attr-dict `:` functional-type(operands, results)";
@@ -81,6 +83,7 @@ def Leat_CumSumOp : Leat_ComputeOp<"cumsum", [SameOperandsAndResultType]> {
 
 def Leat_ArgReduceOp : Leat_ComputeOp<"arg_reduce"> {
   let summary = "index (i64) of the maximum or minimum along axis; first or last on ties; the axis is kept with size 1";
+  let description = "Which index a row with NaN gives, or an empty one, is not defined.";
   let arguments = (ins AnyRankedTensor:$input, I64Attr:$axis, BoolAttr:$max, UnitAttr:$select_last);
   let results = (outs AnyRankedTensor:$output);
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";

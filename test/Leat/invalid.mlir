@@ -186,3 +186,115 @@ func.func @f(%l: tensor<1x4xf32>, %i: index) {
   %0 = leat.sample %l step %i {seed = 0 : i64, temperature = 1.0 : f64, top_p = 1.5 : f64} : tensor<1x4xf32> -> tensor<1xi64>
   return
 }
+
+// -----
+func.func @f(%x: tensor<4x4xf32>, %i: tensor<4x2xi64>, %u: tensor<4x2xf32>) {
+  // expected-error @+1 {{has axis 2 but its operand has rank 2}}
+  %0 = leat.scatter_elements %x, %i, %u {axis = 2 : i64, reduction = 0 : i32} : (tensor<4x4xf32>, tensor<4x2xi64>, tensor<4x2xf32>) -> tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>, %i: tensor<4x2xi64>, %u: tensor<4x3xf32>) {
+  // expected-error @+1 {{needs indices and updates of one shape and of the rank of its data}}
+  %0 = leat.scatter_elements %x, %i, %u {axis = 1 : i64, reduction = 0 : i32} : (tensor<4x4xf32>, tensor<4x2xi64>, tensor<4x3xf32>) -> tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>, %i: tensor<4x2xf32>, %u: tensor<4x2xf32>) {
+  // expected-error @+1 {{needs indices i32, i64 or index}}
+  %0 = leat.scatter_elements %x, %i, %u {axis = 1 : i64, reduction = 0 : i32} : (tensor<4x4xf32>, tensor<4x2xf32>, tensor<4x2xf32>) -> tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>, %i: tensor<4x2xi64>, %u: tensor<4x2xf16>) {
+  // expected-error @+1 {{needs updates and a result like its data}}
+  %0 = leat.scatter_elements %x, %i, %u {axis = 1 : i64, reduction = 0 : i32} : (tensor<4x4xf32>, tensor<4x2xi64>, tensor<4x2xf16>) -> tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>, %i: tensor<4x2xi64>, %u: tensor<4x2xf32>) {
+  // expected-error @+1 {{needs a result of the shape of its data}}
+  %0 = leat.scatter_elements %x, %i, %u {axis = 1 : i64, reduction = 0 : i32} : (tensor<4x4xf32>, tensor<4x2xi64>, tensor<4x2xf32>) -> tensor<4x5xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>, %i: tensor<2x3xi64>, %u: tensor<2xf32>) {
+  // expected-error @+1 {{needs indices whose last dimension is static and at most 2}}
+  %0 = leat.scatter_nd %x, %i, %u {reduction = 0 : i32} : (tensor<4x4xf32>, tensor<2x3xi64>, tensor<2xf32>) -> tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>, %i: tensor<2x1xi64>, %u: tensor<2xf32>) {
+  // expected-error @+1 {{needs updates of rank 2}}
+  %0 = leat.scatter_nd %x, %i, %u {reduction = 0 : i32} : (tensor<4x4xf32>, tensor<2x1xi64>, tensor<2xf32>) -> tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{needs values like its operand and indices i64}}
+  %0, %1 = leat.topk %x {axis = 1 : i64, largest = true} : (tensor<4x4xf32>) -> (tensor<4x2xf32>, tensor<4x2xi32>)
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{needs values and indices of one shape and of its operand's rank}}
+  %0, %1 = leat.topk %x {axis = 1 : i64, largest = true} : (tensor<4x4xf32>) -> (tensor<4x2xf32>, tensor<4x3xi64>)
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{needs k as an operand where it is not static}}
+  %0, %1 = leat.topk %x {axis = 1 : i64, largest = true} : (tensor<4x4xf32>) -> (tensor<4x?xf32>, tensor<4x?xi64>)
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{has axis 7 but its operand has rank 2}}
+  %0 = leat.cumsum %x {axis = 7 : i64} : tensor<4x4xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{needs a result i64 of its operand's rank with size 1 along the axis}}
+  %0 = leat.arg_reduce %x {axis = 1 : i64, max = true} : (tensor<4x4xf32>) -> tensor<4xi64>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{needs coordinates i64 [2, elements]}}
+  %0, %1 = leat.nonzero %x : (tensor<4x4xf32>) -> (tensor<3x16xi64>, tensor<1xi64>)
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{needs a count i64 of one element}}
+  %0, %1 = leat.nonzero %x : (tensor<4x4xf32>) -> (tensor<2x16xi64>, tensor<2xi64>)
+  return
+}
+
+// -----
+func.func @f(%s: !leat.state<tensor<2x3xf32>>) {
+  // expected-error @+1 {{needs a result like the content}}
+  %0 = leat.state_read %s : !leat.state<tensor<2x3xf32>> -> tensor<2x4xf32>
+  return
+}
+
+// -----
+func.func @f(%s: !leat.state<tensor<2x3xf32>>, %v: tensor<2x3xf16>) {
+  // expected-error @+1 {{needs a value like the content}}
+  %0 = leat.state_write %s, %v : !leat.state<tensor<2x3xf32>>, tensor<2x3xf16>
+  return
+}

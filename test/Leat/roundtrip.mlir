@@ -36,6 +36,23 @@ func.func @rows(%x: tensor<?x?x16xf32>, %s: tensor<16xf32>, %n: index) {
   return
 }
 
+// CHECK-LABEL: @others
+func.func @others(%x: tensor<?x?xf32>, %i: tensor<?x1xi64>, %s: !leat.state<tensor<2x3xf32>>, %q: tensor<?x4x?x8xf32>, %k: tensor<?x2x?x8xf32>) {
+  // CHECK: leat.scatter_nd %{{.*}}, %{{.*}}, %{{.*}} {reduction = 4 : i32}
+  %0 = leat.scatter_nd %x, %i, %x {reduction = 4 : i32} : (tensor<?x?xf32>, tensor<?x1xi64>, tensor<?x?xf32>) -> tensor<?x?xf32>
+  // CHECK: leat.nonzero %{{.*}} : (tensor<?x?xf32>) -> (tensor<2x?xi64>, tensor<1xi64>)
+  %1, %2 = leat.nonzero %x : (tensor<?x?xf32>) -> (tensor<2x?xi64>, tensor<1xi64>)
+  // CHECK: %[[READ:.*]] = leat.state_read %{{.*}} : <tensor<2x3xf32>> -> tensor<2x3xf32>
+  %3 = leat.state_read %s : !leat.state<tensor<2x3xf32>> -> tensor<2x3xf32>
+  // CHECK: leat.state_write %{{.*}}, %[[READ]] : <tensor<2x3xf32>>, tensor<2x3xf32>
+  %4 = leat.state_write %s, %3 : !leat.state<tensor<2x3xf32>>, tensor<2x3xf32>
+  // Several segments without masks need no positions.
+  // CHECK: leat.kv_attend q(%{{.*}}, %{{.*}}) k(%{{.*}}, %{{.*}}) v(%{{.*}}, %{{.*}}) {scale = 5.000000e-01 : f64}
+  %5 = leat.kv_attend q(%q, %q) k(%k, %k) v(%k, %k) {scale = 0.5}
+      : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>) -> tensor<?x4x?x8xf32>
+  return
+}
+
 // CHECK-LABEL: @stream
 func.func @stream(%q: tensor<?x4x?x8xf32>, %new: tensor<?x2x?x8xf32>, %cos: tensor<?x?x4xf32>, %p: tensor<?xi64>, %at: index, %logits: tensor<?x32xf32>) {
   %c0 = arith.constant 0 : index

@@ -1,6 +1,8 @@
-"""leat compile of functions in Leat's IR, with kernels and with ops decomposed."""
+"""leat compile of functions in Leat's IR, and of models with ops decomposed."""
 import numpy as np
 import pytest
+
+from models.decoder import STYLES, Config, RandomWeights, export
 
 SOFTMAX = """func.func @main(%x: tensor<?x?xf32> {onnx.name = "x"}) -> (tensor<?x?xf32> {onnx.name = "y"}) {
   %0 = leat.softmax %x {axis = 1 : i64} : tensor<?x?xf32>
@@ -58,3 +60,18 @@ def test_decompose_names_an_op(leat, tmp_path):
     source.write_text(SOFTMAX)
     result = leat("compile", source, "-o", tmp_path / "x.leat", "--decompose=softmax,sotfmax", check=False)
     assert result.returncode != 0 and "leat has no op 'sotfmax' with a decomposition" in result.stderr
+
+
+@pytest.mark.parametrize("policy", ["retain=all", "sink(2)+recent(6)"])
+@pytest.mark.parametrize("style", STYLES)
+def test_decoder_without_kernels(library, compile_model, tmp_path, style, policy):
+    """A whole decoder, streamed, from the definitions of its ops: the same logits as from kernels."""
+    config = Config(layers=2, hidden=32, ffn=64, heads=4, kv_heads=2, vocab=60, context=64)
+    model = export(tmp_path / "model.onnx", style, config, RandomWeights(config))
+    tokens = np.random.default_rng(1).integers(0, config.vocab, (1, 20))
+    logits = []
+    for options in ([], ["--decompose=all"]):
+        session = library.load(compile_model(model, f"--kv={policy}", *options)).session()
+        logits.append(np.concatenate([session("step", input_ids=tokens[:, a:b])["logits"] for a, b in ((0, 9), (9, 10), (10, 20))], 1))
+    assert np.abs(logits[0] - logits[1]).max() < 1e-4
+    assert np.abs(logits[0] - logits[1][:, ::-1]).max() > 1e-2

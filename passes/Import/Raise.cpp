@@ -227,6 +227,19 @@ bool isFloat(Value value) { return isa_and_nonnull<FloatType>(elementType(value)
 
 int64_t axisOf(Value value, int64_t axis) { return axis < 0 ? axis + std::max<int64_t>(rank(value), 0) : axis; }
 
+std::optional<LastAxisSlice> lastAxisSlice(NodeOp slice) {
+  if (!slice || slice.getOpType() != "Slice" || slice.getVersion() < 10)
+    return std::nullopt;
+  Value x = slice.getInputs()[0];
+  auto start = integers(slice.getInputs()[1]), end = integers(slice.getInputs()[2]);
+  auto axes = input(slice, 3) ? integers(input(slice, 3)) : std::nullopt;
+  auto steps = input(slice, 4) ? integers(input(slice, 4)) : std::optional(SmallVector<int64_t>{1});
+  if (!start || !end || !axes || !steps || start->size() != 1 || end->size() != 1 || axes->size() != 1 || steps->size() != 1 ||
+      axisOf(x, (*axes)[0]) != rank(x) - 1)
+    return std::nullopt;
+  return LastAxisSlice{x, (*start)[0], (*end)[0], (*steps)[0]};
+}
+
 bool reducesTrailing(NodeOp reduce, int64_t *axis) {
   if (!reduce || intAttr(reduce, "keepdims", 1) != 1)
     return false;

@@ -40,6 +40,13 @@ bool isFloat(mlir::Value value);
 /// `axis` counted from the front; a negative one needs a known rank.
 int64_t axisOf(mlir::Value value, int64_t axis);
 
+/// A Slice (opset 10 and later) along the last axis alone, with its numbers as they are written: negative ones count from the end.
+struct LastAxisSlice {
+  mlir::Value x;
+  int64_t start, end, step;
+};
+std::optional<LastAxisSlice> lastAxisSlice(NodeOp slice);
+
 /// True when the node reduces exactly the trailing axes from `*axis` on (in terms of its operand) and keeps them as ones.
 bool reducesTrailing(NodeOp reduce, int64_t *axis);
 

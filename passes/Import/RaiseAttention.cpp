@@ -171,19 +171,13 @@ bool splitSink(Weights &w, bool sinkFirst) {
 }
 
 /// 1 if the value is all of the last axis but its last entry, 0 if it is all but the first; otherwise nothing.
-std::optional<bool> dropsLast(NodeOp slice) {
-  if (!slice || slice.getVersion() < 10)
+std::optional<bool> dropsLast(NodeOp node) {
+  auto slice = lastAxisSlice(node);
+  if (!slice || slice->step != 1)
     return std::nullopt;
-  Value x = slice.getInputs()[0];
-  auto start = integers(slice.getInputs()[1]), end = integers(slice.getInputs()[2]);
-  auto axes = input(slice, 3) ? integers(input(slice, 3)) : std::nullopt;
-  auto steps = input(slice, 4) ? integers(input(slice, 4)) : std::optional(SmallVector<int64_t>{1});
-  if (!start || !end || !axes || !steps || start->size() != 1 || axes->size() != 1 || (*steps)[0] != 1 ||
-      axisOf(x, (*axes)[0]) != rank(x) - 1)
-    return std::nullopt;
-  if ((*start)[0] == 0 && (*end)[0] == -1)
+  if (slice->start == 0 && slice->end == -1)
     return true;
-  return (*start)[0] == 1 && (*end)[0] >= int64_t(1) << 31 ? std::optional(false) : std::nullopt;
+  return slice->start == 1 && slice->end >= int64_t(1) << 31 ? std::optional(false) : std::nullopt;
 }
 
 /// Reads back from the left operand of the product with the values. Exports of torch guard rows without keys: Where(IsNaN(p), 0, p).

@@ -32,18 +32,13 @@ std::optional<Half> halfOf(Value value) {
       return std::nullopt;
     return Half{through(x), value == split->getResult(1)};
   }
-  NodeOp slice = node(value, "Slice");
-  if (!slice || slice.getVersion() < 10)
+  auto slice = lastAxisSlice(node(value, "Slice"));
+  if (!slice || slice->step != 1)
     return std::nullopt;
-  Value x = slice.getInputs()[0];
-  auto start = integers(slice.getInputs()[1]), end = integers(slice.getInputs()[2]);
-  auto axes = input(slice, 3) ? integers(input(slice, 3)) : std::nullopt;
-  auto steps = input(slice, 4) ? integers(input(slice, 4)) : std::optional(SmallVector<int64_t>{1});
-  int64_t d = dim(x, -1);
-  if (!start || !end || !axes || !steps || start->size() != 1 || axes->size() != 1 || (*steps)[0] != 1 ||
-      axisOf(x, (*axes)[0]) != rank(x) - 1 || ShapedType::isDynamic(d) || d % 2)
+  Value x = slice->x;
+  int64_t d = dim(x, -1), from = slice->start, to = slice->end;
+  if (ShapedType::isDynamic(d) || d % 2)
     return std::nullopt;
-  int64_t from = (*start)[0], to = (*end)[0];
   from = std::clamp<int64_t>(from < 0 ? from + d : from, 0, d), to = std::clamp<int64_t>(to < 0 ? to + d : to, 0, d);
   if (from == 0 && to == d / 2)
     return Half{through(x), false};
@@ -81,16 +76,11 @@ Value beforePairs(Value value) {
 
 std::optional<Every> everySecond(Value value) {
   value = through(value);
-  if (NodeOp slice = node(value, "Slice"); slice && slice.getVersion() >= 10) {
-    Value x = slice.getInputs()[0];
-    auto start = integers(slice.getInputs()[1]), end = integers(slice.getInputs()[2]);
-    auto axes = input(slice, 3) ? integers(input(slice, 3)) : std::nullopt,
-         steps = input(slice, 4) ? integers(input(slice, 4)) : std::nullopt;
-    int64_t d = dim(x, -1);
-    if (!start || !end || !axes || !steps || start->size() != 1 || axes->size() != 1 || (*steps)[0] != 2 ||
-        axisOf(x, (*axes)[0]) != rank(x) - 1 || ShapedType::isDynamic(d) || d % 2 || (*end)[0] < d || (*start)[0] < 0 || (*start)[0] > 1)
+  if (auto slice = lastAxisSlice(node(value, "Slice"))) {
+    int64_t d = dim(slice->x, -1);
+    if (slice->step != 2 || ShapedType::isDynamic(d) || d % 2 || slice->end < d || slice->start < 0 || slice->start > 1)
       return std::nullopt;
-    return Every{through(x), (*start)[0] == 1};
+    return Every{through(slice->x), slice->start == 1};
   }
   // One of each pair.
   if (NodeOp gather = node(value, "Gather")) {
@@ -409,18 +399,14 @@ std::optional<Half> prefixOf(Value value, int64_t count) {
       return std::nullopt;
     return Half{through(x), value == split->getResult(1)};
   }
-  NodeOp slice = node(value, "Slice");
-  if (!slice || slice.getVersion() < 10)
+  auto slice = lastAxisSlice(node(value, "Slice"));
+  if (!slice || slice->step != 1)
     return std::nullopt;
-  Value x = slice.getInputs()[0];
-  auto start = integers(slice.getInputs()[1]), end = integers(slice.getInputs()[2]);
-  auto axes = input(slice, 3) ? integers(input(slice, 3)) : std::nullopt;
-  auto steps = input(slice, 4) ? integers(input(slice, 4)) : std::optional(SmallVector<int64_t>{1});
-  int64_t d = dim(x, -1);
-  if (!start || !end || !axes || !steps || start->size() != 1 || axes->size() != 1 || (*steps)[0] != 1 ||
-      axisOf(x, (*axes)[0]) != rank(x) - 1 || ShapedType::isDynamic(d))
+  Value x = slice->x;
+  int64_t d = dim(x, -1), from = slice->start, to = slice->end;
+  if (ShapedType::isDynamic(d))
     return std::nullopt;
-  int64_t from = (*start)[0] < 0 ? (*start)[0] + d : (*start)[0], to = std::min((*end)[0] < 0 ? (*end)[0] + d : (*end)[0], d);
+  from = from < 0 ? from + d : from, to = std::min(to < 0 ? to + d : to, d);
   if (from == 0 && to == count)
     return Half{through(x), false};
   if (from == count && to == d)

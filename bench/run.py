@@ -58,13 +58,15 @@ class Bench:
         subprocess.run([self.leat, "compile", MODELS[model](), "-o", path, "--quiet", *flags], check=True)
         return path
 
-    def ours(self, case, threads=None):
-        """What leat bench says of the case."""
-        runs = 5 if case.tokens > 1 else 30
-        command = [self.leat, "bench", self.artifact(case.model, case.flags), "--function", case.function, "--tokens", case.tokens, "--context", case.context,
-                   "--threads", threads or self.args.threads, "--repetitions", runs, "--warmup", 2, "--format", "json"]
-        command += ["--size", f"batch={case.batch}"] if case.batch > 1 else []
+    def measure(self, model, flags, *options):
+        """What leat bench says of a model."""
+        command = [self.leat, "bench", self.artifact(model, flags), "--format", "json", *options]
         return json.loads(subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+    def ours(self, case):
+        size = ["--size", f"batch={case.batch}"] if case.batch > 1 else []
+        return self.measure(case.model, case.flags, "--function", case.function, "--tokens", case.tokens, "--context", case.context, "--threads",
+                            self.args.threads, "--repetitions", 5 if case.tokens > 1 else 30, "--warmup", 2, *size)
 
     def theirs(self, peer, case):
         job = {"model": str(MODELS[case.peer_models.get(peer, case.model)]()), "tokens": case.tokens, "context": case.context, "batch": case.batch,
@@ -108,9 +110,7 @@ class Bench:
         key, limit = {"fma": ("operations_per_run", "fma_ceiling_operations_per_second"), "read": ("bytes_per_run", "read_ceiling_bytes_per_second")}[ceiling]
         fractions, rates = [], []
         for _ in range(self.args.turns):
-            command = [self.leat, "bench", self.artifact(model, flags), "--tokens", tokens, "--threads", threads, "--size", f"m={tokens}", "--repetitions", 50,
-                       "--warmup", 10, "--format", "json"]
-            result = json.loads(subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True).stdout)
+            result = self.measure(model, flags, "--tokens", tokens, "--threads", threads, "--size", f"m={tokens}", "--repetitions", 50, "--warmup", 10)
             rates.append(sum(k[key] for k in result["kernels"]) / result["median_seconds"])
             fractions.append(rates[-1] / result[limit])
         fraction = statistics.median(fractions)
@@ -122,9 +122,8 @@ class Bench:
         before = None
         self.say("| SmolLM2 f32, prefill of | ms | over half of it |\n|---|---|---|")
         for length in [128 << n for n in range(7)]:
-            command = [self.leat, "bench", self.artifact(case.model, ()), "--function", "step", "--tokens", length, "--threads", self.args.threads,
-                       "--repetitions", 3, "--warmup", 1, "--format", "json"]
-            now = json.loads(subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=True).stdout)["median_seconds"]
+            now = self.measure(case.model, case.flags, "--function", case.function, "--tokens", length, "--threads", self.args.threads, "--repetitions", 3,
+                               "--warmup", 1)["median_seconds"]
             self.say(f"| {length} | {now * 1e3:.1f} | {f'{now / before:.2f}' if before else ''} |")
             before = now
 

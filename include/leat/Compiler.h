@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* The version of this interface: grows when functions or fields are added; nothing is removed or changed within 0xMM0000. */
-#define LEAT_COMPILER_API_VERSION 0x000101u
+#define LEAT_COMPILER_API_VERSION 0x000102u
 
 /* What the loaded library implements; at least LEAT_COMPILER_API_VERSION of the header you compiled with, or do not go on. */
 LEAT_COMPILER_API uint32_t leat_compiler_api_version(void);
@@ -54,7 +54,7 @@ typedef struct leat_compile_options {
   const char *const *shapes; /* shape_count texts: "batch=1" fixes a symbol, "input=1x128" an input's shape */
   size_t shape_count;
   const char *states;       /* file with pairs of past and present tensors that are not recognised by name */
-  const char *emit;         /* "artifact" (default), or the text of a level: "onnx", "leat", "kernels", "llvm", "asm" */
+  const char *emit;         /* "artifact" (default), or the text of a level: "onnx", "leat", "kernels", "llvm", "asm", "ptx" */
   const char *dump_stages;  /* folder that gets the IR after each stage */
   const char *model_name;   /* recorded in the artifact; default: the model's file name */
   int32_t int8_activations; /* nonzero: products that allow it quantise their activations to 8 bits */
@@ -66,6 +66,9 @@ typedef struct leat_compile_options {
   const char *weights;             /* how weights of products are stored: "f32" (default: as the model has them), "bf16", "int8", "int4" */
   const char *const *keep_weights; /* keep_weights_count patterns of names of weights that stay as they are */
   size_t keep_weights_count;
+  const char *target; /* where kernels run: "cpu" (default), "cuda" */
+  const char *gpu;    /* for cuda: "sm_80" (default: Ampere and later), "sm_90a" (Hopper only), ... */
+  const char *ptxas;  /* for cuda: NVIDIA's assembler; default: where it usually is, if it is there */
 } leat_compile_options;
 
 typedef struct leat_compile_report leat_compile_report;

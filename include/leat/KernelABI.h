@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define LEAT_KERNEL_ABI 2
+#define LEAT_KERNEL_ABI 3
 #define LEAT_MAX_RANK 8
 
 /* A dense row-major tensor. i1 is stored as one byte (0 or 1), sub-byte integers are unpacked to one byte at the border. */
@@ -50,6 +50,13 @@ struct LeatFrame {
    * function to return. */
   int64_t (*fail)(LeatFrame *frame, int64_t message, int64_t a, int64_t b);
   void *session; /* the runtime's own */
+  /* Where kernels run on a device, tensors are in its memory: `params`, slots, inputs, outputs and states but for counters, which stay with
+   * the host. Host functions reach them through these, which return 0 or an error code; elsewhere they are null. */
+  int64_t (*read)(LeatFrame *frame, void *host, const void *device, int64_t bytes);
+  int64_t (*write)(LeatFrame *frame, void *device, const void *host, int64_t bytes);
+  int64_t (*copy)(LeatFrame *frame, void *to, const void *from, int64_t bytes);
+  /* The device's copy of a constant of the shared object, made when it is first asked for. */
+  int64_t (*constant)(LeatFrame *frame, void **device, const void *host, int64_t bytes);
 };
 
 /* A compiled function of the model: 0, or what launch or fail returned. */
@@ -71,8 +78,44 @@ typedef struct LeatKernel {
   int64_t (*shared)(const int64_t *scalars); /* bytes of `shared`, 64-byte aligned; null: none */
 } LeatKernel;
 
+/* --- kernels that run on a device -----------------------------------------------------------------------------------------------------
+ * An entry of device code takes its arguments by value: an array of pointers (`buffers` of LeatKernel, then the scratch memory of all
+ * threads, then what the phases of a kernel share), the array of scalars (at least one), then the tensor maps that the geometry names. */
+
+#define LEAT_MAX_TENSOR_MAPS 8
+#define LEAT_MAX_PHASES 8
+
+/* A view of a buffer that the device copies tiles of. Dimensions and strides begin with the innermost; strides[0] is one element. */
+typedef struct LeatTensorMap {
+  int64_t buffer; /* index into the entry's pointers */
+  int64_t offset; /* bytes from there on */
+  int64_t dtype;  /* ONNX's number of the element type */
+  int64_t rank;   /* 1 to 5 */
+  int64_t dims[5];
+  int64_t strides[5]; /* bytes */
+  int64_t box[5];     /* elements of a tile */
+  int64_t swizzle;    /* bytes of the pattern: 0, 32, 64, 128 */
+} LeatTensorMap;
+
+/* How one phase of a kernel is launched. */
+typedef struct LeatGeometry {
+  int64_t grid[3], block[3], cluster[3]; /* a grid with a 0 in it: nothing to do */
+  int64_t dynamic_shared;                /* bytes of shared memory per block, beside what the entry declares */
+  int64_t scratch;                       /* bytes of scratch memory of all threads together */
+  int64_t joined;                        /* bytes that the phases share */
+  int64_t tensor_maps;
+  LeatTensorMap maps[LEAT_MAX_TENSOR_MAPS];
+} LeatGeometry;
+
+/* One kernel with device code. In its LeatKernel `run` and `finish` are null, and `cost` may be the only function. */
+typedef struct LeatDeviceKernel {
+  /* Fills in out[phase] for each phase; the phases are launched in order. Null for kernels that run on the host. */
+  void (*geometry)(const int64_t *scalars, LeatGeometry *out);
+} LeatDeviceKernel;
+
 /* Symbols that the shared object in an artifact exports:
- *   const LeatKernel leat_kernels[];     in manifest order
+ *   const LeatKernel leat_kernels[];                in manifest order
+ *   const LeatDeviceKernel leat_device_kernels[];   likewise; only in artifacts with device code
  *   one LeatFunction per function, named in the manifest */
 
 #ifdef __cplusplus

@@ -48,6 +48,8 @@ private:
   flatbuffers::Offset<fb::Function> function(DictionaryAttr info, StringRef symbol);
   flatbuffers::Offset<fb::StateInfo> state(SlotOp slot);
   flatbuffers::Offset<fb::Param> param(const Weight &weight);
+  flatbuffers::Offset<fb::Kernel> kernel(DictionaryAttr info);
+  flatbuffers::Offset<fb::Device> device();
 
   ModuleOp module;
   const ArtifactContents &contents;
@@ -191,6 +193,42 @@ flatbuffers::Offset<fb::Param> Writer::param(const Weight &weight) {
                          b.CreateString(weight.layout->name.str()), weight.offset, weight.length);
 }
 
+flatbuffers::Offset<fb::Kernel> Writer::kernel(DictionaryAttr info) {
+  auto text = [&](StringRef key) {
+    auto attr = info.getAs<StringAttr>(key);
+    return b.CreateString(attr ? attr.str() : "");
+  };
+  auto number = [&](StringRef key, int64_t otherwise) {
+    auto attr = info.getAs<IntegerAttr>(key);
+    return attr ? attr.getInt() : otherwise;
+  };
+  int64_t module = number("module", -1);
+  std::vector<flatbuffers::Offset<fb::Entry>> entries;
+  if (auto list = info.getAs<ArrayAttr>("entries"))
+    for (auto symbol : list.getAsRange<StringAttr>()) {
+      DeviceModule::Entry known{"", -1, -1};
+      for (const DeviceModule::Entry &entry : contents.device[module].entries)
+        if (entry.symbol == symbol.getValue())
+          known = entry;
+      entries.push_back(fb::CreateEntry(b, b.CreateString(symbol.str()), known.registers, known.sharedBytes));
+    }
+  return fb::CreateKernel(b, text("name"), text("description"), text("strategy"), text("kind"), module, b.CreateVector(entries),
+                          number("buffers", 0), number("scalars", 0));
+}
+
+/// Null for artifacts without device code.
+flatbuffers::Offset<fb::Device> Writer::device() {
+  if (contents.gpu.empty())
+    return 0;
+  std::vector<flatbuffers::Offset<fb::DeviceModule>> modules;
+  uint64_t at = 0;
+  for (const DeviceModule &module : contents.device) {
+    modules.push_back(fb::CreateDeviceModule(b, at, module.ptx.size(), at + module.ptx.size(), module.cubin.size()));
+    at += module.ptx.size() + module.cubin.size();
+  }
+  return fb::CreateDevice(b, b.CreateString("cuda"), b.CreateString(contents.gpu), b.CreateVector(modules));
+}
+
 std::string Writer::manifest() {
   std::vector<flatbuffers::Offset<fb::Function>> functions;
   for (auto op : module.getOps<LLVM::LLVMFuncOp>())
@@ -199,9 +237,7 @@ std::string Writer::manifest() {
   std::vector<flatbuffers::Offset<fb::Kernel>> kernels;
   if (auto list = module->getAttrOfType<ArrayAttr>("leat.kernels"))
     for (auto info : list.getAsRange<DictionaryAttr>())
-      kernels.push_back(fb::CreateKernel(b, b.CreateString(info.getAs<StringAttr>("name").str()),
-                                         b.CreateString(info.getAs<StringAttr>("description").str()),
-                                         b.CreateString(info.getAs<StringAttr>("strategy").str())));
+      kernels.push_back(kernel(info));
   std::vector<flatbuffers::Offset<fb::Param>> params;
   for (const Weight &weight : weights)
     params.push_back(param(weight));
@@ -225,7 +261,7 @@ std::string Writer::manifest() {
   auto manifest = fb::CreateManifest(b, LEAT_KERNEL_ABI, b.CreateString("leat 0.1.0"), b.CreateString(contents.model),
                                      b.CreateString(contents.targetCpu), b.CreateVector(features), b.CreateVector(functions),
                                      b.CreateVector(kernels), b.CreateVector(params), b.CreateVector(states), b.CreateVector(messages),
-                                     b.CreateVector(options), b.CreateVector(metadata));
+                                     b.CreateVector(options), b.CreateVector(metadata), device());
   b.Finish(manifest, fb::ManifestIdentifier());
   return std::string(reinterpret_cast<const char *>(b.GetBufferPointer()), b.GetSize());
 }
@@ -292,6 +328,12 @@ llvm::Error Writer::writeSections(SectionStream &out) {
       contents.progress(done, total);
   }
   out.section(rt::SectionKind::HostCode, 4096, contents.sharedObject);
+  if (!contents.device.empty()) {
+    out.begin(rt::SectionKind::DeviceCode, 64);
+    for (const DeviceModule &module : contents.device)
+      for (const std::string *code : {&module.ptx, &module.cubin})
+        out.write(ArrayRef<char>(code->data(), code->size()));
+  }
   if (!contents.irText.empty())
     out.section(rt::SectionKind::Ir, 64, contents.irText);
   out.section(rt::SectionKind::Manifest, 64, manifest());
@@ -304,7 +346,7 @@ llvm::Error Writer::write(StringRef path) {
   llvm::raw_fd_ostream os(temporary, ec);
   if (ec)
     return failure("cannot write '" + path + "': " + ec.message());
-  SectionStream out(os, contents.irText.empty() ? 3 : 4);
+  SectionStream out(os, 3 + !contents.irText.empty() + !contents.device.empty());
   if (llvm::Error error = writeSections(out)) {
     os.close();
     os.clear_error();

@@ -11,11 +11,23 @@
 
 namespace leat::artifact {
 
+/// One module of device code. Entries are those of kernels: `leat.kernels` names them and their module.
+struct DeviceModule {
+  struct Entry {
+    std::string symbol;
+    int64_t registers, sharedBytes;
+  };
+  std::string ptx, cubin;
+  std::vector<Entry> entries; // what the assembler said, if it was there
+};
+
 struct ArtifactContents {
   std::string model;                 // where the model came from, for people
   std::string targetCpu;             // as the code generator was told
   std::vector<std::string> features; // what the code needs
   std::string sharedObject;
+  std::vector<DeviceModule> device;                          // device code, if there is some
+  std::string gpu;                                           // what it needs
   std::string irText;                                        // empty: no IR section
   std::vector<std::pair<std::string, std::string>> options;  // compile options, for people
   std::function<void(int64_t done, int64_t total)> progress; // bytes of weights

@@ -37,6 +37,9 @@ leat_compile_code leat_compile(const char *model, const char *output, const leat
   auto text = [](const char *value, const char *otherwise) { return std::string(value ? value : otherwise); };
   leat::CompileOptions compile;
   compile.targetCpu = text(given.target_cpu, "native");
+  compile.target = text(given.target, "cpu");
+  compile.gpu = text(given.gpu, "sm_80");
+  compile.ptxas = text(given.ptxas, "");
   compile.kvPolicy = text(given.kv, "retain=all");
   compile.stateOverrides = text(given.states, "");
   compile.dumpStages = text(given.dump_stages, "");
@@ -56,7 +59,7 @@ leat_compile_code leat_compile(const char *model, const char *output, const leat
   compile.threads = static_cast<unsigned>(given.threads);
   auto emit = leat::parseEmit(text(given.emit, "artifact"));
   if (!emit)
-    return misuse("emit is one of onnx, leat, kernels, llvm, asm, artifact; got '" + text(given.emit, "") + "'");
+    return misuse("emit is one of onnx, leat, kernels, llvm, asm, ptx, artifact; got '" + text(given.emit, "") + "'");
   compile.emit = *emit;
   leat::FrontendOptions frontend;
   if (given.shape_count && !given.shapes)

@@ -65,6 +65,9 @@ static int compile(const Args &args) {
   FrontendOptions frontend;
   std::string error;
   frontend.shapes = args.list("shape");
+  options.target = args.get("target", "cpu");
+  options.gpu = args.get("gpu", "sm_80");
+  options.ptxas = args.get("ptxas");
   options.targetCpu = args.get("target-cpu", "native");
   options.kvPolicy = args.get("kv", "retain=all");
   options.int8Activations = args.has("int8-activations");
@@ -87,7 +90,7 @@ static int compile(const Args &args) {
   std::string emit = args.get("emit", "artifact");
   auto known = parseEmit(emit);
   if (!known)
-    return fail(kUsage, "--emit is one of onnx, leat, kernels, llvm, asm, artifact; got '" + emit + "'");
+    return fail(kUsage, "--emit is one of onnx, leat, kernels, llvm, asm, ptx, artifact; got '" + emit + "'");
   options.emit = *known;
 
   std::string output = args.get("output");
@@ -120,9 +123,13 @@ Command compileCommand() {
            "MODEL.onnx|FUNCTIONS.mlir",
            "compile a model, or functions in Leat's IR, to an artifact (.leat)",
            {{"output", "FILE", "what to write; -o is short for it (MODEL.leat; standard output for text)", "Output"},
-            {"emit", "LEVEL", "onnx, leat, kernels, llvm, asm: write the text of this level instead of an artifact", "Output"},
+            {"emit", "LEVEL", "onnx, leat, kernels, llvm, asm, ptx: write the text of this level instead of an artifact", "Output"},
             {"dump-stages", "DIR", "write the IR after each stage into DIR", "Output"},
             {"embed-ir", nullptr, "keep the leat-level IR in the artifact", "Output"},
+            {"target", "DEVICE", "where kernels run: cpu (default), cuda", "Code"},
+            {"gpu", "NAME", "for cuda: sm_80 (default: Ampere and later), sm_90a (Hopper only), or another of LLVM's names", "Code"},
+            {"ptxas", "FILE",
+             "for cuda: NVIDIA's assembler, for machine code beside the PTX (found on the search path or in /usr/local/cuda/bin)", "Code"},
             {"target-cpu", "CPU", "native (default), generic, x86-64-v3, x86-64-v4, or a processor name", "Code"},
             {"int8-activations", nullptr, "let 4- and 8-bit products that allow it quantise their activations: faster, not exact", "Code"},
             {"weights", "KIND",

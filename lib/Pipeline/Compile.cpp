@@ -6,8 +6,11 @@
 #include "lib/Frontend/Frontend.h"
 #include "lib/Frontend/FunctionBodies.h"
 #include "lib/Target/Codegen.h"
+#include "lib/Target/DeviceCode.h"
 #include "passes/CPU/Passes.h"
 #include "passes/CPU/Pipeline.h"
+#include "passes/CUDA/Passes.h"
+#include "passes/CUDA/Pipeline.h"
 #include "passes/Fuse/Passes.h"
 #include "passes/Host/Passes.h"
 #include "passes/Import/Passes.h"
@@ -19,6 +22,7 @@
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Transforms/Passes.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
@@ -31,6 +35,8 @@ using namespace mlir;
 namespace leat {
 
 namespace {
+
+bool forDevice(const CompileOptions &options) { return options.target == "cuda"; }
 
 using BuildStage = void (*)(OpPassManager &, const CompileOptions &, const target::TargetSpec &);
 
@@ -91,6 +97,11 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
   canonicalize(pm);
   pm.addPass(createCSEPass());
   pm.addPass(fuse::createOutlineKernels());
+  if (forDevice(options)) { // weights stay row major
+    pm.addPass(schedule::createNarrowScales());
+    pm.addPass(schedule::createScheduleCUDA());
+    return;
+  }
   if (llvm::is_contained(target.features, "f16c") || llvm::is_contained(target.features, "+f16c"))
     pm.addPass(schedule::createNarrowScales());
   pm.addPass(schedule::createPackParams());
@@ -101,8 +112,16 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
   pm.addPass(schedule::createScheduleCPU(schedule));
 }
 
-void buildCode(OpPassManager &pm, const CompileOptions &, const target::TargetSpec &target) {
-  pm.addPass(host::createLowerHost());
+void buildCode(OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &target) {
+  host::LowerHostOptions host;
+  host.device = forDevice(options);
+  pm.addPass(host::createLowerHost(host));
+  if (forDevice(options)) {
+    cuda::LowerKernelsToCUDAOptions kernels;
+    kernels.gpu = options.gpu;
+    pm.addPass(cuda::createLowerKernelsToCUDA(kernels));
+    return;
+  }
   cpu::LowerKernelsToCPUOptions kernels;
   kernels.vectorBits = target.vectorBits;
   kernels.features.assign(target.features.begin(), target.features.end());
@@ -155,6 +174,28 @@ LogicalResult emitCode(ModuleOp module, const CompileOptions &options, const tar
     if (options.progress)
       options.progress(stage, fraction);
   };
+  std::vector<target::DeviceModule> deviceModules;
+  if (forDevice(options)) {
+    report("device code", 0);
+    target::DeviceOptions device;
+    auto gpu = target::resolveGpu(options.gpu);
+    if (!gpu)
+      return module.emitError(llvm::toString(gpu.takeError()));
+    device.gpu = *gpu;
+    device.ptxas = options.emit == Emit::PTX ? "" : target::findPtxas(options.ptxas);
+    device.pipeline = cuda::buildToNVVM;
+    device.verify = options.verifyEach;
+    device.threads = options.threads;
+    auto modules = target::generateDeviceCode(module, device);
+    if (failed(modules))
+      return failure();
+    deviceModules = std::move(*modules);
+    if (options.emit == Emit::PTX)
+      return writeText(module, output, [&](llvm::raw_ostream &os) {
+        for (const target::DeviceModule &part : deviceModules)
+          os << part.ptx;
+      });
+  }
   target::CodegenOptions codegen;
   codegen.target = spec;
   codegen.threads = options.threads;
@@ -177,6 +218,13 @@ LogicalResult emitCode(ModuleOp module, const CompileOptions &options, const tar
   contents.features = spec.features;
   contents.sharedObject = std::move(code->sharedObject);
   contents.irText = std::move(irText);
+  if (forDevice(options))
+    contents.gpu = options.gpu;
+  for (target::DeviceModule &part : deviceModules) {
+    contents.device.push_back({std::move(part.ptx), std::move(part.cubin), {}});
+    for (const target::EntryResources &entry : part.entries)
+      contents.device.back().entries.push_back({entry.name, entry.registers, entry.sharedBytes});
+  }
   contents.options = {
       {"target-cpu", options.targetCpu}, {"kv", options.kvPolicy}, {"activations", options.int8Activations ? "int8" : "exact"}};
   contents.options.emplace_back("weights", options.weights);
@@ -260,6 +308,7 @@ LogicalResult compileModule(ModuleOp module, const CompileOptions &options, Stri
   DialectRegistry registry;
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
   context.appendDialectRegistry(registry);
 
   auto print = [&] { return writeText(module, output, [&](llvm::raw_ostream &os) { module.print(os); }); };

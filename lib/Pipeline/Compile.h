@@ -21,11 +21,15 @@ enum class Emit {
   Kernels,  ///< fused, outlined, scheduled
   LLVM,     ///< LLVM IR of kernels and host functions, optimised
   Assembly, ///< the same as machine instructions
+  PTX,      ///< device code as text
   Artifact,
 };
 
 struct CompileOptions {
-  std::string targetCpu = "generic";   ///< see target::resolveTarget
+  std::string target = "cpu";          ///< where kernels run: cpu or cuda
+  std::string gpu = "sm_80";           ///< for cuda: see target::resolveGpu
+  std::string ptxas;                   ///< NVIDIA's assembler; empty: where it usually is, if it is there
+  std::string targetCpu = "generic";   ///< see target::resolveTarget; for cuda, of the host code
   std::string kvPolicy = "retain=all"; ///< what caches keep, in the grammar of #leat.kv
   /// Let products that allow it (MatMulNBits with accuracy_level 4) quantise their activations to 8 bits: faster, not exact.
   bool int8Activations = false;

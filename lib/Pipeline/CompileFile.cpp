@@ -2,6 +2,7 @@
 
 #include "dialects/Leat/KVPolicy.h"
 #include "lib/Pipeline/Registration.h"
+#include "lib/Target/Ptx.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -19,6 +20,7 @@ std::optional<Emit> parseEmit(StringRef word) {
       .Case("kernels", Emit::Kernels)
       .Case("llvm", Emit::LLVM)
       .Case("asm", Emit::Assembly)
+      .Case("ptx", Emit::PTX)
       .Case("artifact", Emit::Artifact)
       .Default(std::nullopt);
 }
@@ -41,6 +43,19 @@ Outcome compileFile(StringRef model, const FrontendOptions &frontend, CompileOpt
   }
   if (auto spec = target::resolveTarget(options.targetCpu); !spec) {
     report({true, llvm::toString(spec.takeError())});
+    return Outcome::Usage;
+  }
+  if (!llvm::is_contained({"cpu", "cuda"}, options.target)) {
+    report({true, "--target is cpu or cuda; got '" + options.target + "'"});
+    return Outcome::Usage;
+  }
+  if (options.target == "cuda") {
+    if (auto gpu = target::resolveGpu(options.gpu); !gpu) {
+      report({true, llvm::toString(gpu.takeError())});
+      return Outcome::Usage;
+    }
+  } else if (options.emit == Emit::PTX) {
+    report({true, "only --target=cuda has PTX to print"});
     return Outcome::Usage;
   }
   if (options.emit == Emit::Artifact && output == "-") {
@@ -91,7 +106,7 @@ Outcome compileFile(StringRef model, const FrontendOptions &frontend, CompileOpt
       report({false, "weights: " + text, /*note=*/true});
     return Outcome::Done;
   }
-  return stage == "machine code" || stage == "weights" ? Outcome::Failed : Outcome::Unsupported;
+  return stage == "machine code" || stage == "device code" || stage == "weights" ? Outcome::Failed : Outcome::Unsupported;
 }
 
 } // namespace leat

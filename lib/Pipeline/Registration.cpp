@@ -6,6 +6,8 @@
 #include "lib/Pipeline/Compile.h"
 #include "passes/CPU/Passes.h"
 #include "passes/CPU/Pipeline.h"
+#include "passes/CUDA/Passes.h"
+#include "passes/CUDA/Pipeline.h"
 #include "passes/Fuse/Passes.h"
 #include "passes/Fuse/Pipeline.h"
 #include "passes/Host/Passes.h"
@@ -18,6 +20,7 @@
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -31,9 +34,9 @@
 void leat::registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<leat::LeatDialect, leat::onnxir::ONNXDialect>();
   registry.insert<mlir::affine::AffineDialect, mlir::arith::ArithDialect, mlir::cf::ControlFlowDialect, mlir::func::FuncDialect,
-                  mlir::LLVM::LLVMDialect, mlir::linalg::LinalgDialect, mlir::math::MathDialect, mlir::memref::MemRefDialect,
-                  mlir::scf::SCFDialect, mlir::tensor::TensorDialect, mlir::ub::UBDialect, mlir::vector::VectorDialect,
-                  mlir::x86vector::X86VectorDialect>();
+                  mlir::LLVM::LLVMDialect, mlir::NVVM::NVVMDialect, mlir::linalg::LinalgDialect, mlir::math::MathDialect,
+                  mlir::memref::MemRefDialect, mlir::scf::SCFDialect, mlir::tensor::TensorDialect, mlir::ub::UBDialect,
+                  mlir::vector::VectorDialect, mlir::x86vector::X86VectorDialect>();
 }
 
 void leat::registerPasses() {
@@ -47,6 +50,8 @@ void leat::registerPasses() {
   leat::schedule::registerSchedulePasses();
   leat::cpu::registerCPUPasses();
   leat::cpu::registerPipelines();
+  leat::cuda::registerCUDAPasses();
+  leat::cuda::registerPipelines();
   leat::host::registerHostPasses();
   leat::registerPipelines();
 }

@@ -3,18 +3,15 @@
 #include "lib/Target/Codegen.h"
 
 #include "lib/Target/Link.h"
+#include "lib/Target/Parts.h"
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Builders.h"
-#include "mlir/IR/SymbolTable.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Export.h"
-#include "llvm/ADT/MapVector.h"
-#include "llvm/ADT/SetVector.h"
-#include "llvm/ADT/StringMap.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
@@ -38,13 +35,26 @@ struct Part {
   std::string object, llvm, assembly, error;
 };
 
+/// The functions of LeatKernel, in its order. The last three are null in kernels of one phase.
+constexpr StringRef kernelSuffixes[] = {"", ".tasks", ".scratch", ".cost", ".finish", ".finish_tasks", ".shared"};
+constexpr unsigned numKernelFunctions = std::size(kernelSuffixes), firstOptional = 4;
+
+/// Entries of the module's `leat.kernels`.
+SmallVector<DictionaryAttr> kernelList(ModuleOp module) {
+  auto list = module->getAttrOfType<ArrayAttr>("leat.kernels");
+  return list ? SmallVector<DictionaryAttr>(list.getAsRange<DictionaryAttr>()) : SmallVector<DictionaryAttr>();
+}
+
+/// True for kernels that have device code instead of host functions that run them.
+bool runsOnDevice(DictionaryAttr kernel) {
+  auto kind = kernel.getAs<StringAttr>("kind");
+  return kind && kind.getValue() != "host";
+}
+
 class Splitter {
 public:
-  explicit Splitter(ModuleOp module) : module(module), host(ModuleOp::create(module.getLoc())), kernels(ModuleOp::create(module.getLoc())) {
-    for (Operation &op : *module.getBody())
-      if (auto symbol = dyn_cast<SymbolOpInterface>(op))
-        symbols[symbol.getName()] = &op;
-  }
+  explicit Splitter(ModuleOp module)
+      : module(module), host(ModuleOp::create(module.getLoc())), kernels(ModuleOp::create(module.getLoc())), builder(module) {}
 
   FailureOr<std::vector<Part>> run();
   /// The modules that hold the parts.
@@ -54,86 +64,58 @@ public:
 private:
   static constexpr unsigned kKernelParts = 8;
 
-  Operation *find(StringRef name) { return symbols.lookup(name); }
-  /// Adds `root` and what it refers to.
-  void collect(Operation *root, llvm::SetVector<Operation *> &into);
-  Part build(ArrayRef<Operation *> roots, bool isHost);
-  LogicalResult addKernelTable(ModuleOp part);
+  Operation *find(StringRef name) { return builder.find(name); }
+  /// A constant array of function pointers; an empty name is null.
+  void addTable(ModuleOp part, StringRef name, ArrayRef<std::string> functions);
+  LogicalResult addKernelTables(ModuleOp part);
 
   ModuleOp module;
   OwningOpRef<ModuleOp> host, kernels;
-  llvm::StringMap<Operation *> symbols;
+  PartBuilder builder;
 };
 
-void Splitter::collect(Operation *root, llvm::SetVector<Operation *> &into) {
-  if (!into.insert(root))
-    return;
-  root->walk([&](Operation *op) {
-    for (NamedAttribute attr : op->getAttrs())
-      if (auto ref = dyn_cast<FlatSymbolRefAttr>(attr.getValue()))
-        if (Operation *target = find(ref.getValue()))
-          collect(target, into);
-  });
-}
-
-Part Splitter::build(ArrayRef<Operation *> roots, bool isHost) {
-  Part part;
-  part.host = isHost;
-  OpBuilder b = OpBuilder::atBlockEnd((isHost ? *host : *kernels).getBody());
-  part.module = ModuleOp::create(b, module.getLoc());
-  llvm::SetVector<Operation *> needed;
-  for (Operation *root : roots)
-    collect(root, needed);
-  b.setInsertionPointToEnd(part.module.getBody());
-  auto local = LLVM::LinkageAttr::get(b.getContext(), LLVM::Linkage::Internal);
-  llvm::SmallPtrSet<Operation *, 16> isRoot(roots.begin(), roots.end());
-  for (Operation *op : needed) {
-    Operation *copy = b.clone(*op);
-    if (isRoot.contains(op))
-      continue;
-    // A helper lives in each part that uses it.
-    if (auto function = dyn_cast<LLVM::LLVMFuncOp>(copy); function && !function.isExternal())
-      function.setLinkageAttr(local);
-    else if (auto function = dyn_cast<func::FuncOp>(copy); function && !function.isExternal())
-      function->setAttr("llvm.linkage", local);
-  }
-  return part;
-}
-
-/// The functions of LeatKernel, in its order. The last three are null in kernels of one phase.
-constexpr StringRef kernelSuffixes[] = {"", ".tasks", ".scratch", ".cost", ".finish", ".finish_tasks", ".shared"};
-constexpr unsigned numKernelFunctions = std::size(kernelSuffixes), firstOptional = 4;
-
-/// const LeatKernel leat_kernels[]: seven function pointers per kernel, in manifest order.
-LogicalResult Splitter::addKernelTable(ModuleOp part) {
+void Splitter::addTable(ModuleOp part, StringRef name, ArrayRef<std::string> functions) {
   OpBuilder b = OpBuilder::atBlockEnd(part.getBody());
   Location loc = part.getLoc();
-  auto kernels = module->getAttrOfType<ArrayAttr>("leat.kernels");
   auto pointer = LLVM::LLVMPointerType::get(b.getContext());
-  unsigned count = kernels ? kernels.size() * numKernelFunctions : 0;
-  auto type = LLVM::LLVMArrayType::get(pointer, std::max(count, 1u));
-  auto table =
-      LLVM::GlobalOp::create(b, loc, type, /*isConstant=*/true, LLVM::Linkage::External, "leat_kernels", Attribute(), /*alignment=*/64);
+  auto type = LLVM::LLVMArrayType::get(pointer, std::max<unsigned>(functions.size(), 1));
+  auto table = LLVM::GlobalOp::create(b, loc, type, /*isConstant=*/true, LLVM::Linkage::External, name, Attribute(), /*alignment=*/64);
   b.createBlock(&table.getInitializerRegion());
-  Value value = count ? LLVM::UndefOp::create(b, loc, type).getResult() : LLVM::ZeroOp::create(b, loc, type).getResult();
-  for (unsigned i = 0; i < count; ++i) {
-    unsigned which = i % numKernelFunctions;
-    auto name = cast<DictionaryAttr>(kernels[i / numKernelFunctions]).getAs<StringAttr>("name").getValue();
-    std::string symbol = (name + kernelSuffixes[which]).str();
-    if (!isa_and_nonnull<LLVM::LLVMFuncOp, func::FuncOp>(find(symbol))) {
-      if (which < firstOptional)
-        return module.emitError("internal error: kernel '") << name << "' has no function '" << symbol << "'";
-      value = LLVM::InsertValueOp::create(b, loc, value, LLVM::ZeroOp::create(b, loc, pointer), ArrayRef<int64_t>{i});
+  Value value = LLVM::ZeroOp::create(b, loc, type);
+  for (auto [i, function] : llvm::enumerate(functions)) {
+    if (function.empty())
       continue;
-    }
-    if (!part.lookupSymbol(symbol)) {
+    if (!part.lookupSymbol(function)) {
       OpBuilder declare = OpBuilder::atBlockBegin(part.getBody());
-      LLVM::LLVMFuncOp::create(declare, loc, symbol, LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {}));
+      LLVM::LLVMFuncOp::create(declare, loc, function, LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {}));
     }
-    Value address = LLVM::AddressOfOp::create(b, loc, pointer, symbol);
-    value = LLVM::InsertValueOp::create(b, loc, value, address, ArrayRef<int64_t>{i});
+    Value address = LLVM::AddressOfOp::create(b, loc, pointer, function);
+    value = LLVM::InsertValueOp::create(b, loc, value, address, ArrayRef<int64_t>{static_cast<int64_t>(i)});
   }
   LLVM::ReturnOp::create(b, loc, value);
+}
+
+/// const LeatKernel leat_kernels[]: seven function pointers per kernel, in manifest order; with device code, const LeatDeviceKernel
+/// leat_device_kernels[]: one.
+LogicalResult Splitter::addKernelTables(ModuleOp part) {
+  std::vector<std::string> functions, geometries;
+  for (DictionaryAttr kernel : kernelList(module)) {
+    StringRef name = kernel.getAs<StringAttr>("name").getValue();
+    auto exists = [&](const std::string &symbol) { return isa_and_nonnull<LLVM::LLVMFuncOp, func::FuncOp>(find(symbol)); };
+    for (unsigned which = 0; which < numKernelFunctions; ++which) {
+      std::string symbol = (name + kernelSuffixes[which]).str();
+      if (!exists(symbol) && which < firstOptional && !runsOnDevice(kernel))
+        return module.emitError("internal error: kernel '") << name << "' has no function '" << symbol << "'";
+      functions.push_back(exists(symbol) ? symbol : "");
+    }
+    std::string geometry = (name + ".geometry").str();
+    if (!exists(geometry) && runsOnDevice(kernel))
+      return module.emitError("internal error: kernel '") << name << "' has no function '" << geometry << "'";
+    geometries.push_back(exists(geometry) ? geometry : "");
+  }
+  addTable(part, "leat_kernels", functions);
+  if (module->hasAttr("leat.device"))
+    addTable(part, "leat_device_kernels", geometries);
   return success();
 }
 
@@ -143,42 +125,39 @@ FailureOr<std::vector<Part>> Splitter::run() {
     if (function->hasAttr("leat.function"))
       hostRoots.push_back(function);
 
-  // The functions of one kernel stay together: they share helpers. Largest first onto the smallest part.
-  struct Kernel {
-    SmallVector<Operation *> functions;
-    size_t ops = 0;
-  };
-  std::vector<Kernel> list;
-  if (auto names = module->getAttrOfType<ArrayAttr>("leat.kernels")) {
-    for (Attribute entry : names) {
-      Kernel kernel;
-      std::string name = cast<DictionaryAttr>(entry).getAs<StringAttr>("name").str();
-      for (StringRef suffix : kernelSuffixes)
-        if (Operation *function = find(name + suffix.str())) {
-          function->walk([&](Operation *) { ++kernel.ops; });
-          kernel.functions.push_back(function);
-        }
-      list.push_back(std::move(kernel));
-    }
-  }
-  SmallVector<unsigned> order = llvm::to_vector(llvm::seq<unsigned>(0, list.size()));
-  llvm::sort(order, [&](unsigned a, unsigned b) { return list[a].ops != list[b].ops ? list[a].ops > list[b].ops : a < b; });
-  unsigned count = std::min<size_t>(kKernelParts, list.size());
-  std::vector<SmallVector<Operation *>> groups(count);
-  std::vector<size_t> sizes(count, 0);
-  for (unsigned i : order) {
-    Kernel &kernel = list[i];
-    auto smallest = std::min_element(sizes.begin(), sizes.end()) - sizes.begin();
-    sizes[smallest] += kernel.ops;
-    llvm::append_range(groups[smallest], kernel.functions);
+  // The functions of one kernel stay together: they share helpers.
+  std::vector<SmallVector<Operation *>> functions;
+  std::vector<size_t> sizes;
+  for (DictionaryAttr kernel : kernelList(module)) {
+    functions.emplace_back();
+    sizes.push_back(0);
+    auto add = [&](StringRef suffix) {
+      if (Operation *function = find((kernel.getAs<StringAttr>("name").getValue() + suffix).str())) {
+        function->walk([&](Operation *) { ++sizes.back(); });
+        functions.back().push_back(function);
+      }
+    };
+    for (StringRef suffix : kernelSuffixes)
+      add(suffix);
+    add(".geometry");
   }
 
+  auto part = [&](ArrayRef<Operation *> roots, bool isHost) {
+    Part part;
+    part.host = isHost;
+    part.module = builder.build(roots, isHost ? *host : *kernels);
+    return part;
+  };
   std::vector<Part> parts;
-  parts.push_back(build(hostRoots, /*isHost=*/true));
-  if (failed(addKernelTable(parts.front().module)))
+  parts.push_back(part(hostRoots, /*isHost=*/true));
+  if (failed(addKernelTables(parts.front().module)))
     return failure();
-  for (auto &group : groups)
-    parts.push_back(build(group, /*isHost=*/false));
+  for (auto &group : balance(sizes, kKernelParts)) {
+    SmallVector<Operation *> roots;
+    for (unsigned i : group)
+      llvm::append_range(roots, functions[i]);
+    parts.push_back(part(roots, /*isHost=*/false));
+  }
   return parts;
 }
 
@@ -255,21 +234,6 @@ void buildHostPipeline(OpPassManager &pm) {
 }
 
 } // namespace
-
-/// Translation to LLVM IR takes the LLVM dialect and nothing else; what is left of others is an operation on types without machine form.
-static LogicalResult checkLowered(ModuleOp parts) {
-  auto result = parts.walk([](Operation *op) -> WalkResult {
-    if (isa<ModuleOp>(op) || isa<LLVM::LLVMDialect>(op->getDialect()))
-      return WalkResult::advance();
-    auto error = op->emitError("no code can be generated for '") << op->getName() << "'";
-    if (op->getNumOperands())
-      error << " on " << op->getOperand(0).getType();
-    if (op->getNumResults())
-      error << " to " << op->getResult(0).getType();
-    return error;
-  });
-  return failure(result.wasInterrupted());
-}
 
 FailureOr<CodegenResult> generateCode(ModuleOp module, const CodegenOptions &options) {
   Splitter splitter(module);

@@ -39,6 +39,8 @@ public:
 mlir::Operation *findRoot(KernelFuncOp kernel);
 /// The kernel's generator; null after an error.
 std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const Target &target);
+/// Writes the functions of LeatKernel beside the kernel: @k, @k.tasks, @k.scratch, @k.cost and, for two phases, those of the second.
+mlir::LogicalResult emitFunctions(KernelFuncOp kernel, Generator &generator, const Target &target);
 
 // --- families, one file each. `root` is what findRoot gives. --------------------------------------------------------------------
 std::unique_ptr<Generator> createMapGenerator(KernelFuncOp kernel);

@@ -60,15 +60,15 @@ class ReduceGenerator : public Generator {
     for (unsigned d : reduced)
       perRow = k.mul(perRow, bounds[d]);
     if (vectorLoop && !lanesReduce)
-      perRow = k.mul(perRow, k.min(bounds[*vectorLoop], k.idx(kColumns)));
+      perRow = k.mul(perRow, k.min(bounds[*vectorLoop], columns(k)));
     return RowTasks(k, outer, perRow);
   }
   /// Without enough rows, columns in lanes are cut into chunks as well.
-  static constexpr int64_t kColumns = 256;
+  Value columns(KernelBuilder &k) { return k.idx(scheduled(k.kernel, "columns", 256)); }
   Value columnChunks(KernelBuilder &k) {
     if (!vectorLoop || lanesReduce)
       return k.idx(1);
-    return k.ceilDiv(Puller(k, 1).loopBounds(op)[*vectorLoop], k.idx(kColumns));
+    return k.ceilDiv(Puller(k, 1).loopBounds(op)[*vectorLoop], columns(k));
   }
 
   SmallVector<Value> initial(Puller &p, ArrayRef<Idx> loops) {
@@ -161,7 +161,7 @@ public:
       };
       if (!vectorLoop)
         return column(k.idx(0), 1);
-      Value lo = k.mul(chunk, k.idx(kColumns)), hi = k.min(k.add(lo, k.idx(kColumns)), bounds[*vectorLoop]);
+      Value lo = k.mul(chunk, columns(k)), hi = k.min(k.add(lo, columns(k)), bounds[*vectorLoop]);
       k.forLanes(lo, hi, lanes, column);
     });
   }

@@ -134,11 +134,11 @@ public:
         Value x = p.pullVector(input, at);
         return choose(k, better(k, x, carried[0]), {x, positions(k, i, width, alongLast())}, carried);
       };
-      if (!alongLast()) {
+      int64_t width = k.target.lanes();
+      if (!alongLast() || width == 1) {
         best = k.forLoop(k.idx(0), length, k.idx(1), best, [&](Value i, ValueRange carried) { return step(i, lanes, carried); });
       } else {
         // Lanes keep the best of their own elements; then the best lane is found, ties by position.
-        int64_t width = k.target.lanes();
         Value whole = k.sub(length, k.rem(length, k.idx(width)));
         SmallVector<Value> vectors{k.splat(best[0], width), k.splat(best[1], width)};
         vectors = k.forLoop(k.idx(0), whole, k.idx(width), vectors, [&](Value i, ValueRange carried) { return step(i, width, carried); });

@@ -210,5 +210,11 @@ Value FrameBuilder::stack(Value &array, int64_t &size, int64_t count) {
 
 Value FrameBuilder::buffers(int64_t count) { return stack(bufferArray, bufferCount, std::max<int64_t>(count, 1)); }
 Value FrameBuilder::scalars(int64_t count) { return stack(scalarArray, scalarCount, std::max<int64_t>(count, 1)); }
+Value FrameBuilder::cell(int64_t bytes) {
+  Value array;
+  int64_t size = 0;
+  return stack(array, size, std::max<int64_t>((bytes + 7) / 8, 1));
+}
+Value FrameBuilder::staging(int64_t bytes) { return stack(stagingArray, stagingCount, std::max<int64_t>((bytes + 7) / 8, 1)); }
 
 } // namespace leat::host

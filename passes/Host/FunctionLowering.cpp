@@ -12,9 +12,9 @@ using namespace mlir;
 
 namespace leat::host {
 
-FunctionLowering::FunctionLowering(func::FuncOp source, LLVM::LLVMFuncOp target, const ModuleIndex &index, Messages &messages)
+FunctionLowering::FunctionLowering(func::FuncOp source, LLVM::LLVMFuncOp target, const ModuleIndex &index, Messages &messages, bool device)
     : source(source), index(index), plan(source), f(source->getParentOfType<ModuleOp>(), target, messages),
-      module(source->getParentOfType<ModuleOp>()) {}
+      module(source->getParentOfType<ModuleOp>()), device(device) {}
 
 LogicalResult FunctionLowering::run() {
   Value inputs = f.field(offsetof(LeatFrame, inputs));
@@ -98,11 +98,12 @@ LogicalResult FunctionLowering::lower(Operation &op) {
           }
         }
         tensors[cast] = describe(type, from.data, dims);
+        tensors[cast].host = from.host;
         return success();
       })
       .Case([&](tensor::CollapseShapeOp collapse) {
         HostTensor from = tensor(collapse.getSrc());
-        HostTensor to{from.data, {}};
+        HostTensor to{from.data, {}, from.host};
         for (auto group : collapse.getReassociationIndices()) {
           Value product = from.dims[group.front()];
           for (int64_t d : ArrayRef<int64_t>(group).drop_front())
@@ -120,7 +121,9 @@ LogicalResult FunctionLowering::lower(Operation &op) {
         SmallVector<Value> dims;
         for (Value size : expand.getOutputShape())
           dims.push_back(scalar(size));
-        tensors[expand] = describe(expand.getResultType(), tensor(expand.getSrc()).data, dims);
+        HostTensor from = tensor(expand.getSrc());
+        tensors[expand] = describe(expand.getResultType(), from.data, dims);
+        tensors[expand].host = from.host;
         return success();
       })
       .Case([&](ParamRefOp ref) {
@@ -153,6 +156,8 @@ LogicalResult FunctionLowering::lower(Operation &op) {
           if (type.isDynamicDim(d))
             dims.push_back(f.load(f.b.getI64Type(), base, offsetof(LeatState, dims) + 8 * d));
         tensors[read] = describe(type, f.load(f.pointer(), base, offsetof(LeatState, data)), dims);
+        if (device && state.slot.getGrowth() == Growth::Counter)
+          tensors[read] = onDevice(read, tensors[read].data, /*constant=*/false);
         return success();
       })
       .Case([&](StatePutOp put) {
@@ -194,7 +199,7 @@ LogicalResult FunctionLowering::lowerConstant(arith::ConstantOp op) {
     if (!values || !storageBytes(type.getElementType()))
       return op.emitOpError("has elements without a storage form on the host: ") << type;
     Value address = LLVM::AddressOfOp::create(f.b, f.loc, f.pointer(), constantGlobal(module, values).getSymName());
-    tensors[op] = describe(type, address, {});
+    tensors[op] = device ? onDevice(op, address, /*constant=*/true) : describe(type, address, {});
     return success();
   }
   if (op.getType().isIndex())
@@ -212,7 +217,7 @@ LogicalResult FunctionLowering::lowerScalar(Operation &op) {
     auto choose = [&](Value a, Value b) -> Value {
       return a == b ? a : LLVM::SelectOp::create(f.b, f.loc, scalar(select.getCondition()), a, b).getResult();
     };
-    HostTensor result{choose(yes.data, no.data), {}};
+    HostTensor result{choose(yes.data, no.data), {}, {}};
     for (auto [a, b] : llvm::zip(yes.dims, no.dims))
       result.dims.push_back(choose(a, b));
     tensors[select] = result;
@@ -289,7 +294,7 @@ void FunctionLowering::lowerAssert(cf::AssertOp op) {
 // ---- tensors ----------------------------------------------------------------------------------------------------------------------
 
 HostTensor FunctionLowering::describe(RankedTensorType type, Value data, ValueRange dynamicDims) {
-  HostTensor t{data, {}};
+  HostTensor t{data, {}, {}};
   for (int64_t dim : type.getShape()) {
     if (ShapedType::isDynamic(dim)) {
       t.dims.push_back(dynamicDims.front());
@@ -339,7 +344,48 @@ Value FunctionLowering::elementCount(const HostTensor &t) {
 
 void FunctionLowering::copy(Value to, const HostTensor &from, Type element) {
   Value bytes = f.mul(elementCount(from), f.i64(storageBytes(element)));
-  LLVM::MemcpyOp::create(f.b, f.loc, to, from.data, bytes, /*isVolatile=*/false);
+  if (device)
+    f.returnUnlessZero(f.call(f.b.getI64Type(), f.field(offsetof(LeatFrame, copy)), {f.frame(), to, from.data, bytes}));
+  else
+    LLVM::MemcpyOp::create(f.b, f.loc, to, from.data, bytes, /*isVolatile=*/false);
+}
+
+Value FunctionLowering::readable(const HostTensor &from, Value address, int64_t bytes) {
+  if (!device || from.host)
+    return address;
+  Value room = f.staging(bytes);
+  f.returnUnlessZero(f.call(f.b.getI64Type(), f.field(offsetof(LeatFrame, read)), {f.frame(), room, address, f.i64(bytes)}));
+  return room;
+}
+
+/// True if something other than the host program reads the tensor.
+static bool leavesHost(Value v) {
+  return llvm::any_of(v.getUses(), [](OpOperand &use) {
+    Operation *user = use.getOwner();
+    if (isa<tensor::CastOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp>(user))
+      return leavesHost(user->getResult(0));
+    if (auto reshape = dyn_cast<tensor::ReshapeOp>(user); reshape && use.getOperandNumber() == 0)
+      return leavesHost(reshape);
+    return !isa<tensor::ExtractOp, tensor::DimOp, tensor::ReshapeOp>(user);
+  });
+}
+
+HostTensor FunctionLowering::onDevice(Value v, Value host, bool constant) {
+  auto type = cast<RankedTensorType>(v.getType());
+  HostTensor t = describe(type, host, {});
+  t.host = host;
+  if (!leavesHost(v))
+    return t;
+  int64_t bytes = std::max<int64_t>(storageBytes(type.getElementType()) * type.getNumElements(), 1);
+  if (constant) {
+    Value cell = f.staging(8);
+    f.returnUnlessZero(f.call(f.b.getI64Type(), f.field(offsetof(LeatFrame, constant)), {f.frame(), cell, host, f.i64(bytes)}));
+    t.data = f.load(f.pointer(), cell, 0);
+  } else {
+    t.data = f.ensure(f.i64(plan.numSlots() + extraSlots++), bytes, {});
+    f.returnUnlessZero(f.call(f.b.getI64Type(), f.field(offsetof(LeatFrame, write)), {f.frame(), t.data, host, f.i64(bytes)}));
+  }
+  return t;
 }
 
 /// The factors of a product of dimensions: constants folded into `fixed`, the rest sorted.
@@ -371,11 +417,14 @@ LogicalResult FunctionLowering::lowerReshape(tensor::ReshapeOp op) {
     } else if (fixed) {
       dims.push_back(f.i64((*(fixed.value_begin<APInt>() + d)).getSExtValue()));
     } else {
-      Value loaded = f.load(storageType(element), tensor(op.getShape()).data, d * storageBytes(element));
+      const HostTensor shape = tensor(op.getShape());
+      Value address = f.offset(shape.host ? shape.host : shape.data, d * storageBytes(element));
+      Value loaded = f.load(storageType(element), readable(shape, address, storageBytes(element)), 0);
       dims.push_back(asI64(loaded, element));
     }
   }
   HostTensor to = describe(type, from.data, dims);
+  to.host = from.host;
   int64_t fixedFrom = 1, fixedTo = 1;
   SmallVector<void *> restFrom, restTo;
   for (Value dim : from.dims)
@@ -397,10 +446,24 @@ LogicalResult FunctionLowering::lowerFromElements(tensor::FromElementsOp op) {
   auto type = op.getType();
   int64_t size = storageBytes(type.getElementType());
   Value data = LLVM::ZeroOp::create(f.b, f.loc, f.pointer());
-  if (plan.owns(op)) {
-    data = f.ensure(f.i64(plan.slotOf(op)), size * type.getNumElements(), {});
+  // What becomes the counter stays with the host.
+  auto isCounted = [&](OpOperand &use) {
+    auto write = dyn_cast<StateWriteOp>(use.getOwner());
+    auto state = write ? states.find(write.getState()) : states.end();
+    if (state != states.end())
+      return state->second.slot.getGrowth() == Growth::Counter;
+    auto extract = dyn_cast<tensor::ExtractOp>(use.getOwner());
+    return isa<tensor::DimOp>(use.getOwner()) ||
+           (extract && llvm::all_of(extract.getIndices(), [](Value index) { return matchPattern(index, m_Constant()); }));
+  };
+  if (plan.owns(op) && !(device && llvm::all_of(op->getUses(), isCounted))) {
+    int64_t bytes = size * type.getNumElements();
+    data = f.ensure(f.i64(plan.slotOf(op)), bytes, {});
+    Value room = device ? f.staging(bytes) : data;
     for (auto [i, v] : llvm::enumerate(op.getElements()))
-      f.store(toStorage(scalar(v)), data, i * size);
+      f.store(toStorage(scalar(v)), room, i * size);
+    if (device)
+      f.returnUnlessZero(f.call(f.b.getI64Type(), f.field(offsetof(LeatFrame, write)), {f.frame(), data, room, f.i64(bytes)}));
   }
   tensors[op] = describe(type, data, {});
   return success();
@@ -436,7 +499,8 @@ LogicalResult FunctionLowering::lowerExtract(tensor::ExtractOp op) {
     linear = d == 0 ? at : LLVM::AddOp::create(f.b, f.loc, f.mul(linear, from.dims[d]), at).getResult();
   }
   Type stored = storageType(type.getElementType());
-  Value address = LLVM::GEPOp::create(f.b, f.loc, f.pointer(), stored, from.data, ValueRange{linear});
+  Value address = LLVM::GEPOp::create(f.b, f.loc, f.pointer(), stored, from.host ? from.host : from.data, ValueRange{linear});
+  address = readable(from, address, storageBytes(type.getElementType()));
   scalars[op] = fromStorage(f.load(stored, address, 0), type.getElementType());
   return success();
 }
@@ -449,7 +513,21 @@ void FunctionLowering::flush(HostState &state) {
   if (!state.pending)
     return;
   Value to = f.load(f.pointer(), statePointer(state.index), offsetof(LeatState, data));
-  copy(to, tensor(state.pending), cast<RankedTensorType>(state.pending.getType()).getElementType());
+  auto type = cast<RankedTensorType>(state.pending.getType());
+  if (device && state.slot.getGrowth() == Growth::Counter) {
+    // A counter is with the host, and so is what it becomes, most of the time.
+    const HostTensor from = tensor(state.pending);
+    int64_t size = storageBytes(type.getElementType());
+    auto elements = state.pending.getDefiningOp<tensor::FromElementsOp>();
+    for (int64_t i = 0; i < type.getNumElements(); ++i) {
+      Value v = elements ? toStorage(scalar(elements.getElements()[i]))
+                         : f.load(storageType(type.getElementType()),
+                                  readable(from, f.offset(from.host ? from.host : from.data, i * size), size), 0);
+      f.store(v, to, i * size);
+    }
+  } else {
+    copy(to, tensor(state.pending), type.getElementType());
+  }
   state.pending = {};
 }
 
@@ -504,6 +582,26 @@ static std::optional<unsigned> changedInput(LaunchOp launch, unsigned i) {
   return at < launch.getInputs().size() ? std::optional(at) : std::nullopt;
 }
 
+/// A kernel that only copies the tensor in a state.
+static bool copiesState(LaunchOp launch) {
+  if (launch.getInputs().size() != 1 || launch.getOutputs().size() != 1)
+    return false;
+  auto kernel = SymbolTable::lookupNearestSymbolFrom<KernelFuncOp>(launch, launch.getKernelAttr());
+  Block &body = kernel.getBody().front();
+  return isa<StateReadOp>(body.front()) && body.front().getNextNode() == body.getTerminator();
+}
+
+LogicalResult FunctionLowering::lowerCounterCopy(LaunchOp op) {
+  const HostState &state = states[op.getInputs()[0]];
+  auto type = cast<RankedTensorType>(op.getOutputs()[0].getType());
+  int64_t bytes = storageBytes(type.getElementType()) * type.getNumElements();
+  Value cell = f.cell(bytes);
+  LLVM::MemcpyOp::create(f.b, f.loc, cell, f.load(f.pointer(), statePointer(state.index), offsetof(LeatState, data)), f.i64(bytes),
+                         /*isVolatile=*/false);
+  tensors[op.getOutputs()[0]] = onDevice(op.getOutputs()[0], cell, /*constant=*/false);
+  return success();
+}
+
 LogicalResult FunctionLowering::lowerLaunch(LaunchOp op) {
   if (failed(checkRoom(op)))
     return failure();
@@ -514,6 +612,8 @@ LogicalResult FunctionLowering::lowerLaunch(LaunchOp op) {
     if (isa<StateType>(v.getType())) {
       HostState &state = states[v];
       flush(state);
+      if (device && state.slot.getGrowth() == Growth::Counter)
+        return copiesState(op) ? lowerCounterCopy(op) : op.emitOpError("takes the stream's counter, which a device kernel cannot reach");
       Value base = statePointer(state.index);
       buffers.push_back(f.load(f.pointer(), base, offsetof(LeatState, data)));
       values.push_back(f.load(f.b.getI64Type(), base, offsetof(LeatState, capacity)));

@@ -18,10 +18,12 @@ struct ModuleIndex {
   llvm::StringMap<std::pair<int64_t, SlotOp>> states;
 };
 
-/// A tensor on the host: where its elements are and how long each dimension is.
+/// A tensor as the host program knows it: where its elements are and how long each dimension is.
 struct HostTensor {
   mlir::Value data;
   llvm::SmallVector<mlir::Value, 4> dims; // i64; constants for static dimensions
+  /// Where the host can read the elements if `data` is in a device's memory; null: nowhere.
+  mlir::Value host;
 };
 
 /// A state handle: the slot, and the tensor that the host wants stored in it but has not stored yet.
@@ -33,15 +35,17 @@ struct HostState {
 
 class FunctionLowering {
 public:
-  FunctionLowering(mlir::func::FuncOp source, mlir::LLVM::LLVMFuncOp target, const ModuleIndex &index, Messages &messages);
+  /// `device`: tensors are in the memory of a device.
+  FunctionLowering(mlir::func::FuncOp source, mlir::LLVM::LLVMFuncOp target, const ModuleIndex &index, Messages &messages, bool device);
   mlir::LogicalResult run();
-  int64_t numSlots() const { return plan.numSlots(); }
+  int64_t numSlots() const { return plan.numSlots() + extraSlots; }
 
 private:
   mlir::LogicalResult lower(mlir::Block &block);
   mlir::LogicalResult lower(mlir::Operation &op);
   mlir::LogicalResult lowerScalar(mlir::Operation &op);
   mlir::LogicalResult lowerLaunch(LaunchOp op);
+  mlir::LogicalResult lowerCounterCopy(LaunchOp op);
   mlir::LogicalResult lowerReturn(mlir::func::ReturnOp op);
   mlir::LogicalResult lowerIf(mlir::scf::IfOp op);
   mlir::LogicalResult lowerFor(mlir::scf::ForOp op);
@@ -76,6 +80,10 @@ private:
   mlir::Value fromStorage(mlir::Value v, mlir::Type element);
   mlir::Value elementCount(const HostTensor &t);
   void copy(mlir::Value to, const HostTensor &from, mlir::Type element);
+  /// An address where the host can read `bytes` at `address`, which lies in `from`; until the next call.
+  mlir::Value readable(const HostTensor &from, mlir::Value address, int64_t bytes);
+  /// Brings a tensor that the host holds at `host` to the device, if a kernel or a copy will read it there.
+  HostTensor onDevice(mlir::Value v, mlir::Value host, bool constant);
 
   mlir::Value statePointer(int64_t index);
   void flush(HostState &state);
@@ -91,6 +99,8 @@ private:
   llvm::DenseMap<mlir::Value, HostState> states;
   llvm::DenseMap<mlir::Value, mlir::Value> scalars;
   bool roomChecked = false;
+  const bool device;
+  int64_t extraSlots = 0; // device memory of counters that kernels read as tensors
 };
 
 } // namespace leat::host

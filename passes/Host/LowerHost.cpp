@@ -111,6 +111,8 @@ static std::string strategyText(KernelFuncOp kernel) {
 }
 
 struct LowerHostPass : impl::LowerHostBase<LowerHostPass> {
+  using LowerHostBase::LowerHostBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     OpBuilder b(module.getContext());
@@ -150,7 +152,7 @@ struct LowerHostPass : impl::LowerHostBase<LowerHostPass> {
       auto target = LLVM::LLVMFuncOp::create(b, source.getLoc(), ("leat_" + source.getName()).str(), type);
       target->setAttr("leat.host", b.getUnitAttr());
       bool stateful = source.getName() == "step" || source.walk([](StateGetOp) { return WalkResult::interrupt(); }).wasInterrupted();
-      FunctionLowering lowering(source, target, index, messages);
+      FunctionLowering lowering(source, target, index, messages, device);
       if (failed(lowering.run()))
         return signalPassFailure();
       target->setAttr("leat.function", functionInfo(source, stateful, lowering.numSlots()));

@@ -25,7 +25,11 @@ def LowerHost : Pass<"leat-lower-host", "::mlir::ModuleOp"> {
     tokens seen; when append and ring slots are put back, their length becomes the new value of the function's counter, and before the first kernel that takes an append slot runs, the new value is compared with the
     slot's capacity, so that a step that does not fit changes nothing.
     A failed `cf.assert` reports its message; when its condition is a comparison, the two sides are the message's arguments {0} and {1}.
+
+    With `device`, tensors are in the memory of a device and only counters and constants can be read where they are: what the host program reads, writes and copies goes through the frame's
+    `read`, `write`, `copy` and `constant`.
   }];
+  let options = [Option<"device", "device", "bool", "false", "kernels run on a device with memory of its own">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
 }
 

@@ -38,6 +38,23 @@ def ScheduleCPU : Pass<"leat-schedule-cpu", "mlir::ModuleOp"> {
   let dependentDialects = ["leat::LeatDialect"];
 }
 
+def ScheduleCUDA : Pass<"leat-schedule-cuda", "mlir::ModuleOp"> {
+  let summary = "choose how each kernel runs on a GPU";
+  let description = [{
+    Writes `#leat.schedule<strategy, {...}>` on each leat.kernel_func that has none; a schedule written by hand stays. `thread`, which every kernel can take: a thread handles one row of a
+    reduction (`columns` results of one that runs along another dimension) and `grain` elements of elementwise work.
+
+    ```mlir
+    leat.kernel_func @softmax_0 inputs 1 -> [tensor<?x64xf32>] {...}
+    ```
+    becomes
+    ```mlir
+    leat.kernel_func @softmax_0 inputs 1 -> [tensor<?x64xf32>] attributes {schedule = #leat.schedule<"thread", {columns = 1 : i64, grain = 1 : i64}>} {...}
+    ```
+  }];
+  let dependentDialects = ["leat::LeatDialect"];
+}
+
 def QuantizeWeights : Pass<"leat-quantize-weights", "mlir::ModuleOp"> {
   let summary = "store weights of products in fewer bits";
   let description = [{

@@ -72,7 +72,7 @@ Result<std::unique_ptr<Artifact>> Artifact::parse(std::span<const uint8_t> bytes
     return error(Code::BadFile, "the artifact is damaged: it has no %s: recompile with leat compile", manifest ? "host code" : "manifest");
   if (weights)
     artifact->weights = weights->bytes;
-  Result<ManifestInfo> info = decodeManifest(manifest->bytes, artifact->weights.size());
+  Result<ManifestInfo> info = decodeManifest(manifest->bytes, artifact->weights.size(), artifact->section(SectionKind::DeviceCode).size());
   if (!info.ok())
     return info.takeStatus();
   artifact->info = std::move(*info);
@@ -173,8 +173,13 @@ Result<std::unique_ptr<LoadedCode>> LoadedCode::load(const Artifact &artifact) {
   loaded->table = static_cast<const LeatKernel *>(dlsym(loaded->handle, "leat_kernels"));
   if (!loaded->table && !info.kernels.empty())
     return missing("leat_kernels");
+  if (!info.device.api.empty()) {
+    loaded->devices = static_cast<const LeatDeviceKernel *>(dlsym(loaded->handle, "leat_device_kernels"));
+    if (!loaded->devices && !info.kernels.empty())
+      return missing("leat_device_kernels");
+  }
   for (size_t i = 0; i < info.kernels.size(); ++i)
-    if (!loaded->table[i].run || !loaded->table[i].tasks)
+    if (info.kernels[i].onDevice() ? !loaded->devices[i].geometry : !loaded->table[i].run || !loaded->table[i].tasks)
       return error(Code::BadFile, "kernel '%s' has no code: recompile with leat compile", printable(info.kernels[i].name).c_str());
   for (const FunctionInfo &function : info.functions) {
     void *address = dlsym(loaded->handle, function.symbol.c_str());

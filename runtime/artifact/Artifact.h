@@ -24,6 +24,13 @@ public:
   std::span<const uint8_t> section(SectionKind kind) const;
   uint64_t fileSize() const { return bytes.size(); }
   const void *param(size_t index) const { return weights.data() + info.params[index].offset; }
+  // Device code of a module: PTX text, and machine code where there is some.
+  std::span<const uint8_t> ptx(const DeviceModuleInfo &m) const {
+    return section(SectionKind::DeviceCode).subspan(m.ptxOffset, m.ptxLength);
+  }
+  std::span<const uint8_t> cubin(const DeviceModuleInfo &m) const {
+    return section(SectionKind::DeviceCode).subspan(m.cubinOffset, m.cubinLength);
+  }
   // Tells apart models whose states do not fit each other: weights, function signatures, states and the options that shape a stream. Not
   // the machine code: a state moves between builds for different CPUs.
   uint64_t stateHash() const { return hash; }
@@ -36,7 +43,7 @@ private:
   uint64_t hash = 0;
 };
 
-// The artifact's machine code, mapped into the process.
+// The artifact's machine code for the CPU, mapped into the process.
 class LoadedCode {
 public:
   // Checks the host's CPU first, then the ELF headers, then maps. Loading code is an act of trust: it runs with the process's rights.
@@ -46,6 +53,7 @@ public:
   LoadedCode &operator=(const LoadedCode &) = delete;
 
   const LeatKernel *kernels() const { return table; }
+  const LeatDeviceKernel *deviceKernels() const { return devices; } // null without device code
   LeatFunction function(size_t index) const { return functions[index]; }
 
 private:
@@ -53,6 +61,7 @@ private:
   void *handle = nullptr;
   int memory = -1; // the file that the code was loaded from
   const LeatKernel *table = nullptr;
+  const LeatDeviceKernel *devices = nullptr;
   std::vector<LeatFunction> functions;
 };
 

@@ -20,6 +20,8 @@ static const char *sectionName(SectionKind kind) {
     return "weights";
   case SectionKind::Ir:
     return "IR";
+  case SectionKind::DeviceCode:
+    return "device code";
   case SectionKind::StateTable:
     return "state table";
   case SectionKind::StateData:

@@ -18,10 +18,11 @@ inline constexpr char artifactMagic[9] = "LEATART\0";
 inline constexpr char stateMagic[9] = "LEATSTA\0";
 
 enum class SectionKind : uint32_t {
-  Manifest = 1, // FlatBuffers, Manifest.fbs
-  HostCode = 2, // an ELF shared object
-  Weights = 3,  // starts on a page; parameters are 64-byte aligned inside
-  Ir = 4,       // the module's text, for re-lowering and inspection
+  Manifest = 1,   // FlatBuffers, Manifest.fbs
+  HostCode = 2,   // an ELF shared object
+  Weights = 3,    // starts on a page; parameters are 64-byte aligned inside
+  Ir = 4,         // the module's text, for re-lowering and inspection
+  DeviceCode = 5, // PTX and cubins, in the ranges that the manifest names
   StateTable = 16,
   StateData = 17,
   StreamPosition = 18, // where a generator was: what it chose and has not fed, its history, its logits

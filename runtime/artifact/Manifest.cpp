@@ -12,6 +12,8 @@ namespace leat::rt {
 namespace {
 
 constexpr int64_t maxSlots = 1 << 20;
+constexpr size_t maxPhases = LEAT_MAX_PHASES;
+constexpr int maxArguments = 4096; // what fits into the parameters of a launch
 
 std::string str(const flatbuffers::String *text) { return text ? text->str() : std::string(); }
 
@@ -114,6 +116,52 @@ Status decodeParam(const fb::Param *from, uint64_t weights, ParamInfo &to) {
   return {};
 }
 
+Status decodeKernel(const fb::Kernel *from, size_t modules, KernelInfo &to) {
+  to.name = str(from->name());
+  to.description = str(from->description());
+  to.strategy = str(from->strategy());
+  to.kind = str(from->kind());
+  to.module = from->device_module();
+  to.buffers = from->buffers();
+  to.scalars = from->scalars();
+  std::string where = "kernel '" + to.name + "'";
+  bool device = to.kind == "tuned" || to.kind == "generic";
+  if (!device && to.kind != "host" && !to.kind.empty())
+    return error(Code::Unsupported, "%s is of kind '%s', which this runtime does not know: update the runtime", printable(where).c_str(),
+                 printable(to.kind).c_str());
+  LEAT_RETURN_IF_ERROR(each(from->entries(), [&](const fb::Entry *entry) -> Status {
+    to.entries.push_back({str(entry->symbol()), entry->registers(), entry->shared_bytes()});
+    return isSymbol(to.entries.back().symbol) ? Status() : damaged(where, "an entry that is no symbol");
+  }));
+  if (!device)
+    return to.module == -1 && to.entries.empty() ? Status() : damaged(where, "device code that its kind does not have");
+  if (to.module < 0 || static_cast<size_t>(to.module) >= modules)
+    return damaged(where, "a module of device code that does not exist");
+  if (to.entries.empty() || to.entries.size() > maxPhases)
+    return damaged(where, "an absurd number of phases");
+  if (to.buffers < 2 || to.scalars < 0 || to.buffers > maxArguments || to.scalars > maxArguments)
+    return damaged(where, "an absurd number of arguments");
+  return {};
+}
+
+Status decodeDevice(const fb::Device *from, uint64_t code, DeviceInfo &to) {
+  if (!from)
+    return {};
+  to.api = str(from->api());
+  to.gpu = str(from->gpu());
+  if (to.api != "cuda")
+    return error(Code::Unsupported, "the artifact's device code is for '%s', which this runtime does not know: update the runtime",
+                 printable(to.api).c_str());
+  auto inside = [&](uint64_t offset, uint64_t length) { return offset <= code && length <= code - offset; };
+  return each(from->modules(), [&](const fb::DeviceModule *module) -> Status {
+    to.modules.push_back({module->ptx_offset(), module->ptx_length(), module->cubin_offset(), module->cubin_length()});
+    const DeviceModuleInfo &info = to.modules.back();
+    return inside(info.ptxOffset, info.ptxLength) && inside(info.cubinOffset, info.cubinLength)
+               ? Status()
+               : damaged("device code", "a module lies outside of it");
+  });
+}
+
 Status decodeState(const fb::StateInfo *from, StateInfo &to) {
   to.name = str(from->name());
   to.inputName = str(from->input_name());
@@ -173,7 +221,7 @@ Result<size_t> functionIndex(const ManifestInfo &manifest, const std::string &na
   return error(Code::NotFound, "the model has no function '%s'; it has %s", printable(name).c_str(), known.c_str());
 }
 
-Result<ManifestInfo> decodeManifest(std::span<const uint8_t> bytes, uint64_t weights) {
+Result<ManifestInfo> decodeManifest(std::span<const uint8_t> bytes, uint64_t weights, uint64_t deviceCode) {
   // Every table takes at least 8 bytes, so the file's size bounds the work.
   flatbuffers::Verifier verifier(bytes.data(), bytes.size(), 16, static_cast<flatbuffers::uoffset_t>(bytes.size() / 4));
   if (bytes.size() >= FLATBUFFERS_MAX_BUFFER_SIZE || bytes.size() < 8 || !fb::ManifestBufferHasIdentifier(bytes.data()) ||
@@ -212,9 +260,9 @@ Result<ManifestInfo> decodeManifest(std::span<const uint8_t> bytes, uint64_t wei
       LEAT_RETURN_IF_ERROR(decodeFunction(function, to.functions.emplace_back()));
       return functions.add(to.functions.back().name) ? Status() : damaged("functions", "two of one name, or one without");
     }));
+    LEAT_RETURN_IF_ERROR(decodeDevice(from->device(), deviceCode, to.device));
     LEAT_RETURN_IF_ERROR(each(from->kernels(), [&](const fb::Kernel *kernel) -> Status {
-      to.kernels.push_back({str(kernel->name()), str(kernel->description()), str(kernel->strategy())});
-      return {};
+      return decodeKernel(kernel, to.device.modules.size(), to.kernels.emplace_back());
     }));
     LEAT_RETURN_IF_ERROR(each(from->params(), [&](const fb::Param *param) -> Status {
       LEAT_RETURN_IF_ERROR(decodeParam(param, weights, to.params.emplace_back()));

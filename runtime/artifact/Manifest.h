@@ -41,8 +41,31 @@ struct FunctionInfo {
   int slots = 0;
 };
 
+struct EntryInfo {
+  std::string symbol;
+  int registers = -1, sharedBytes = -1; // -1: not known
+};
+
 struct KernelInfo {
   std::string name, description, strategy;
+  // With device code:
+  std::string kind; // "tuned", "generic", "host"
+  int module = -1;
+  std::vector<EntryInfo> entries; // one per phase
+  int buffers = 0, scalars = 0;   // what an entry takes
+
+  bool onDevice() const { return module >= 0; }
+};
+
+// Ranges of the device code section; a length of 0: there is none.
+struct DeviceModuleInfo {
+  uint64_t ptxOffset = 0, ptxLength = 0, cubinOffset = 0, cubinLength = 0;
+};
+
+struct DeviceInfo {
+  std::string api; // "cuda"; empty: kernels run on the CPU
+  std::string gpu; // "sm_80": this or later; "sm_90a": exactly this
+  std::vector<DeviceModuleInfo> modules;
 };
 
 struct ParamInfo {
@@ -62,13 +85,15 @@ struct ManifestInfo {
   std::vector<StateInfo> states;
   std::vector<std::string> messages;
   std::vector<std::pair<std::string, std::string>> options, metadata;
+  DeviceInfo device;
 };
 
 // Index of a function by name; the first of kind "main" for an empty name. An error lists the names there are.
 Result<size_t> functionIndex(const ManifestInfo &manifest, const std::string &name);
 
-// Verifies the FlatBuffers structure and the meaning: every range, rank, index and name. `weights` is the size of the weights section.
-Result<ManifestInfo> decodeManifest(std::span<const uint8_t> bytes, uint64_t weights);
+// Verifies the FlatBuffers structure and the meaning: every range, rank, index and name. `weights` and `deviceCode` are the sizes of these
+// sections.
+Result<ManifestInfo> decodeManifest(std::span<const uint8_t> bytes, uint64_t weights, uint64_t deviceCode = 0);
 
 } // namespace leat::rt
 

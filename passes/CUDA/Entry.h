@@ -1,0 +1,30 @@
+// Entry points of device code. An entry takes its arguments by value, in the layout that host kernels see behind pointers: an array of
+// buffers and an array of scalars (include/leat/KernelABI.h), then one tensor map for each that its geometry names.
+#pragma once
+
+#include "dialects/Leat/Leat.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+namespace leat::cuda {
+
+/// Pointers in the first argument: tensor operands, results, then scratch and shared memory of all threads in global memory.
+unsigned bufferCount(KernelFuncOp kernel);
+/// Numbers in the second argument.
+unsigned scalarCount(KernelFuncOp kernel);
+/// The name in PTX of phase `phase` of a kernel.
+std::string entryName(KernelFuncOp kernel, unsigned phase);
+
+struct Entry {
+  mlir::LLVM::LLVMFuncOp func;  ///< with an open entry block
+  mlir::Value buffers, scalars; ///< !llvm.ptr to arrays in parameter space
+  llvm::SmallVector<mlir::Value> tensorMaps;
+};
+
+/// Starts the entry point of a phase: a kernel for at most `maxThreads` threads per block. The caller ends it with llvm.return.
+Entry createEntry(KernelFuncOp kernel, unsigned phase, unsigned maxThreads, unsigned tensorMaps = 0);
+
+/// The attribute on entries: the kernel that they belong to and the phase. lib/Target takes what has it to device code.
+constexpr llvm::StringLiteral kEntryAttr = "leat.entry";
+
+} // namespace leat::cuda

@@ -125,7 +125,7 @@ void Parser::parseModule() {
       } else if (directive == ".global" || directive == ".const" || directive == ".shared") {
         ast.variables.push_back(variable(directive.substr(1), isExtern));
         expect(';');
-      } else if (!atEnd()) {
+      } else if (failure.ok()) {
         --at;
         fail("this is no directive of PTX that is known here");
       }

@@ -107,10 +107,18 @@ typedef struct LeatGeometry {
   LeatTensorMap maps[LEAT_MAX_TENSOR_MAPS];
 } LeatGeometry;
 
-/* One kernel with device code. In its LeatKernel `run` and `finish` are null, and `cost` may be the only function. */
+/* What a kernel does with a buffer. */
+#define LEAT_ACCESS_READ 0
+#define LEAT_ACCESS_WRITE 1
+#define LEAT_ACCESS_UPDATE 2
+
+/* One kernel of an artifact with device code. If it has some itself, `run` and `finish` are null in its LeatKernel, and `cost` may be the
+ * only function there. */
 typedef struct LeatDeviceKernel {
   /* Fills in out[phase] for each phase; the phases are launched in order. Null for kernels that run on the host. */
   void (*geometry)(const int64_t *scalars, LeatGeometry *out);
+  /* For kernels that run on the host, on copies of their buffers: out[2i] is the size of buffer i in bytes, out[2i+1] LEAT_ACCESS_... */
+  void (*extents)(const int64_t *scalars, int64_t *out);
 } LeatDeviceKernel;
 
 /* Symbols that the shared object in an artifact exports:

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 /* The version of this interface: grows when functions or fields are added; nothing is removed or changed within 0xMM0000. */
-#define LEAT_RUNTIME_API_VERSION 0x000100u
+#define LEAT_RUNTIME_API_VERSION 0x000101u
 
 #ifndef __cplusplus
 #define LEAT_INIT(type) ((type){.struct_size = sizeof(type)})
@@ -120,6 +120,7 @@ typedef struct leat_model_options {
   size_t struct_size;
   int32_t threads;              /* threads that work on kernels, the calling one included; 0: one per CPU that this process may use */
   int32_t skip_weight_checksum; /* nonzero: do not read all weights at load only to check them */
+  const char *device;           /* "cpu", "cuda"; NULL: what the model was compiled for */
 } leat_model_options;
 
 /* An input or output as the model declares it. */
@@ -146,6 +147,8 @@ LEAT_API size_t leat_model_output_count(const leat_model *model, size_t function
 /* `info->struct_size` is set by the caller. */
 LEAT_API leat_status *leat_model_input_info(const leat_model *model, size_t function, size_t input, leat_tensor_info *info);
 LEAT_API leat_status *leat_model_output_info(const leat_model *model, size_t function, size_t output, leat_tensor_info *info);
+/* What the model runs on, for people: "CPU", "NVIDIA H200 (sm_90)". Any thread. */
+LEAT_API const char *leat_model_device(const leat_model *model);
 /* A compile option or a metadata entry of the ONNX file; NULL when there is none of that name. Any thread. */
 LEAT_API const char *leat_model_option(const leat_model *model, const char *key);
 LEAT_API const char *leat_model_metadata(const leat_model *model, const char *key);

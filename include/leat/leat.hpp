@@ -110,6 +110,7 @@ template <typename T> TensorView view(const std::vector<T> &values, const std::v
 struct ModelOptions {
   int threads = 0; // 0: one per usable CPU
   bool verifyWeights = true;
+  std::string device = {}; // "cpu", "cuda"; empty: what the model was compiled for
 };
 
 class Model {
@@ -117,6 +118,7 @@ public:
   explicit Model(const std::string &path, const ModelOptions &options = {}) {
     auto given = LEAT_INIT(leat_model_options);
     given.threads = options.threads;
+    given.device = options.device.empty() ? nullptr : options.device.c_str();
     given.skip_weight_checksum = !options.verifyWeights;
     leat_model *made = nullptr;
     check(leat_model_load(path.c_str(), &given, &made));

@@ -3,7 +3,6 @@
 
 #include "runtime/core/Memory.h"
 #include "runtime/core/Philox.h"
-#include "runtime/session/Model.h"
 
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -146,52 +145,37 @@ Status makeInputs(const FunctionInfo &function, const Args &args, int64_t tokens
   return {};
 }
 
-/// The state before a run, so that every measured run starts from it: a prefill of 512 tokens must not find those of the run before.
-/// What lies behind the live entries of a cache is not read and stays; everything else is copied.
-class Rewind {
-public:
-  explicit Rewind(StateSet &states) : states(states) {
-    for (size_t i = 0; i < states.size(); ++i) {
-      const auto *data = static_cast<const uint8_t *>(states[i].data);
-      before.push_back({states[i].length, std::vector<uint8_t>(data, data + copiedBytes(i))});
-    }
-  }
-  void operator()() {
-    for (size_t i = 0; i < states.size(); ++i) {
-      states.data()[i].length = before[i].length;
-      std::copy(before[i].content.begin(), before[i].content.end(), static_cast<uint8_t *>(states[i].data));
-    }
-  }
-
-private:
-  struct Slot {
-    int64_t length;
-    std::vector<uint8_t> content;
-  };
-  int64_t copiedBytes(size_t i) const {
-    const StateInfo &info = states.info(i);
-    if (info.growth == Growth::Append)
+/// Bytes per second that a device reads and writes when it copies memory far larger than its caches.
+double deviceBandwidth(Device &device) {
+  constexpr int64_t kBytes = int64_t(512) << 20;
+  DeviceMemory from, to;
+  auto queue = device.createQueue();
+  if (!queue || !from.allocate(device, kBytes, "a measurement").ok() || !to.allocate(device, kBytes, "a measurement").ok())
+    return 0;
+  double best = 0;
+  for (int pass = 0; pass < 5; ++pass) {
+    if (!(*queue)->startTimer().ok() || !(*queue)->copy(to.data(), from.data(), kBytes).ok())
       return 0;
-    const int64_t *dims = states[i].dims;
-    return std::accumulate(dims, dims + info.dims.rank, dtypeSize(info.dtype), std::multiplies<>());
+    auto time = (*queue)->stopTimer();
+    if (!time.ok() || *time <= 0)
+      return 0;
+    best = std::max(best, 2e9 * kBytes / static_cast<double>(*time));
   }
-  StateSet &states;
-  std::vector<Slot> before;
-};
+  return best;
+}
 
 int bench(const Args &args) {
   std::string bad;
-  ModelOptions modelOptions;
-  modelOptions.threads = static_cast<int>(args.integer("threads", 0, 0, 1024, bad));
   int64_t tokens = args.integer("tokens", 1, 1, 1 << 24, bad), context = args.integer("context", 0, 0, 1 << 28, bad);
   int64_t repetitions = args.integer("repetitions", 20, 1, 1 << 20, bad), warmup = args.integer("warmup", 3, 0, 1 << 20, bad);
   std::string format = args.get("format", "table");
   if (format != "table" && format != "json")
     bad = "--format is table or json, got '" + format + "'";
+  ModelOptions modelGiven = modelOptions(args, bad);
   if (!bad.empty())
     return fail(kUsage, bad);
   auto begin = Clock::now();
-  auto model = Model::load(args.positional[0], modelOptions);
+  auto model = Model::load(args.positional[0], modelGiven);
   if (!model)
     return fail(model.status());
   double loadSeconds = seconds(begin);
@@ -220,11 +204,15 @@ int bench(const Args &args) {
       return fail(s);
     done += piece;
   }
-  Rewind rewind((*session)->state());
-  for (int64_t i = 0; i < warmup; ++i, rewind())
+  auto rewind = StateRewind::take((*session)->state());
+  if (!rewind)
+    return fail(rewind.status());
+  for (int64_t i = 0; i < warmup; ++i) {
     if (Status s = call(tokens); !s.ok())
       return fail(s);
-  (*session)->host().clearProfile();
+    if (Status s = (*rewind)(); !s.ok())
+      return fail(s);
+  }
   std::vector<Input> inputs;
   if (Status s = makeInputs(function, args, tokens, inputs); !s.ok())
     return fail(s);
@@ -232,14 +220,31 @@ int bench(const Args &args) {
   for (const Input &i : inputs)
     named.push_back({i.name.c_str(), &i.tensor});
   std::vector<double> times;
-  for (int64_t i = 0; i < repetitions; ++i, rewind()) {
-    auto start = Clock::now();
-    if (Status s = (*session)->run(*index, named); !s.ok())
+  auto measure = [&](std::vector<double> *into) -> Status {
+    for (int64_t i = 0; i < repetitions; ++i) {
+      auto start = Clock::now();
+      LEAT_RETURN_IF_ERROR((*session)->run(*index, named));
+      if (into)
+        into->push_back(seconds(start));
+      LEAT_RETURN_IF_ERROR((*rewind)());
+    }
+    return {};
+  };
+  Executor &executor = (*session)->executor();
+  executor.clearProfile();
+  // On a device, measuring single kernels takes away what overlaps: whole runs are timed without it.
+  DeviceProgram *program = (*model)->program();
+  executor.measure(!program);
+  if (Status s = measure(&times); !s.ok())
+    return fail(s);
+  if (program) {
+    executor.measure(true);
+    if (Status s = measure(nullptr); !s.ok())
       return fail(s);
-    times.push_back(seconds(start));
   }
-  double ceiling = readBandwidth((*model)->pool()), peak = multiplyAddRate((*model)->pool());
-  const std::vector<KernelProfile> &profile = (*session)->host().profile();
+  double ceiling = program ? deviceBandwidth(program->device()) : readBandwidth((*model)->pool());
+  double peak = program ? 0 : multiplyAddRate((*model)->pool());
+  const std::vector<KernelProfile> &profile = (*session)->executor().profile();
   std::vector<size_t> order;
   double inKernels = 0;
   for (size_t k = 0; k < profile.size(); ++k)
@@ -249,6 +254,8 @@ int bench(const Args &args) {
     }
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return profile[a].nanoseconds > profile[b].nanoseconds; });
   double all = std::accumulate(times.begin(), times.end(), 0.0), n = static_cast<double>(repetitions);
+
+  std::string where = program ? (*model)->deviceName() : formatv("{0} threads", (*model)->pool().threads()).str();
 
   if (format == "json") {
     llvm::json::Array kernels;
@@ -262,6 +269,7 @@ int bench(const Args &args) {
                               {"model", llvm::json::fixUTF8(manifest.model)},
                               {"function", function.name},
                               {"target_cpu", manifest.targetCpu},
+                              {"device", (*model)->deviceName()},
                               {"threads", static_cast<int64_t>((*model)->pool().threads())},
                               {"load_seconds", loadSeconds},
                               {"repetitions", repetitions},
@@ -277,8 +285,8 @@ int bench(const Args &args) {
     outs() << formatv("{0:2}\n", llvm::json::Value(std::move(result)));
     return kOk;
   }
-  outs() << formatv("{0} {1}, {2} threads; loaded in {3:F2} s; {4} runs of {5} token{6} after {7}\n", manifest.model, function.name,
-                    (*model)->pool().threads(), loadSeconds, repetitions, tokens, tokens == 1 ? "" : "s", context);
+  outs() << formatv("{0} {1}, {2}; loaded in {3:F2} s; {4} runs of {5} token{6} after {7}\n", manifest.model, function.name, where,
+                    loadSeconds, repetitions, tokens, tokens == 1 ? "" : "s", context);
   outs() << formatv("median {0:F3} ms, p90 {1:F3} ms, p99 {2:F3} ms; outside of kernels {3:F1}%; this run's ceilings: {4:F1} GB/s read, "
                     "{5:F0} GFLOP/s f32\n",
                     median(times) * 1e3, percentile(times, 0.9) * 1e3, percentile(times, 0.99) * 1e3,
@@ -298,23 +306,25 @@ int bench(const Args &args) {
 } // namespace
 
 Command benchCommand() {
-  return {{"bench",
-           "MODEL.leat",
-           "time a compiled function, kernel by kernel, against what the machine can read",
-           {{"function", "NAME", "main (the default) or step", "What"},
-            {"tokens", "N", "size of dynamic dimensions other than the first: tokens per run (1)", "What"},
-            {"size", "NAME=N", "size of one symbolic dimension", "What"},
-            {"context", "N", "tokens that the stream has seen before each run, for step (0)", "What"},
-            {"repetitions", "N", "measured runs (20)", "How"},
-            {"warmup", "N", "runs before them (3)", "How"},
-            {"threads", "N", "worker threads (0: one per CPU)", "How"},
-            {"format", "table|json",
-             "how to print (table). GB/s and GFLOP/s come from each kernel's own model of bytes and operations; 'of limit' is the larger "
-             "of its fractions of the read and FMA ceilings, measured in the same run",
-             "How"}},
-           1,
-           1},
-          bench};
+  Command command{
+      {"bench",
+       "MODEL.leat",
+       "time a compiled function, kernel by kernel, against what the machine can read",
+       {{"function", "NAME", "main (the default) or step", "What"},
+        {"tokens", "N", "size of dynamic dimensions other than the first: tokens per run (1)", "What"},
+        {"size", "NAME=N", "size of one symbolic dimension", "What"},
+        {"context", "N", "tokens that the stream has seen before each run, for step (0)", "What"},
+        {"repetitions", "N", "measured runs (20)", "How"},
+        {"warmup", "N", "runs before them (3)", "How"},
+        {"format", "table|json",
+         "how to print (table). GB/s and GFLOP/s come from each kernel's own model of bytes and operations; 'of limit' is the larger "
+         "of its fractions of the read and FMA ceilings, measured in the same run",
+         "How"}},
+       1,
+       1},
+      bench};
+  llvm::append_range(command.spec.options, modelOptionSpecs());
+  return command;
 }
 
 } // namespace leat::driver

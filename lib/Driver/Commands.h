@@ -3,6 +3,7 @@
 
 #include "lib/Driver/Args.h"
 #include "runtime/core/Status.h"
+#include "runtime/session/Model.h"
 
 namespace leat::driver {
 
@@ -21,6 +22,10 @@ Command benchCommand();
 Command inspectCommand();
 Command verifyCommand();
 Command tokenizeCommand();
+
+/// What run, generate and bench share: --threads and --device. On a malformed value sets `error`.
+std::vector<OptionSpec> modelOptionSpecs();
+rt::ModelOptions modelOptions(const Args &args, std::string &error);
 
 /// Prints `error: message` and returns `code`.
 int fail(ExitCode code, const std::string &message);

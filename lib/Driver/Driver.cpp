@@ -2,6 +2,8 @@
 #include "lib/Driver/Driver.h"
 #include "lib/Driver/Commands.h"
 
+#include "runtime/device/simdevice/SimDevice.h"
+
 #include <cstdio>
 #include <cstring>
 
@@ -24,6 +26,22 @@ int fail(const rt::Status &status) {
   default:
     return fail(kFailed, status.message());
   }
+}
+
+std::vector<OptionSpec> modelOptionSpecs() {
+  return {{"threads", "N", "worker threads (0: one per CPU)", "Execution"},
+          {"device", "NAME",
+           "cpu, cuda, sim: the kernels of a GPU executed on the CPU, sim:checked: and races and the like found (what the model was "
+           "compiled for)",
+           "Execution"}};
+}
+
+rt::ModelOptions modelOptions(const Args &args, std::string &error) {
+  rt::ModelOptions options;
+  options.threads = static_cast<int>(args.integer("threads", 0, 0, 1024, error));
+  options.device = args.get("device");
+  options.opener = rt::openSimDevice;
+  return options;
 }
 
 void note(const Args &args, const std::string &message) {

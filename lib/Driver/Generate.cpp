@@ -150,8 +150,7 @@ int stream(const Args &args, Stream &s) {
 
 int open(const Args &args, Stream &s) {
   std::string bad;
-  ModelOptions modelOptions;
-  modelOptions.threads = static_cast<int>(args.integer("threads", 0, 0, 1024, bad));
+  ModelOptions modelGiven = modelOptions(args, bad);
   SessionOptions sessionOptions;
   sessionOptions.context = args.integer("context", 4096, 1, int64_t(1) << 32, bad);
   GeneratorOptions options;
@@ -168,7 +167,7 @@ int open(const Args &args, Stream &s) {
     return fail(kUsage, bad);
 
   const std::string &path = args.positional[0];
-  auto model = Model::load(path, modelOptions);
+  auto model = Model::load(path, modelGiven);
   if (!model)
     return fail(model.status());
   std::string tokenizerPath = args.get("tokenizer", folderOf(path) + "/tokenizer.json");
@@ -266,38 +265,40 @@ int generate(const Args &args) {
 } // namespace
 
 Command generateCommand() {
-  return {{"generate",
-           "MODEL.leat",
-           "stream tokens from a compiled decoder: prompts, chat, endless input, perplexity",
-           {{"prompt", "TEXT", "text to continue, or the user's message with --chat", "Text"},
-            {"prompt-file", "FILE", "the same from a file", "Text"},
-            {"stream", nullptr, "read standard input for as long as it comes; with --chat every line is a message", "Text"},
-            {"perplexity", "FILE", "do not generate: the model's perplexity on a text, per block and so far", "Text"},
-            {"block", "N", "tokens per block of --perplexity (2048)", "Text"},
-            {"max-text", "N", "tokens of the text to read for --perplexity (0: all)", "Text"},
-            {"tokenizer", "FILE", "tokenizer.json (the one beside the model)", "Text"},
-            {"chat", nullptr, "put the prompt into the model's chat template", "Text"},
-            {"chat-template", "FILE", "Jinja template (chat_template.jinja beside the tokenizer)", "Text"},
-            {"system", "TEXT", "the system message of a chat", "Text"},
-            {"max-tokens", "N", "tokens to generate at most (256)", "Choosing tokens"},
-            {"temperature", "T", "0 takes the likeliest token (0)", "Choosing tokens"},
-            {"top-k", "K", "choose among the K likeliest (0: all)", "Choosing tokens"},
-            {"top-p", "P", "choose among the likeliest that have probability P together (1)", "Choosing tokens"},
-            {"min-p", "P", "leave out tokens below P times the likeliest (0)", "Choosing tokens"},
-            {"repetition-penalty", "R", "make tokens of the text so far less likely (1: off)", "Choosing tokens"},
-            {"seed", "N", "of the random numbers (0)", "Choosing tokens"},
-            {"stop", "TOKEN", "one more token that ends the answer", "Choosing tokens"},
-            {"ignore-eos", nullptr, "go on after the tokens that end a text", "Choosing tokens"},
-            {"ids", nullptr, "print token ids instead of text", "Choosing tokens"},
-            {"context", "N", "tokens that caches without a policy have room for (4096)", "Execution"},
-            {"chunk", "N", "tokens of a prompt per step (512)", "Execution"},
-            {"threads", "N", "worker threads (0: one per CPU)", "Execution"},
-            {"state-load", "FILE", "continue a saved stream", "Execution"},
-            {"state-save", "FILE", "save the stream afterwards", "Execution"},
-            {"quiet", nullptr, "no statistics on stderr", "Execution"}},
-           1,
-           1},
-          generate};
+  Command command{{"generate",
+                   "MODEL.leat",
+                   "stream tokens from a compiled decoder: prompts, chat, endless input, perplexity",
+                   {{"prompt", "TEXT", "text to continue, or the user's message with --chat", "Text"},
+                    {"prompt-file", "FILE", "the same from a file", "Text"},
+                    {"stream", nullptr, "read standard input for as long as it comes; with --chat every line is a message", "Text"},
+                    {"perplexity", "FILE", "do not generate: the model's perplexity on a text, per block and so far", "Text"},
+                    {"block", "N", "tokens per block of --perplexity (2048)", "Text"},
+                    {"max-text", "N", "tokens of the text to read for --perplexity (0: all)", "Text"},
+                    {"tokenizer", "FILE", "tokenizer.json (the one beside the model)", "Text"},
+                    {"chat", nullptr, "put the prompt into the model's chat template", "Text"},
+                    {"chat-template", "FILE", "Jinja template (chat_template.jinja beside the tokenizer)", "Text"},
+                    {"system", "TEXT", "the system message of a chat", "Text"},
+                    {"max-tokens", "N", "tokens to generate at most (256)", "Choosing tokens"},
+                    {"temperature", "T", "0 takes the likeliest token (0)", "Choosing tokens"},
+                    {"top-k", "K", "choose among the K likeliest (0: all)", "Choosing tokens"},
+                    {"top-p", "P", "choose among the likeliest that have probability P together (1)", "Choosing tokens"},
+                    {"min-p", "P", "leave out tokens below P times the likeliest (0)", "Choosing tokens"},
+                    {"repetition-penalty", "R", "make tokens of the text so far less likely (1: off)", "Choosing tokens"},
+                    {"seed", "N", "of the random numbers (0)", "Choosing tokens"},
+                    {"stop", "TOKEN", "one more token that ends the answer", "Choosing tokens"},
+                    {"ignore-eos", nullptr, "go on after the tokens that end a text", "Choosing tokens"},
+                    {"ids", nullptr, "print token ids instead of text", "Choosing tokens"},
+                    {"context", "N", "tokens that caches without a policy have room for (4096)", "Execution"},
+                    {"chunk", "N", "tokens of a prompt per step (512)", "Execution"},
+                    {"state-load", "FILE", "continue a saved stream", "Execution"},
+                    {"state-save", "FILE", "save the stream afterwards", "Execution"},
+                    {"quiet", nullptr, "no statistics on stderr", "Execution"}},
+                   1,
+                   1},
+                  generate};
+  std::vector<OptionSpec> shared = modelOptionSpecs();
+  command.spec.options.insert(command.spec.options.end(), shared.begin(), shared.end());
+  return command;
 }
 
 } // namespace leat::driver

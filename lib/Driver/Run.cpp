@@ -61,15 +61,14 @@ Status readInputs(const Args &args, const FunctionInfo &function, std::vector<In
 
 int run(const Args &args) {
   std::string bad;
-  ModelOptions modelOptions;
-  modelOptions.threads = static_cast<int>(args.integer("threads", 0, 0, 1024, bad));
+  ModelOptions modelGiven = modelOptions(args, bad);
   SessionOptions sessionOptions;
   sessionOptions.batch = args.integer("batch", 1, 1, 1 << 20, bad);
   sessionOptions.context = args.integer("context", 2048, 1, int64_t(1) << 32, bad);
   int64_t limit = args.integer("print", 32, 0, int64_t(1) << 40, bad);
   if (!bad.empty())
     return fail(kUsage, bad);
-  auto model = Model::load(args.positional[0], modelOptions);
+  auto model = Model::load(args.positional[0], modelGiven);
   if (!model)
     return fail(model.status());
   auto session = Session::create(*model, sessionOptions);
@@ -110,7 +109,7 @@ int run(const Args &args) {
 } // namespace
 
 Command runCommand() {
-  return {
+  Command command{
       {"run",
        "MODEL.leat",
        "run a compiled model once on tensors from files or the command line",
@@ -120,7 +119,6 @@ Command runCommand() {
         {"output-dir", "DIR", "write one NAME.npy per output (name percent-encoded); otherwise outputs are printed", "Inputs and outputs"},
         {"print", "N", "elements to print per output (32)", "Inputs and outputs"},
         {"function", "NAME", "which function: main (the ONNX signature, the default) or step (state in place)", "Execution"},
-        {"threads", "N", "worker threads (0: one per CPU)", "Execution"},
         {"batch", "N", "rows of the session's state, for step (1)", "Stream state"},
         {"context", "N", "tokens that growing caches have room for (2048)", "Stream state"},
         {"state-load", "FILE", "start from a saved state", "Stream state"},
@@ -128,6 +126,9 @@ Command runCommand() {
        1,
        1},
       run};
+  std::vector<OptionSpec> shared = modelOptionSpecs();
+  command.spec.options.insert(command.spec.options.end(), shared.begin(), shared.end());
+  return command;
 }
 
 } // namespace leat::driver

@@ -96,9 +96,9 @@ void Splitter::addTable(ModuleOp part, StringRef name, ArrayRef<std::string> fun
 }
 
 /// const LeatKernel leat_kernels[]: seven function pointers per kernel, in manifest order; with device code, const LeatDeviceKernel
-/// leat_device_kernels[]: one.
+/// leat_device_kernels[]: two.
 LogicalResult Splitter::addKernelTables(ModuleOp part) {
-  std::vector<std::string> functions, geometries;
+  std::vector<std::string> functions, deviceFunctions;
   for (DictionaryAttr kernel : kernelList(module)) {
     StringRef name = kernel.getAs<StringAttr>("name").getValue();
     auto exists = [&](const std::string &symbol) { return isa_and_nonnull<LLVM::LLVMFuncOp, func::FuncOp>(find(symbol)); };
@@ -108,14 +108,16 @@ LogicalResult Splitter::addKernelTables(ModuleOp part) {
         return module.emitError("internal error: kernel '") << name << "' has no function '" << symbol << "'";
       functions.push_back(exists(symbol) ? symbol : "");
     }
-    std::string geometry = (name + ".geometry").str();
-    if (!exists(geometry) && runsOnDevice(kernel))
-      return module.emitError("internal error: kernel '") << name << "' has no function '" << geometry << "'";
-    geometries.push_back(exists(geometry) ? geometry : "");
+    for (bool onDevice : {true, false}) {
+      std::string symbol = (name + (onDevice ? ".geometry" : ".extents")).str();
+      if (module->hasAttr("leat.device") && onDevice == runsOnDevice(kernel) && !exists(symbol))
+        return module.emitError("internal error: kernel '") << name << "' has no function '" << symbol << "'";
+      deviceFunctions.push_back(exists(symbol) ? symbol : "");
+    }
   }
   addTable(part, "leat_kernels", functions);
   if (module->hasAttr("leat.device"))
-    addTable(part, "leat_device_kernels", geometries);
+    addTable(part, "leat_device_kernels", deviceFunctions);
   return success();
 }
 
@@ -140,6 +142,7 @@ FailureOr<std::vector<Part>> Splitter::run() {
     for (StringRef suffix : kernelSuffixes)
       add(suffix);
     add(".geometry");
+    add(".extents");
   }
 
   auto part = [&](ArrayRef<Operation *> roots, bool isHost) {

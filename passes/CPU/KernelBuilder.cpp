@@ -39,6 +39,8 @@ static StringRef suffix(KernelBuilder::Part part) {
     return ".finish_tasks";
   case KernelBuilder::Part::Shared:
     return ".shared";
+  case KernelBuilder::Part::Extents:
+    return ".extents";
   }
   llvm_unreachable("covered");
 }
@@ -57,6 +59,7 @@ KernelBuilder::KernelBuilder(KernelFuncOp kernel, const Target &target, Part par
     in = {ptr, ptr, i64, i64, ptr, ptr};
     break;
   case Part::Cost:
+  case Part::Extents:
     in = {ptr, ptr};
     break;
   default:

@@ -29,8 +29,8 @@ struct Dim {
 
 class KernelBuilder {
 public:
-  /// The functions of a kernel, in the order of LeatKernel.
-  enum class Part { Run, Tasks, Scratch, Cost, Finish, FinishTasks, Shared };
+  /// The functions of a kernel, in the order of LeatKernel; then that of LeatDeviceKernel for kernels that run on the host.
+  enum class Part { Run, Tasks, Scratch, Cost, Finish, FinishTasks, Shared, Extents };
 
   /// Starts `part` of the kernel as a function with an open body; finish() closes it.
   KernelBuilder(KernelFuncOp kernel, const Target &target, Part part);

@@ -148,6 +148,27 @@ void emitGeometry(KernelFuncOp kernel, bool hasFinish) {
   func::ReturnOp::create(b);
 }
 
+/// @k.extents(scalars, out): size and access of each buffer, for a kernel that runs on the host.
+void emitExtents(KernelFuncOp kernel) {
+  cpu::Target target = threadTarget();
+  cpu::KernelBuilder k(kernel, target, cpu::KernelBuilder::Part::Extents);
+  Value out = k.func.getArgument(1);
+  unsigned next = 0;
+  auto put = [&](Type element, ArrayRef<Value> dims, int64_t access) {
+    Value bytes = k.mul(k.product(dims), k.idx(cpu::KernelBuilder::byteWidth(element)));
+    k.store(bytes, out, k.b.getIndexType(), k.idx(next++));
+    k.store(k.idx(access), out, k.b.getIndexType(), k.idx(next++));
+  };
+  for (BlockArgument arg : k.body().getArguments().take_front(kernel.getNumInputs())) {
+    auto state = dyn_cast<StateType>(arg.getType());
+    Type element = state ? state.getContent().getElementType() : cast<RankedTensorType>(arg.getType()).getElementType();
+    put(element, k.dims(arg), state ? LEAT_ACCESS_UPDATE : LEAT_ACCESS_READ);
+  }
+  for (unsigned i = 0; i < k.numResults(); ++i)
+    put(k.resultType(i).getElementType(), k.resultDims(i), LEAT_ACCESS_WRITE);
+  k.finish();
+}
+
 } // namespace
 
 LogicalResult emitGeneric(KernelFuncOp kernel, bool &onHost) {
@@ -161,8 +182,10 @@ LogicalResult emitGeneric(KernelFuncOp kernel, bool &onHost) {
   for (auto function : module.getOps<func::FuncOp>())
     if (function.getName() == kernel.getSymName() || (hasFinish && function.getName() == (kernel.getSymName() + ".finish").str()))
       onHost |= needsLibrary(function);
-  if (onHost)
+  if (onHost) {
+    emitExtents(kernel);
     return success();
+  }
   emitEntry(kernel, 0);
   if (hasFinish)
     emitEntry(kernel, 1);

@@ -11,8 +11,8 @@ cpu::Target threadTarget();
 /// The generator whose tasks threads take; null after an error. Roots whose CPU generators work on panels get one task per element.
 std::unique_ptr<cpu::Generator> createGenericGenerator(KernelFuncOp kernel);
 
-/// Writes the kernel's functions (as for the CPU), its entries and @k.geometry. If some function in it has no form in PTX, the entries and
-/// the geometry are left out and `onHost` is set: the kernel runs on the host then.
+/// Writes the kernel's functions (as for the CPU), its entries and @k.geometry. If some function in it has no form in PTX, `onHost` is set:
+/// the kernel runs on the host, and there is @k.extents instead of entries and geometry.
 mlir::LogicalResult emitGeneric(KernelFuncOp kernel, bool &onHost);
 
 // --- generators with one task per element of the root's result -----------------------------------------------------------------------

@@ -1,6 +1,9 @@
 // The C border: opaque handles around the C++ objects, options read by their struct_size, statuses handed out.
 #include "leat/Runtime.h"
 #include "runtime/decode/Generator.h"
+#ifdef LEAT_WITH_SIMULATOR // a build for tests
+#include "runtime/device/simdevice/SimDevice.h"
+#endif
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +16,7 @@ struct leat_status {
 };
 struct leat_model {
   std::shared_ptr<Model> model;
+  std::string device;
 };
 struct leat_session {
   std::unique_ptr<Session> session;
@@ -103,10 +107,15 @@ leat_status *leat_model_load(const char *path, const leat_model_options *options
   ModelOptions internal;
   internal.threads = given.threads;
   internal.verifyWeights = !given.skip_weight_checksum;
+  internal.device = given.device ? given.device : "";
+#ifdef LEAT_WITH_SIMULATOR
+  internal.opener = openSimDevice;
+#endif
   Result<std::shared_ptr<Model>> loaded = Model::load(path, internal);
   if (!loaded.ok())
     return give(loaded.takeStatus());
-  *model = new leat_model{std::move(*loaded)};
+  std::string device = (*loaded)->deviceName();
+  *model = new leat_model{std::move(*loaded), std::move(device)};
   return nullptr;
 }
 
@@ -149,6 +158,7 @@ leat_status *leat_model_output_info(const leat_model *model, size_t function, si
   return describe(from ? &from->outputs : nullptr, output, info);
 }
 
+const char *leat_model_device(const leat_model *model) { return model ? model->device.c_str() : nullptr; }
 const char *leat_model_option(const leat_model *model, const char *key) {
   return model ? lookUp(model->model->manifest().options, key) : nullptr;
 }
@@ -245,7 +255,7 @@ leat_status *leat_session_fork(const leat_session *session, leat_session **fork)
 leat_status *leat_session_counters(const leat_session *session, leat_counters *counters) {
   if (!session)
     return null("session");
-  const ExecutionCounters &from = session->session->host().counters();
+  const ExecutionCounters &from = session->session->executor().counters();
   leat_counters out = {};
   out.runs = from.runs;
   out.launches = from.launches;
@@ -260,7 +270,7 @@ size_t leat_session_kernel_count(const leat_session *session) { return session ?
 leat_status *leat_session_kernel_profile(const leat_session *session, size_t kernel, leat_kernel_profile *profile) {
   if (!session)
     return null("session");
-  const std::vector<KernelProfile> &profiles = session->session->host().profile();
+  const std::vector<KernelProfile> &profiles = session->session->executor().profile();
   if (kernel >= profiles.size())
     return give(profiles.empty() ? error(Code::InvalidArgument, "the session does not measure kernels: set leat_session_options.profile")
                                  : error(Code::NotFound, "there is no kernel %zu; the model has %zu", kernel, profiles.size()));

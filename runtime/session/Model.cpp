@@ -1,10 +1,37 @@
 // Loading models; the checks around a run.
 #include "runtime/session/Model.h"
+#include "runtime/device/DeviceExecutor.h"
+#include "runtime/device/cuda/CudaDevice.h"
+#include "runtime/device/host/HostExecutor.h"
 
 #include <algorithm>
 #include <cstring>
 
 namespace leat::rt {
+
+// The device to run on, or null for the CPU.
+static Result<std::shared_ptr<Device>> chooseDevice(const DeviceInfo &code, const ModelOptions &options) {
+  std::string wanted = options.device.empty() ? code.api.empty() ? "cpu" : code.api : options.device;
+  if (wanted == "cpu") {
+    if (!code.api.empty())
+      return error(Code::InvalidArgument,
+                   "it was compiled for %s (%s): run it with --device=%s or --device=sim, or compile it again with --target=cpu",
+                   code.api.c_str(), printable(code.gpu).c_str(), code.api.c_str());
+    return std::shared_ptr<Device>();
+  }
+  if (code.api.empty())
+    return error(Code::InvalidArgument, "it was compiled for the CPU: compile it with --target=cuda to run it with --device=%s",
+                 printable(wanted).c_str());
+  if (options.opener) {
+    Result<std::shared_ptr<Device>> device = options.opener(wanted, options.threads);
+    if (device.ok() || device.status().code() != Code::NotFound)
+      return device;
+  }
+  if (wanted == "cuda")
+    return openCudaDevice();
+  return error(Code::InvalidArgument, "there is no device '%s' here; there are cpu, cuda%s", printable(wanted).c_str(),
+               options.opener ? ", sim (with checks: sim:checked)" : "");
+}
 
 Result<std::shared_ptr<Model>> Model::load(const std::string &path, const ModelOptions &options) {
   auto model = std::make_shared<Model>();
@@ -19,6 +46,15 @@ Result<std::shared_ptr<Model>> Model::load(const std::string &path, const ModelO
     return code.takeStatus().withContext("'" + printable(path, 400) + "'");
   model->loaded = std::move(*code);
   model->threads = std::make_unique<ThreadPool>(options.threads, options.spinMicroseconds);
+  Result<std::shared_ptr<Device>> device = chooseDevice(model->manifest().device, options);
+  if (!device.ok())
+    return device.takeStatus().withContext("'" + printable(path, 400) + "'");
+  if (*device) {
+    Result<std::unique_ptr<DeviceProgram>> program = DeviceProgram::create(std::move(*device), *model->file);
+    if (!program.ok())
+      return program.takeStatus().withContext("'" + printable(path, 400) + "'");
+    model->onDevice = std::move(*program);
+  }
   return model;
 }
 
@@ -29,12 +65,25 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<Model> model, c
   session->owner = std::move(model);
   session->settings = options;
   const ManifestInfo &manifest = session->owner->manifest();
-  Result<StateSet> states = StateSet::create(manifest.states, options.batch, options.context);
+  DeviceProgram *program = session->owner->program();
+  if (program) {
+    Result<std::unique_ptr<Queue>> queue = program->device().createQueue();
+    if (!queue.ok())
+      return queue.takeStatus();
+    session->queue = std::move(*queue);
+  }
+  Result<StateSet> states =
+      StateSet::create(manifest.states, options.batch, options.context, program ? &program->device() : nullptr, session->queue.get());
   if (!states.ok())
     return states.takeStatus();
   session->states = std::move(*states);
-  session->executor = std::make_unique<HostExecutor>(session->owner->artifact(), session->owner->code(), session->owner->pool(),
-                                                     session->states.data(), options.batch, options.profile);
+  const Model &of = *session->owner;
+  if (program)
+    session->runner = std::make_unique<DeviceExecutor>(of.artifact(), of.code(), *program, *session->queue, of.pool(),
+                                                       session->states.data(), options.batch, options.profile);
+  else
+    session->runner =
+        std::make_unique<HostExecutor>(of.artifact(), of.code(), of.pool(), session->states.data(), options.batch, options.profile);
   size_t mostInputs = 0, mostOutputs = 0, mostSymbols = 0;
   for (const FunctionInfo &function : manifest.functions) {
     session->plans.push_back(session->plan(function));
@@ -158,7 +207,7 @@ Status Session::run(size_t index, std::span<const NamedTensor> inputs) {
   const FunctionInfo &function = owner->manifest().functions[index];
   LEAT_RETURN_IF_ERROR(bind(index, inputs));
   outputs.clear();
-  LEAT_RETURN_IF_ERROR(executor->run(index, inputBuffers.data(), outputBuffers.data()));
+  LEAT_RETURN_IF_ERROR(runner->run(index, inputBuffers.data(), outputBuffers.data()));
   for (size_t i = 0; i < function.outputs.size(); ++i) {
     const LeatBuffer &buffer = outputBuffers[i];
     const TensorInfo &info = function.outputs[i];

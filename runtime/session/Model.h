@@ -3,7 +3,9 @@
 #define LEAT_RUNTIME_SESSION_MODEL_H
 
 #include "runtime/artifact/Artifact.h"
-#include "runtime/device/host/HostExecutor.h"
+#include "runtime/core/ThreadPool.h"
+#include "runtime/device/DeviceProgram.h"
+#include "runtime/device/Executor.h"
 #include "runtime/state/StateSet.h"
 
 #include <memory>
@@ -12,9 +14,11 @@
 namespace leat::rt {
 
 struct ModelOptions {
-  int threads = 0;           // 0: one per usable CPU
-  int spinMicroseconds = 50; // how long idle threads stay awake between kernels
-  bool verifyWeights = true; // check the weights' checksum at load
+  int threads = 0;               // 0: one per usable CPU
+  int spinMicroseconds = 50;     // how long idle threads stay awake between kernels
+  bool verifyWeights = true;     // check the weights' checksum at load
+  std::string device;            // "cpu", "cuda", or one that `opener` knows; empty: what the artifact was compiled for
+  DeviceOpener opener = nullptr; // devices that this program brings, as "sim"; tried first
 };
 
 class Model {
@@ -26,11 +30,16 @@ public:
   const LoadedCode &code() const { return *loaded; }
   // Shared by all sessions of the model. Two sessions that run at the same time take turns at it, the other runs on its own thread.
   ThreadPool &pool() const { return *threads; }
+  // Null where kernels run on the CPU.
+  DeviceProgram *program() const { return onDevice.get(); }
+  // For people: "CPU", "NVIDIA H200 (sm_90)".
+  std::string deviceName() const { return onDevice ? onDevice->device().name() : "CPU"; }
 
 private:
   std::unique_ptr<Artifact> file;
   std::unique_ptr<LoadedCode> loaded;
   std::unique_ptr<ThreadPool> threads;
+  std::unique_ptr<DeviceProgram> onDevice;
 };
 
 struct SessionOptions {
@@ -67,9 +76,9 @@ public:
   // A second stream that continues from here on its own.
   Result<std::unique_ptr<Session>> fork() const;
   // Bytes held: state slots, buffers, scratch. Not the weights, which all sessions share.
-  int64_t bytes() const { return states.bytes() + executor->counters().bufferBytes; }
-  HostExecutor &host() { return *executor; }
-  const HostExecutor &host() const { return *executor; }
+  int64_t bytes() const { return states.bytes() + runner->counters().bufferBytes; }
+  Executor &executor() { return *runner; }
+  const Executor &executor() const { return *runner; }
 
 private:
   // Symbols of a function's inputs, numbered, so that a run checks them without looking up names.
@@ -90,8 +99,9 @@ private:
 
   std::shared_ptr<Model> owner;
   SessionOptions settings;
+  std::unique_ptr<Queue> queue; // of the device, if there is one; what follows uses it
   StateSet states;
-  std::unique_ptr<HostExecutor> executor;
+  std::unique_ptr<Executor> runner;
   std::vector<Plan> plans;
   std::vector<Bound> bound;
   std::vector<LeatBuffer> inputBuffers, outputBuffers;

@@ -28,14 +28,16 @@ bool growsFreely(const StateInfo &info) { return info.growth == Growth::Append &
 
 } // namespace
 
-Result<StateSet> StateSet::create(const std::vector<StateInfo> &infos, int64_t batch, int64_t capacity) {
+Result<StateSet> StateSet::create(const std::vector<StateInfo> &infos, int64_t batch, int64_t capacity, Device *device, Queue *queue) {
   if (batch < 1)
     return error(Code::InvalidArgument, "a session needs a batch of at least 1, given %lld", (long long)batch);
   StateSet set;
   set.infos = &infos;
-  int64_t total = 0;
+  set.queue = queue;
+  int64_t totals[2] = {0, 0}; // of the host and of the device
   std::vector<int64_t> offsets;
   for (const StateInfo &info : infos) {
+    int64_t &total = totals[set.onDevice(offsets.size())];
     LeatState state = {};
     std::copy(info.dims.dims, info.dims.dims + info.dims.rank, state.dims);
     if (info.batchAxis >= 0 && state.dims[info.batchAxis] < 0)
@@ -53,15 +55,23 @@ Result<StateSet> StateSet::create(const std::vector<StateInfo> &infos, int64_t b
     set.states.push_back(state);
     set.sizes.push_back(bytes);
   }
-  if (!set.memory.allocate(total))
-    return error(Code::Capacity, "out of memory for %lld bytes of state: ask for a smaller context or batch", (long long)total);
+  if (!set.memory.allocate(totals[0]))
+    return error(Code::Capacity, "out of memory for %lld bytes of state: ask for a smaller context or batch", (long long)totals[0]);
+  if (queue) {
+    if (Status status = set.deviceMemory.allocate(*device, totals[1], "state"); !status.ok())
+      return status;
+    if (Status status = queue->zero(set.deviceMemory.data(), totals[1]); !status.ok())
+      return status;
+  }
   for (size_t i = 0; i < infos.size(); ++i)
-    set.states[i].data = static_cast<uint8_t *>(set.memory.data()) + offsets[i];
+    set.states[i].data = static_cast<uint8_t *>(set.onDevice(i) ? set.deviceMemory.data() : set.memory.data()) + offsets[i];
   return set;
 }
 
 void StateSet::reset() {
   memory.zero();
+  if (queue)
+    (void)queue->zero(deviceMemory.data(), deviceMemory.bytes());
   for (LeatState &state : states)
     state.length = 0;
 }
@@ -107,19 +117,49 @@ void StateSet::layout(size_t index, int64_t &outer, int64_t &inner) const {
       outer *= states[index].dims[i];
 }
 
+Status StateSet::gather(size_t index, int64_t entries, uint8_t *to) const {
+  int64_t outer, inner;
+  layout(index, outer, inner);
+  int64_t stride = std::max<int64_t>(1, states[index].capacity) * inner, piece = entries * inner;
+  auto from = static_cast<const uint8_t *>(states[index].data);
+  std::vector<uint8_t> whole;
+  if (onDevice(index) && piece > 0) {
+    whole.resize(static_cast<size_t>(outer * stride));
+    LEAT_RETURN_IF_ERROR(queue->copyOut(whole.data(), from, outer * stride));
+    from = whole.data();
+  }
+  for (int64_t o = 0; o < outer && piece > 0; ++o)
+    std::memcpy(to + o * piece, from + o * stride, static_cast<size_t>(piece));
+  return {};
+}
+
+Status StateSet::scatter(size_t index, int64_t entries, const uint8_t *from) {
+  int64_t outer, inner;
+  layout(index, outer, inner);
+  int64_t stride = std::max<int64_t>(1, states[index].capacity) * inner, piece = entries * inner;
+  for (int64_t o = 0; o < outer && piece > 0; ++o) {
+    uint8_t *to = static_cast<uint8_t *>(states[index].data) + o * stride;
+    if (onDevice(index))
+      LEAT_RETURN_IF_ERROR(queue->copyIn(to, from + o * piece, piece));
+    else
+      std::memcpy(to, from + o * piece, static_cast<size_t>(piece));
+  }
+  return {};
+}
+
 Status StateSet::copyFrom(const StateSet &other) {
   for (size_t i = 0; i < states.size(); ++i)
     if (other.live(i) > std::max<int64_t>(1, states[i].capacity))
       return error(Code::Capacity, "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
                    (long long)other.live(i), (long long)states[i].capacity);
   reset();
+  std::vector<uint8_t> content;
   for (size_t i = 0; i < states.size(); ++i) {
     int64_t outer, inner, entries = other.live(i);
     layout(i, outer, inner);
-    int64_t to = std::max<int64_t>(1, states[i].capacity) * inner, from = std::max<int64_t>(1, other.states[i].capacity) * inner;
-    for (int64_t o = 0; o < outer && entries * inner > 0; ++o)
-      std::memcpy(static_cast<uint8_t *>(states[i].data) + o * to, static_cast<const uint8_t *>(other.states[i].data) + o * from,
-                  entries * inner);
+    content.resize(static_cast<size_t>(outer * entries * inner));
+    LEAT_RETURN_IF_ERROR(other.gather(i, entries, content.data()));
+    LEAT_RETURN_IF_ERROR(scatter(i, entries, content.data()));
     states[i].length = other.states[i].length;
   }
   return {};
@@ -139,11 +179,8 @@ Status StateSet::save(const std::string &path, uint64_t hash, int64_t batch, std
     std::copy(states[i].dims, states[i].dims + maxRank, entry.dims);
     entry.offset = data.size();
     entry.bytes = static_cast<uint64_t>(outer * entry.live * inner);
-    int64_t stride = std::max<int64_t>(1, states[i].capacity) * inner;
-    for (int64_t o = 0; o < outer && entry.bytes > 0; ++o) {
-      auto from = static_cast<const uint8_t *>(states[i].data) + o * stride;
-      data.insert(data.end(), from, from + entry.live * inner);
-    }
+    data.resize(data.size() + entry.bytes);
+    LEAT_RETURN_IF_ERROR(gather(i, entry.live, data.data() + entry.offset));
     auto bytes = reinterpret_cast<const uint8_t *>(&entry);
     table.insert(table.end(), bytes, bytes + sizeof(entry));
   }
@@ -216,12 +253,37 @@ Status StateSet::load(std::span<const uint8_t> file, uint64_t hash, int64_t batc
 
   reset();
   for (size_t i = 0; i < states.size(); ++i) {
-    int64_t outer, inner;
-    layout(i, outer, inner);
-    int64_t stride = std::max<int64_t>(1, states[i].capacity) * inner, piece = entries[i].live * inner;
-    for (int64_t o = 0; o < outer && piece > 0; ++o)
-      std::memcpy(static_cast<uint8_t *>(states[i].data) + o * stride, data->bytes.data() + entries[i].offset + o * piece, piece);
+    LEAT_RETURN_IF_ERROR(scatter(i, entries[i].live, data->bytes.data() + entries[i].offset));
     states[i].length = entries[i].length;
+  }
+  return {};
+}
+
+Result<StateRewind> StateRewind::take(StateSet &states) {
+  StateRewind rewind(states);
+  for (size_t i = 0; i < states.size(); ++i) {
+    Slot &slot = rewind.slots.emplace_back(Slot{states[i].length, {}});
+    if (states.info(i).growth == Growth::Append)
+      continue;
+    slot.content.resize(static_cast<size_t>(states.sizes[i]));
+    const void *data = states[i].data;
+    if (!states.onDevice(i))
+      std::memcpy(slot.content.data(), data, slot.content.size());
+    else if (!slot.content.empty())
+      LEAT_RETURN_IF_ERROR(states.queue->copyOut(slot.content.data(), data, states.sizes[i]));
+  }
+  return rewind;
+}
+
+Status StateRewind::operator()() const {
+  for (size_t i = 0; i < slots.size(); ++i) {
+    states->states[i].length = slots[i].length;
+    if (slots[i].content.empty())
+      continue;
+    if (!states->onDevice(i))
+      std::memcpy(states->states[i].data, slots[i].content.data(), slots[i].content.size());
+    else
+      LEAT_RETURN_IF_ERROR(states->queue->copyIn(states->states[i].data, slots[i].content.data(), states->sizes[i]));
   }
   return {};
 }

@@ -1,4 +1,5 @@
-// The state slots of a session: allocated once for a batch and a capacity, never moved, saved and restored as a whole.
+// The state slots of a session: allocated once for a batch and a capacity, never moved, saved and restored as a whole. Where kernels run on
+// a device they are in its memory, but for counters, which the host reads and writes.
 #ifndef LEAT_RUNTIME_STATE_STATESET_H
 #define LEAT_RUNTIME_STATE_STATESET_H
 
@@ -6,6 +7,7 @@
 #include "runtime/artifact/Container.h"
 #include "runtime/artifact/Manifest.h"
 #include "runtime/core/Memory.h"
+#include "runtime/device/Device.h"
 
 #include <string>
 #include <vector>
@@ -14,14 +16,17 @@ namespace leat::rt {
 
 class StateSet {
 public:
-  // Zeroed slots for `batch` rows and, where a slot grows without bound, `capacity` entries. `infos` must outlive the set.
-  static Result<StateSet> create(const std::vector<StateInfo> &infos, int64_t batch, int64_t capacity);
+  // Zeroed slots for `batch` rows and, where a slot grows without bound, `capacity` entries. `infos` must outlive the set, and so must
+  // `device` and `queue` if they are given.
+  static Result<StateSet> create(const std::vector<StateInfo> &infos, int64_t batch, int64_t capacity, Device *device = nullptr,
+                                 Queue *queue = nullptr);
 
   LeatState *data() { return states.data(); }
   size_t size() const { return states.size(); }
   const LeatState &operator[](size_t index) const { return states[index]; }
   const StateInfo &info(size_t index) const { return (*infos)[index]; }
 
+  // The next run reports what goes wrong on a device.
   void reset();
   // Bytes held, live or not: constant for the life of the set.
   int64_t bytes() const;
@@ -39,15 +44,39 @@ public:
   Status load(std::span<const uint8_t> file, uint64_t hash, int64_t batch, const ContainerChecks &checks = {});
 
 private:
+  friend class StateRewind;
   // Entries along the growing axis that hold something; for slots without one, everything is one entry.
   int64_t live(size_t index) const;
   // A slot seen as [outer][entries][inner bytes].
   void layout(size_t index, int64_t &outer, int64_t &inner) const;
+  bool onDevice(size_t index) const { return queue && info(index).growth != Growth::Counter; }
+  // Live entries of a slot, [outer][entries][inner], out of it and into it.
+  Status gather(size_t index, int64_t entries, uint8_t *to) const;
+  Status scatter(size_t index, int64_t entries, const uint8_t *from);
 
   const std::vector<StateInfo> *infos = nullptr;
   std::vector<LeatState> states;
   std::vector<int64_t> sizes; // bytes of each slot
-  Memory memory;              // all slots: one block, so that huge pages waste nothing
+  Memory memory;              // all slots of the host: one block, so that huge pages waste nothing
+  DeviceMemory deviceMemory;  // likewise
+  Queue *queue = nullptr;
+};
+
+// The state at one moment, to go back to: so that every measured run starts from the same. What lies behind the live entries of a growing
+// cache is not read and stays; everything else is copied.
+class StateRewind {
+public:
+  static Result<StateRewind> take(StateSet &states);
+  Status operator()() const;
+
+private:
+  explicit StateRewind(StateSet &states) : states(&states) {}
+  struct Slot {
+    int64_t length;
+    std::vector<uint8_t> content;
+  };
+  StateSet *states;
+  std::vector<Slot> slots;
 };
 
 } // namespace leat::rt

@@ -157,10 +157,10 @@ TEST_F(SessionTest, RowsAreIndependent) {
 TEST_F(SessionTest, SteadyStepsAllocateNothing) {
   auto s = session(1, 1000);
   ASSERT_TRUE(step(*s, {1, 2, 3, 4}).ok());
-  int64_t allocations = s->host().counters().allocations, bytes = s->bytes();
+  int64_t allocations = s->executor().counters().allocations, bytes = s->bytes();
   for (int i = 0; i < 500; ++i)
     ASSERT_TRUE(step(*s, {i % 7}).ok());
-  EXPECT_EQ(s->host().counters().allocations, allocations);
+  EXPECT_EQ(s->executor().counters().allocations, allocations);
   EXPECT_EQ(s->bytes(), bytes);
   EXPECT_EQ(s->state().tokens(), 504);
   EXPECT_EQ(s->state().remaining(), 496);
@@ -234,10 +234,10 @@ TEST_F(SessionTest, Profiles) {
   NamedTensor inputs[] = {{"x", &x}, {"y", &x}};
   ASSERT_TRUE(s->run(0, inputs).ok());
   ASSERT_TRUE(s->run(0, inputs).ok());
-  ASSERT_EQ(s->host().profile().size(), 3u);
-  EXPECT_EQ(s->host().profile()[0].calls, 2);
-  EXPECT_EQ(s->host().profile()[0].bytes, 2 * 12 * 12);
-  EXPECT_EQ(s->host().profile()[0].operations, 2 * 2 * 12);
+  ASSERT_EQ(s->executor().profile().size(), 3u);
+  EXPECT_EQ(s->executor().profile()[0].calls, 2);
+  EXPECT_EQ(s->executor().profile()[0].bytes, 2 * 12 * 12);
+  EXPECT_EQ(s->executor().profile()[0].operations, 2 * 2 * 12);
 }
 
 TEST_F(SessionTest, SessionsOnManyThreads) {

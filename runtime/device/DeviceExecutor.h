@@ -1,0 +1,60 @@
+// Runs an artifact's functions where kernels run on a device: tensors are in its memory, inputs and outputs are copied at the border, and
+// what the host program looks at comes through the frame's read and write.
+#ifndef LEAT_RUNTIME_DEVICE_DEVICEEXECUTOR_H
+#define LEAT_RUNTIME_DEVICE_DEVICEEXECUTOR_H
+
+#include "runtime/device/DeviceProgram.h"
+#include "runtime/device/host/KernelRunner.h"
+
+namespace leat::rt {
+
+class DeviceExecutor : public Executor {
+public:
+  // All must outlive the executor; `pool` runs the kernels that have no device code.
+  DeviceExecutor(const Artifact &artifact, const LoadedCode &code, DeviceProgram &program, Queue &queue, ThreadPool &pool,
+                 LeatState *states, int64_t batch, bool profile);
+  ~DeviceExecutor() override;
+
+  Status run(size_t function, LeatBuffer *inputs, LeatBuffer *outputs) override;
+
+private:
+  // Host memory for a result.
+  struct HostRoom {
+    void *data = nullptr;
+    int64_t bytes = 0;
+  };
+  struct Input {
+    DeviceMemory memory;
+    const void *host = nullptr; // of the current run
+    int64_t bytes = 0;
+  };
+
+  static void *grow(LeatFrame *frame, int64_t index, int64_t bytes);
+  static int64_t launch(LeatFrame *frame, int64_t index, void *const *buffers, const int64_t *scalars);
+  static int64_t read(LeatFrame *frame, void *host, const void *device, int64_t bytes);
+  static int64_t write(LeatFrame *frame, void *device, const void *host, int64_t bytes);
+  static int64_t copy(LeatFrame *frame, void *to, const void *from, int64_t bytes);
+  static int64_t constant(LeatFrame *frame, void **device, const void *host, int64_t bytes);
+
+  // Makes `memory` hold at least `bytes`; its content is lost.
+  Status reserve(DeviceMemory &memory, int64_t bytes, const char *what);
+  Status bringInputs(const FunctionInfo &function, const LeatBuffer *inputs);
+  Status bringOutputs(const FunctionInfo &function, LeatBuffer *outputs);
+  Status launchOnDevice(size_t kernel, void *const *buffers, const int64_t *scalars);
+  Status launchOnHost(size_t kernel, void *const *buffers, const int64_t *scalars);
+
+  DeviceProgram &program;
+  Queue &queue;
+  KernelRunner runner;
+  std::vector<DeviceMemory> memory; // of the slots
+  DeviceMemory scratch, joined;
+  std::vector<Input> inputMemory;
+  std::vector<LeatBuffer> inputBuffers;
+  std::vector<HostRoom> outputMemory;
+  std::vector<Memory> hostCopies; // operands of kernels that run on the host
+  std::vector<void *> pointers;   // arguments of a launch
+};
+
+} // namespace leat::rt
+
+#endif

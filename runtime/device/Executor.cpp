@@ -1,0 +1,73 @@
+// See Executor.h.
+#include "runtime/device/Executor.h"
+
+#include <algorithm>
+
+namespace leat::rt {
+
+static constexpr int64_t failedCode = 1;
+
+Executor::Executor(const Artifact &artifact, const LoadedCode &code, LeatState *states, int64_t batch, bool profile)
+    : manifest(artifact.manifest()), code(code), measuring(profile && !artifact.manifest().kernels.empty()) {
+  int most = 0;
+  for (const FunctionInfo &function : manifest.functions)
+    most = std::max(most, function.slots);
+  slots.assign(most, LeatSlot{nullptr, 0});
+  if (profile)
+    profiles.resize(manifest.kernels.size());
+  frame.slots = slots.data();
+  frame.states = states;
+  frame.batch = batch;
+  frame.fail = fail;
+  frame.session = this;
+}
+
+Status Executor::call(size_t function) {
+  failure = Status();
+  ++count.runs;
+  if (code.function(function)(&frame) == 0)
+    return {};
+  if (failure.ok())
+    return error(Code::Internal, "function '%s' failed without a reason", manifest.functions[function].name.c_str());
+  return std::move(failure);
+}
+
+void Executor::clearProfile() { std::fill(profiles.begin(), profiles.end(), KernelProfile()); }
+
+int64_t Executor::stop(Status status) {
+  if (failure.ok())
+    failure = std::move(status);
+  return failedCode;
+}
+
+void Executor::addProfile(int64_t kernel, const int64_t *scalars, int64_t nanoseconds) {
+  KernelProfile &profile = profiles[kernel];
+  profile.nanoseconds += nanoseconds;
+  ++profile.calls;
+  if (auto model = code.kernels()[kernel].cost) {
+    int64_t cost[2] = {0, 0};
+    model(scalars, cost);
+    profile.bytes += cost[0];
+    profile.operations += cost[1];
+  }
+}
+
+int64_t Executor::fail(LeatFrame *frame, int64_t message, int64_t a, int64_t b) {
+  Executor &self = of(frame);
+  if (message < 0 || message >= static_cast<int64_t>(self.manifest.messages.size()))
+    return self.stop(error(Code::Internal, "a run-time check failed with the unknown message %lld (%lld, %lld)", (long long)message,
+                           (long long)a, (long long)b));
+  const std::string &pattern = self.manifest.messages[message];
+  std::string text;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern.compare(i, 3, "{0}") == 0 || pattern.compare(i, 3, "{1}") == 0) {
+      text += std::to_string(pattern[i + 1] == '0' ? a : b);
+      i += 2;
+    } else {
+      text += pattern[i];
+    }
+  }
+  return self.stop(Status(Code::Failed, printable(text, 1000)));
+}
+
+} // namespace leat::rt

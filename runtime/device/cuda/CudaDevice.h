@@ -1,0 +1,14 @@
+// NVIDIA GPUs through CUDA's driver.
+#ifndef LEAT_RUNTIME_DEVICE_CUDA_CUDADEVICE_H
+#define LEAT_RUNTIME_DEVICE_CUDA_CUDADEVICE_H
+
+#include "runtime/device/Device.h"
+
+namespace leat::rt {
+
+// The first GPU. Errors say what is missing: a driver, a GPU. `library` stands in for libcuda.so.1 if it is not null.
+Result<std::shared_ptr<Device>> openCudaDevice(const char *library = nullptr);
+
+} // namespace leat::rt
+
+#endif

@@ -1,0 +1,157 @@
+// See CudaQueue.h.
+#include "runtime/device/cuda/CudaQueue.h"
+
+namespace leat::rt::cuda {
+
+static Pointer address(const void *memory) { return reinterpret_cast<Pointer>(memory); }
+
+Status CudaQueue::check(Result code, const char *what) const {
+  if (code == success)
+    return {};
+  const char *after = lastKernel.empty() ? "" : ", after a launch of kernel '";
+  return error(code == outOfMemory ? Code::Capacity : Code::Failed, "the GPU's driver failed %s%s%s%s: %s", what, after, lastKernel.c_str(),
+               lastKernel.empty() ? "" : "'", driver.describe(code).c_str());
+}
+
+rt::Result<std::unique_ptr<Queue>> CudaQueue::create(const Driver &driver, ContextHandle *context) {
+  std::unique_ptr<CudaQueue> queue(new CudaQueue(driver, context));
+  LEAT_RETURN_IF_ERROR(queue->check(driver.setContext(context), "to use its context"));
+  LEAT_RETURN_IF_ERROR(queue->check(driver.createStream(&queue->stream, streamNonBlocking), "to make a stream"));
+  for (EventHandle *&event : queue->events)
+    LEAT_RETURN_IF_ERROR(queue->check(driver.createEvent(&event, 0), "to make an event"));
+  return std::unique_ptr<Queue>(std::move(queue));
+}
+
+CudaQueue::~CudaQueue() {
+  driver.setContext(context);
+  for (auto &parts : graphs)
+    for (GraphExecHandle *graph : parts)
+      driver.destroyGraphExec(graph);
+  for (EventHandle *event : events)
+    if (event)
+      driver.destroyEvent(event);
+  if (stream)
+    driver.destroyStream(stream);
+}
+
+// The driver stages what is not page-locked before it returns; page-locked memory of a caller stays untouched until the run ends.
+Status CudaQueue::copyIn(void *to, const void *host, int64_t bytes) {
+  LEAT_RETURN_IF_ERROR(flush());
+  return check(driver.copyIn(address(to), host, static_cast<size_t>(bytes), stream), "to copy to the GPU");
+}
+
+Status CudaQueue::copyOut(void *host, const void *from, int64_t bytes) {
+  LEAT_RETURN_IF_ERROR(flush());
+  LEAT_RETURN_IF_ERROR(check(driver.copyOut(host, address(from), static_cast<size_t>(bytes), stream), "to copy from the GPU"));
+  return synchronize();
+}
+
+Status CudaQueue::copy(void *to, const void *from, int64_t bytes) {
+  LEAT_RETURN_IF_ERROR(startCapture());
+  return check(driver.copy(address(to), address(from), static_cast<size_t>(bytes), stream), "to copy on the GPU");
+}
+
+Status CudaQueue::zero(void *at, int64_t bytes) {
+  LEAT_RETURN_IF_ERROR(flush());
+  if (bytes == 0)
+    return {};
+  return check(driver.fill(address(at), 0, static_cast<size_t>(bytes), stream), "to clear memory");
+}
+
+Status CudaQueue::launch(void *entry, const LaunchShape &shape, std::span<void *const> arguments, const char *name) {
+  auto *function = static_cast<FunctionHandle *>(entry);
+  LEAT_RETURN_IF_ERROR(startCapture());
+  LaunchConfig config = {};
+  for (int d = 0; d < 3; ++d)
+    config.grid[d] = shape.grid[d], config.block[d] = shape.block[d];
+  config.sharedBytes = shape.dynamicShared;
+  config.stream = stream;
+  LaunchAttribute cluster = {};
+  if (shape.cluster[0] * shape.cluster[1] * shape.cluster[2] > 1) {
+    cluster.id = attributeClusterDimension;
+    for (int d = 0; d < 3; ++d)
+      cluster.value.cluster[d] = shape.cluster[d];
+    config.attributes = &cluster;
+    config.attributeCount = 1;
+  }
+  // More than the 48 KB that every GPU gives has to be asked for.
+  if (shape.dynamicShared > 48 * 1024)
+    LEAT_RETURN_IF_ERROR(check(driver.setFunctionAttribute(function, maxDynamicShared, static_cast<int32_t>(shape.dynamicShared)),
+                               "to set a kernel's shared memory"));
+  Result code = driver.launchKernel(&config, function, const_cast<void **>(arguments.data()), nullptr);
+  lastKernel = name;
+  return check(code, "to launch a kernel");
+}
+
+Status CudaQueue::synchronize() {
+  LEAT_RETURN_IF_ERROR(flush());
+  Status status = check(driver.synchronize(stream), "to finish its work");
+  if (status.ok())
+    lastKernel.clear();
+  return status;
+}
+
+Status CudaQueue::startTimer() {
+  LEAT_RETURN_IF_ERROR(flush());
+  return check(driver.recordEvent(events[0], stream), "to record an event");
+}
+
+rt::Result<int64_t> CudaQueue::stopTimer() {
+  LEAT_RETURN_IF_ERROR(flush());
+  LEAT_RETURN_IF_ERROR(check(driver.recordEvent(events[1], stream), "to record an event"));
+  LEAT_RETURN_IF_ERROR(check(driver.waitEvent(events[1]), "to finish its work"));
+  float milliseconds = 0;
+  LEAT_RETURN_IF_ERROR(check(driver.elapsed(&milliseconds, events[0], events[1]), "to measure time"));
+  return static_cast<int64_t>(static_cast<double>(milliseconds) * 1e6);
+}
+
+Status CudaQueue::beginSequence(size_t which) {
+  // A session moves between threads; the context is the thread's.
+  LEAT_RETURN_IF_ERROR(check(driver.setContext(context), "to use its context"));
+  if (graphs.size() <= which)
+    graphs.resize(which + 1);
+  inSequence = true;
+  sequence = which;
+  part = 0;
+  return {};
+}
+
+Status CudaQueue::endSequence() {
+  Status status = flush();
+  inSequence = false;
+  return status;
+}
+
+Status CudaQueue::startCapture() {
+  if (!inSequence || capturing)
+    return {};
+  LEAT_RETURN_IF_ERROR(check(driver.beginCapture(stream, captureThreadLocal), "to begin a graph"));
+  capturing = true;
+  return {};
+}
+
+Status CudaQueue::flush() {
+  if (!capturing)
+    return {};
+  capturing = false;
+  GraphHandle *graph = nullptr;
+  LEAT_RETURN_IF_ERROR(check(driver.endCapture(stream, &graph), "to end a graph"));
+  std::vector<GraphExecHandle *> &parts = graphs[sequence];
+  if (parts.size() <= part)
+    parts.push_back(nullptr);
+  GraphExecHandle *&exec = parts[part++];
+  GraphUpdateInfo info = {};
+  // Another number of launches, or other kernels, than the last time: a new graph.
+  if (exec && driver.updateGraph(exec, graph, &info) != success) {
+    driver.destroyGraphExec(exec);
+    exec = nullptr;
+  }
+  Status status;
+  if (!exec)
+    status = check(driver.instantiateGraph(&exec, graph, 0), "to make a graph");
+  driver.destroyGraph(graph);
+  LEAT_RETURN_IF_ERROR(std::move(status));
+  return check(driver.launchGraph(exec, stream), "to launch a graph");
+}
+
+} // namespace leat::rt::cuda

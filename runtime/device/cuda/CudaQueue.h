@@ -1,0 +1,50 @@
+// A stream of a GPU.
+#ifndef LEAT_RUNTIME_DEVICE_CUDA_CUDAQUEUE_H
+#define LEAT_RUNTIME_DEVICE_CUDA_CUDAQUEUE_H
+
+#include "runtime/device/Device.h"
+#include "runtime/device/cuda/Driver.h"
+
+#include <vector>
+
+namespace leat::rt::cuda {
+
+// Between beginSequence and endSequence launches are not sent one by one: they are captured as a graph and sent as one. The graph of the
+// same sequence is kept and only its arguments are replaced the next time, which costs the host a fraction of the launches and the GPU the
+// gaps between kernels. What the host has to wait for cuts a sequence in two.
+class CudaQueue : public Queue {
+public:
+  static rt::Result<std::unique_ptr<Queue>> create(const Driver &driver, ContextHandle *context);
+  ~CudaQueue() override;
+
+  Status copyIn(void *to, const void *host, int64_t bytes) override;
+  Status copyOut(void *host, const void *from, int64_t bytes) override;
+  Status copy(void *to, const void *from, int64_t bytes) override;
+  Status zero(void *at, int64_t bytes) override;
+  Status launch(void *entry, const LaunchShape &shape, std::span<void *const> arguments, const char *name) override;
+  Status synchronize() override;
+  Status startTimer() override;
+  rt::Result<int64_t> stopTimer() override;
+  Status beginSequence(size_t which) override;
+  Status endSequence() override;
+
+private:
+  CudaQueue(const Driver &driver, ContextHandle *context) : driver(driver), context(context) {}
+  Status check(Result code, const char *what) const;
+  // Capturing begins with the first launch of a sequence, and flush sends what was captured.
+  Status startCapture();
+  Status flush();
+
+  const Driver &driver;
+  ContextHandle *context;
+  StreamHandle *stream = nullptr;
+  EventHandle *events[2] = {nullptr, nullptr};
+  std::string lastKernel; // the last one launched: faults show later
+  bool inSequence = false, capturing = false;
+  size_t sequence = 0, part = 0;
+  std::vector<std::vector<GraphExecHandle *>> graphs; // of each sequence, its parts
+};
+
+} // namespace leat::rt::cuda
+
+#endif

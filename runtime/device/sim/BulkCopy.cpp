@@ -36,9 +36,15 @@ void checkSwizzleAlignment(Warp &warp, const Op &op, int lane, const TensorMapSp
 static void moveBulk(Cluster &cluster, const BulkCopy &copy) {
   Warp &warp = *copy.warp;
   u8 *shared = copy.target->shared.data();
+  auto noteRead = [&](u64 address, u64 bytes) {
+    if (cluster.launch->races)
+      cluster.launch->races->accessRange(warp, *copy.op, copy.lane, address, bytes, false);
+  };
   if (copy.kind == BulkCopy::Linear) {
-    if (const u8 *from = globalPlace(warp, *copy.op, copy.source, copy.bytes, copy.lane, false))
+    if (const u8 *from = globalPlace(warp, *copy.op, copy.source, copy.bytes, copy.lane, false)) {
+      noteRead(copy.source, copy.bytes);
       std::memcpy(shared + copy.destination, from, copy.bytes);
+    }
     cluster.counters.bulkSectors += sectorsOf(copy.source, copy.bytes);
     return;
   }
@@ -50,8 +56,10 @@ static void moveBulk(Cluster &cluster, const BulkCopy &copy) {
     u8 row[2048] = {};
     if (end > first) {
       u64 from = address + u64(first) * size, bytes = u64(end - first) * size;
-      if (const u8 *data = globalPlace(warp, *copy.op, from, bytes, copy.lane, false))
+      if (const u8 *data = globalPlace(warp, *copy.op, from, bytes, copy.lane, false)) {
+        noteRead(from, bytes);
         std::memcpy(row + first * size, data, bytes);
+      }
       cluster.counters.bulkSectors += sectorsOf(from, bytes);
     }
     for (u32 i = 0; i < rowBytes; i += 16)

@@ -103,6 +103,8 @@ static void finishWrite(Warp &warp, BulkStore &copy) {
     u8 *to = globalPlace(warp, op, address, bytes, copy.lane, true);
     if (!to)
       return;
+    if (cluster.launch->races && !adds)
+      cluster.launch->races->accessRange(warp, op, copy.lane, address, bytes, true);
     auto lock = cluster.launch->lockAddress(nullptr);
     if (adds)
       addFloats(to, from, bytes);

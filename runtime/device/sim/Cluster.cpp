@@ -25,6 +25,10 @@ void prepareCluster(Cluster &cluster, Launch &launch) {
       cta.warpgroups.resize((warps + 3) / 4);
     for (NamedBarrier &barrier : cta.barriers)
       barrier.pending.resize(agents);
+    if (launch.cluster.count() > 1 && cluster.checks) {
+      cta.exited.resize(agents);
+      cta.visitors.resize(agents);
+    }
     u8 *registers = cta.registers.data() + (64 - reinterpret_cast<uintptr_t>(cta.registers.data()) % 64) % 64;
     for (u32 i = 0; i < warps; ++i) {
       Warp &warp = cta.warps[i];
@@ -120,6 +124,7 @@ static void resetWarp(Warp &warp) {
   warp.readAt.assign(program.trackedRegisters, 0);
   warp.pendingAccumulator.assign(program.trackedRegisters, 0);
   warp.pendingFragment.assign(program.trackedRegisters, 0);
+  warp.pendingOrder = {};
   warp.copies.clear();
   warp.bulkStores.clear();
   std::fill_n(warp.copyGroup, 32, 0);
@@ -145,6 +150,8 @@ static void resetCta(Cta &cta) {
     barrier.pending.clear();
   }
   cta.mbarriers.clear();
+  cta.exited.clear();
+  std::fill(cta.visitors.begin(), cta.visitors.end(), Record());
   for (Warpgroup &group : cta.warpgroups)
     group.clear();
   for (Warp &warp : cta.warps)
@@ -158,6 +165,7 @@ void runCluster(Cluster &cluster, u64 index) {
   u64 across = grid.x / size.x, down = grid.y / size.y;
   Dim3 first = {u32(index % across) * size.x, u32(index / across % down) * size.y, u32(index / across / down) * size.z};
   cluster.copies.clear();
+  cluster.acquired.clear();
   cluster.events = cluster.progress = 1;
   cluster.random = (launch.options.seed + 1) * 0x9e3779b97f4a7c15ull ^ (index + 1) * 0xbf58476d1ce4e5b9ull;
   cluster.aborted = false;

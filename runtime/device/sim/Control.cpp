@@ -49,6 +49,19 @@ Flow branchIndexed(Warp &warp, const Op &op, u32 mask) {
   return Flow::Jump;
 }
 
+// When the last warp of a CTA leaves: what other CTAs did to its shared memory has to be known to its warps, or may come too late.
+static void checkVisitors(Warp &warp, const Op &op) {
+  Cta &cta = *warp.cta;
+  cta.exited.join(warp.clocks);
+  if (cta.liveThreads())
+    return;
+  for (Record visit : cta.visitors)
+    if (visit && !covers(cta.exited.generic.at[visit.agent()], visit))
+      reportWith(warp, op, -1, Kind::ClusterLifetime, visit.pc(),
+                 "the CTA ends, and nothing orders that after the access by CTA rank %u at %s", visit.agent() / agentsPerCta,
+                 cta.cluster->launch->reports.where(visit.pc()).c_str());
+}
+
 Flow exitLanes(Warp &warp, const Op &op, u32 mask) {
   finishBulkStores(warp, op, mask);
   checkWgmmaFinished(warp, op, mask);
@@ -57,6 +70,8 @@ Flow exitLanes(Warp &warp, const Op &op, u32 mask) {
   path.mask &= ~mask;
   path.pc = int(op.index) + 1;
   ++warp.cta->cluster->progress;
+  if (!warp.cta->visitors.empty() && !warp.live)
+    checkVisitors(warp, op);
   releaseExpectedBarriers(*warp.cta); // who has left is not waited for
   tryClusterBarrier(*warp.cta->cluster);
   return Flow::Exit;

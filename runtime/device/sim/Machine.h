@@ -72,6 +72,8 @@ struct Warp {
   std::vector<u32> writtenAt, readAt;                   // fence epoch of the last access by other instructions
   std::vector<u16> pendingAccumulator, pendingFragment; // uses by wgmma in flight
 
+  PendingOrder pendingOrder;
+
   std::vector<CopyEntry> copies;
   u64 copySerial = 0;
   u32 copyGroup[32] = {};
@@ -156,6 +158,8 @@ struct Cta {
   std::deque<Mbarrier> mbarriers;
   std::vector<Warpgroup> warpgroups;
   std::vector<u8> registers, local;
+  Clocks exited;                // what the warps that have exited knew
+  std::vector<Record> visitors; // the last access of other CTAs' warps, by agent
   u32 liveThreads() const;
   Mbarrier *mbarrier(u32 address) {
     for (Mbarrier &barrier : mbarriers)
@@ -198,8 +202,9 @@ struct Cluster {
   std::vector<std::unique_ptr<Cta>> ctas;
   std::vector<BulkCopy> copies;
   ClusterBarrier barrier;
-  u64 events = 1;   // counts what may let a waiter go on
-  u64 progress = 1; // counts everything that a spinning warp could be waiting for
+  std::vector<Acquired> acquired; // from other clusters, by global memory
+  u64 events = 1;                 // counts what may let a waiter go on
+  u64 progress = 1;               // counts everything that a spinning warp could be waiting for
   u64 random = 1;
   bool aborted = false;
   bool checks = false, counting = false;

@@ -32,7 +32,9 @@ static std::string lineText(const Ast &ast, int line) {
   rest = rest.substr(0, rest.find('\n'));
   size_t first = rest.find_first_not_of(" \t");
   rest = first == std::string_view::npos ? std::string_view() : rest.substr(first);
-  return rt::printable(rest.data(), rest.size(), 100);
+  std::string text(rest.substr(0, 400));
+  std::replace(text.begin(), text.end(), '\t', ' ');
+  return rt::printable(text, 100);
 }
 
 std::string ReportSink::where(u32 pc) const {

@@ -276,10 +276,10 @@ rt::Result<LaunchResult> Simulator::Impl::run(const Options &options, Module::Im
   patchConstants(program, constants.get(), dynamicBase, u64(reinterpret_cast<uintptr_t>(parameterMemory.get())));
 
   ReportSink reports(program, options.maxReports, options.stopAtFirst);
-  GlobalRaces races;
   u64 clusters = config.grid.count() / cluster.count();
   int threads = options.threads > 0 ? options.threads : rt::ThreadPool::usableCpus();
   threads = int(std::min<u64>(threads, clusters));
+  GlobalRaces races(threads > 1);
   Launch launch{.program = program,
                 .options = options,
                 .memory = map,

@@ -15,4 +15,4 @@ make() { # make SOURCE OUTPUT options...
 make scalar.cu scalar.ptx -arch=sm_80 -O3
 make scalar.cu scalar_unoptimised.ptx -arch=sm_80 -Xcicc -O0
 make sm80.cu sm80.ptx -arch=sm_80 -O3
-[ -e sm90.cu ] && make sm90.cu sm90.ptx -arch=sm_90a -O3
+[ -e sm90.cu ] && make sm90.cu sm90.ptx -gencode arch=compute_90a,code=sm_90a -O3

@@ -6,13 +6,12 @@
 namespace leat::sim {
 
 // Another CTA's shared memory may be used once that CTA is known to have started, and until it ends.
-static void checkVisit(Warp &warp, const Op &op, int lane, Cta &cta) {
+void checkStarted(Warp &warp, const Op &op, int lane, const Cta &cta) {
   if (cta.liveThreads() == 0)
     report(warp, op, lane, Kind::ClusterLifetime, "CTA rank %u has ended", cta.rank);
   auto first = warp.clocks.generic.at.begin() + cta.rank * agentsPerCta;
   if (std::all_of(first, first + agentsPerCta, [](u32 entry) { return entry == 0; }))
     report(warp, op, lane, Kind::ClusterLifetime, "nothing says that CTA rank %u has started", cta.rank);
-  cta.visitors[warp.agent] = Record(op.index, warp.clock, warp.agent, u32(lane));
 }
 
 SharedPlace sharedPlace(Warp &warp, const Op &op, u64 address, u32 bytes, u32 alignment, int lane, const char *what) {
@@ -34,8 +33,10 @@ SharedPlace sharedPlace(Warp &warp, const Op &op, u64 address, u32 bytes, u32 al
            alignment);
     return {};
   }
-  if (cta != warp.cta && cluster.checks)
-    checkVisit(warp, op, lane, *cta);
+  if (cta != warp.cta && cluster.checks) {
+    checkStarted(warp, op, lane, *cta);
+    cta->visitors[warp.agent] = Record(op.index, warp.clock, warp.agent, u32(lane));
+  }
   return {cta, offset};
 }
 

@@ -71,6 +71,8 @@ static void moveBulk(Cluster &cluster, const BulkCopy &copy) {
 static void issue(Warp &warp, const Op &op, BulkCopy copy, Cta &target) {
   Cluster &cluster = *warp.cta->cluster;
   copy.target = &target;
+  if (cluster.checks && &target != warp.cta)
+    checkStarted(warp, op, copy.lane, target);
   Mbarrier *barrier = findMbarrier(warp, op, target, copy.mbarrier, copy.lane);
   if (!barrier)
     return;

@@ -124,7 +124,7 @@ static void resetWarp(Warp &warp) {
   warp.readAt.assign(program.trackedRegisters, 0);
   warp.pendingAccumulator.assign(program.trackedRegisters, 0);
   warp.pendingFragment.assign(program.trackedRegisters, 0);
-  warp.pendingOrder = {};
+  warp.pendingRelease = {};
   warp.copies.clear();
   warp.bulkStores.clear();
   std::fill_n(warp.copyGroup, 32, 0);
@@ -158,13 +158,14 @@ static void resetCta(Cta &cta) {
     resetWarp(warp);
 }
 
-void runCluster(Cluster &cluster, u64 index) {
+void startCluster(Cluster &cluster, u64 index) {
   Launch &launch = *cluster.launch;
   cluster.index = index;
   const Dim3 &grid = launch.grid, &size = launch.cluster;
   u64 across = grid.x / size.x, down = grid.y / size.y;
   Dim3 first = {u32(index % across) * size.x, u32(index / across % down) * size.y, u32(index / across / down) * size.z};
   cluster.copies.clear();
+  cluster.seen.clear();
   cluster.acquired.clear();
   cluster.events = cluster.progress = 1;
   cluster.random = (launch.options.seed + 1) * 0x9e3779b97f4a7c15ull ^ (index + 1) * 0xbf58476d1ce4e5b9ull;
@@ -178,8 +179,13 @@ void runCluster(Cluster &cluster, u64 index) {
     cta->id = {first.x + rank % size.x, first.y + rank / size.x % size.y, first.z + rank / size.x / size.y};
     resetCta(*cta);
   }
-  scheduleCluster(cluster);
-  if (!cluster.aborted) {
+}
+
+ClusterState continueCluster(Cluster &cluster, bool mayWait) {
+  ClusterState state = scheduleCluster(cluster, mayWait);
+  if (state == ClusterState::Waiting)
+    return state;
+  if (state == ClusterState::Finished) {
     for (const BulkCopy &copy : cluster.copies)
       report(*copy.warp, *copy.op, copy.lane, Kind::CopyOutstanding, "%u bytes are still on their way to shared 0x%x", copy.bytes,
              copy.destination);
@@ -188,7 +194,8 @@ void runCluster(Cluster &cluster, u64 index) {
       for (Warp &warp : cta->warps)
         landCopies(warp, allLanes, 0, true, warp.clock);
   }
-  launch.finishedInstructions += cluster.counters.warpInstructions;
+  cluster.launch->finishedInstructions += cluster.counters.warpInstructions;
+  return state;
 }
 
 } // namespace leat::sim

@@ -5,6 +5,8 @@
 
 namespace leat::sim {
 
+static constexpr size_t mostReleases = 65536; // kept for one address
+
 GlobalRaces::Page &GlobalRaces::pageOf(u64 address) {
   std::unique_lock<std::mutex> lock(pagesMutex, std::defer_lock);
   if (parallel)
@@ -15,18 +17,20 @@ GlobalRaces::Page &GlobalRaces::pageOf(u64 address) {
   return *page;
 }
 
+// Is this access of the warp's own cluster before the lane's next instruction?
+static bool orderedHere(const Warp &warp, Record record, u32 lane) {
+  if (record.agent() == warp.agent)
+    return record.lane() == lane || record.lane() == everyLane || record.clock() <= warp.syncClock;
+  return covers(warp.clocks.generic.at[record.agent()], record);
+}
+
 bool GlobalRaces::ordered(Warp &warp, const Touch &earlier, u32 lane) const {
   const Cluster &cluster = *warp.cta->cluster;
-  auto here = [&](Record record) {
-    if (record.agent() == warp.agent)
-      return record.lane() == lane || record.lane() == everyLane || record.clock() <= warp.syncClock;
-    return covers(warp.clocks.generic.at[record.agent()], record);
-  };
   if (earlier.cluster == cluster.index)
-    return here(earlier.record);
+    return orderedHere(warp, earlier.record, lane);
   for (const Acquired &acquired : cluster.acquired)
     if (acquired.what.cluster == earlier.cluster && covers(acquired.what.clocks->at[earlier.record.agent()], earlier.record) &&
-        here(acquired.when))
+        orderedHere(warp, acquired.when, lane))
       return true;
   return false;
 }
@@ -125,27 +129,25 @@ static std::shared_ptr<const VectorClock> snapshot(Warp &warp, u32 mask) {
   return clocks;
 }
 
-static void learn(Warp &warp, const Op &op, u32 mask, const std::vector<Published> &published) {
-  Cluster &cluster = *warp.cta->cluster;
-  Record when(op.index, warp.clock, warp.agent, isSingle(mask) ? u32(firstLane(mask)) : everyLane);
-  for (const Published &p : published)
-    if (p.cluster != cluster.index)
-      cluster.acquired.push_back({when, p});
+static Record moment(const Warp &warp, const Op &op, u32 mask) {
+  return Record(op.index, warp.clock, warp.agent, mask != warp.live && isSingle(mask) ? u32(firstLane(mask)) : everyLane);
 }
 
-// fence and membar: what came before can be released by a strong write after it; what strong reads before it saw is acquired.
+// fence and membar: what came before can be released by a strong write after it; what strong reads saw, of any warp and ordered before it,
+// is acquired.
 void GlobalRaces::fence(Warp &warp, const Op &op, u32 mask) {
   if (op.scope == 0)
     return;
-  PendingOrder &pending = warp.pendingOrder;
+  Cluster &cluster = *warp.cta->cluster;
   if (op.order & orderRelease) {
-    pending.released = snapshot(warp, mask);
-    pending.releasingLanes = mask;
+    warp.pendingRelease = {snapshot(warp, mask), mask};
     warp.tick();
   }
   if (op.order & orderAcquire) {
-    learn(warp, op, mask, pending.read);
-    pending.read.clear();
+    Record now = moment(warp, op, mask);
+    for (const Acquired &seen : cluster.seen)
+      if (orderedHere(warp, seen.when, now.lane()))
+        cluster.acquired.push_back({now, seen.what});
     warp.tick();
   }
 }
@@ -153,36 +155,35 @@ void GlobalRaces::fence(Warp &warp, const Op &op, u32 mask) {
 // A strong access at each lane's address: a release after a fence or by its own order; an acquire for atomics, .acquire, or at the next
 // fence.
 void GlobalRaces::synchronise(Warp &warp, const Op &op, u32 mask, const u64 *addresses, Access access) {
-  PendingOrder &pending = warp.pendingOrder;
   Cluster &cluster = *warp.cta->cluster;
   std::shared_ptr<const VectorClock> released;
   if (access != Access::Read) {
     if (op.order & orderRelease) {
       released = snapshot(warp, mask);
       warp.tick();
-    } else if (mask & pending.releasingLanes) {
-      released = pending.released;
+    } else if (mask & warp.pendingRelease.lanes) {
+      released = warp.pendingRelease.clocks;
     }
   }
+  Record now = moment(warp, op, mask);
   std::lock_guard lock(orderMutex);
   for (u32 rest = mask; rest; rest &= rest - 1) {
     u64 address = addresses[firstLane(rest)];
+    auto known = releases.find(address);
+    if (access != Access::Write && known != releases.end())
+      for (const Published &p : known->second)
+        if (p.cluster != cluster.index)
+          ((op.order & orderAcquire) ? cluster.acquired : cluster.seen).push_back({now, p});
+    if (!released)
+      continue;
     std::vector<Published> &at = releases[address];
-    if (access != Access::Write) {
-      if (access == Access::Atomic || (op.order & orderAcquire))
-        learn(warp, op, mask, at);
-      else
-        pending.read.insert(pending.read.end(), at.begin(), at.end());
-    }
-    if (released) {
-      std::erase_if(at, [&](const Published &p) { return p.cluster == cluster.index && p.clocks == released; });
-      at.push_back({cluster.index, released});
-      for (const Acquired &a : cluster.acquired) // what was learned is passed on
-        if (covers(released->at[a.when.agent()], a.when))
-          at.push_back(a.what);
-    }
-    if (at.size() > 65536) // a bound, not a limit that kernels reach
-      at.erase(at.begin(), at.begin() + at.size() / 2);
+    std::erase_if(at, [&](const Published &p) { return p.cluster == cluster.index && p.clocks == released; });
+    at.push_back({cluster.index, released});
+    for (const Acquired &a : cluster.acquired) // what was learned is passed on
+      if (covers(released->at[a.when.agent()], a.when))
+        at.push_back(a.what);
+    if (at.size() > mostReleases)
+      at.erase(at.begin(), at.begin() + mostReleases / 2);
   }
 }
 

@@ -29,11 +29,10 @@ struct Acquired {
   Published what;
 };
 
-// Of a warp, between a fence and the access that makes it a release, and the other way round.
-struct PendingOrder {
-  std::shared_ptr<const VectorClock> released; // by the last fence
-  u32 releasingLanes = 0;
-  std::vector<Published> read; // by strong reads since the last fence
+// Of a warp: what its last fence published, for the strong write after it that makes it a release.
+struct PendingRelease {
+  std::shared_ptr<const VectorClock> clocks;
+  u32 lanes = 0;
 };
 
 class GlobalRaces {

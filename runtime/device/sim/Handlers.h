@@ -37,6 +37,7 @@ struct SharedPlace {
   u8 *data() const { return cta->shared.data() + offset; }
 };
 SharedPlace sharedPlace(Warp &warp, const Op &op, u64 address, u32 bytes, u32 alignment, int lane, const char *what);
+void checkStarted(Warp &warp, const Op &op, int lane, const Cta &cta);
 u32 laneSharedAddress(Warp &warp, const Address &address, int lane);
 void countShared(Warp &warp, const u32 *addresses, u32 mask, u32 bytes);
 void countGlobal(Warp &warp, const u64 *addresses, u32 mask, u32 bytes, bool write);

@@ -72,7 +72,7 @@ struct Warp {
   std::vector<u32> writtenAt, readAt;                   // fence epoch of the last access by other instructions
   std::vector<u16> pendingAccumulator, pendingFragment; // uses by wgmma in flight
 
-  PendingOrder pendingOrder;
+  PendingRelease pendingRelease; // on global memory
 
   std::vector<CopyEntry> copies;
   u64 copySerial = 0;
@@ -202,9 +202,10 @@ struct Cluster {
   std::vector<std::unique_ptr<Cta>> ctas;
   std::vector<BulkCopy> copies;
   ClusterBarrier barrier;
-  std::vector<Acquired> acquired; // from other clusters, by global memory
-  u64 events = 1;                 // counts what may let a waiter go on
-  u64 progress = 1;               // counts everything that a spinning warp could be waiting for
+  // From other clusters, by global memory: what strong reads saw, and what a fence after them (or .acquire) made sure of.
+  std::vector<Acquired> seen, acquired;
+  u64 events = 1;   // counts what may let a waiter go on
+  u64 progress = 1; // counts everything that a spinning warp could be waiting for
   u64 random = 1;
   bool aborted = false;
   bool checks = false, counting = false;
@@ -231,11 +232,17 @@ inline u64 Launch::spent(const Cluster &cluster) const {
   return finishedInstructions.load(std::memory_order_relaxed) + cluster.counters.warpInstructions;
 }
 
+enum class ClusterState { Finished, Aborted, Waiting };
+
 // Cluster.cpp: memory for clusters of this launch, kept from one to the next; one cluster from its first instruction to its last.
 void prepareCluster(Cluster &cluster, Launch &launch);
-void runCluster(Cluster &cluster, u64 index);
+void startCluster(Cluster &cluster, u64 index);
+// Until it is done, or (mayWait) polls for what only another cluster can do.
+ClusterState continueCluster(Cluster &cluster, bool mayWait);
 // Scheduler.cpp.
-void scheduleCluster(Cluster &cluster);
+ClusterState scheduleCluster(Cluster &cluster, bool mayWait);
+// Grid.cpp: all clusters; false when the launch was stopped.
+bool runGrid(Launch &launch, u64 clusters, int threads, Counters &counters);
 
 } // namespace leat::sim
 

@@ -34,7 +34,8 @@ Flow load(Warp &warp, const Op &op, u32 mask) {
   u8 *from[32];
   int size = op.size;
   u32 ok = resolveLanes(warp, op, mask, u32(size) * op.count, Access::Read, from);
-  warp.polls += op.relaxed;
+  if (op.relaxed && ++warp.polls % 64 == 0)
+    warp.quantum = 0; // perhaps a loop that waits for others: give them a turn
   for (int i = 0; i < op.count; ++i) {
     RegRef to = op.aux->d[i];
     int offset = size * i;

@@ -9,6 +9,7 @@ using rt::formatText;
 
 static constexpr u32 quantum = 4000;   // instructions
 static constexpr u64 idleRounds = 8;   // without progress before asynchronous work lands although warps still run
+static constexpr u64 waitRounds = 20;  // without progress before other clusters get a chance
 static constexpr u64 spinRounds = 400; // without progress before polling warps are given up
 
 static bool mayMerge(PathState s) { return s == PathState::Running || s == PathState::AtConvergence || s == PathState::AtMbarrier; }
@@ -224,7 +225,7 @@ static Turn takeTurns(Cluster &cluster, std::vector<Warp *> &order) {
   return turn;
 }
 
-void scheduleCluster(Cluster &cluster) {
+ClusterState scheduleCluster(Cluster &cluster, bool mayWait) {
   std::vector<Warp *> order;
   for (const auto &cta : cluster.ctas)
     for (Warp &warp : cta->warps)
@@ -234,12 +235,10 @@ void scheduleCluster(Cluster &cluster) {
   while (!cluster.aborted) {
     u64 before = cluster.progress;
     Turn turn = takeTurns(cluster, order);
-    if (cluster.aborted || !turn.alive)
+    if (cluster.aborted || cluster.launch->reports.stopped())
       break;
-    if (cluster.launch->reports.stopped()) {
-      cluster.aborted = true;
-      break;
-    }
+    if (!turn.alive)
+      return ClusterState::Finished;
     if (!turn.ran) {
       if (!landOne(cluster) && !joinWarpBarriers(cluster))
         hang(cluster, Kind::Deadlock, "no warp can go on:");
@@ -256,9 +255,13 @@ void scheduleCluster(Cluster &cluster) {
     polled += turn.polls;
     if (++idle > idleRounds && landOne(cluster))
       idle = polled = 0;
-    if (idle > spinRounds && polled > spinRounds)
+    else if (mayWait && idle > waitRounds && polled > waitRounds)
+      return ClusterState::Waiting;
+    else if (idle > spinRounds && polled > spinRounds)
       hang(cluster, Kind::Livelock, "warps poll for what nothing will change:");
   }
+  cluster.aborted = true;
+  return ClusterState::Aborted;
 }
 
 } // namespace leat::sim

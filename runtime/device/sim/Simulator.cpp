@@ -299,35 +299,8 @@ rt::Result<LaunchResult> Simulator::Impl::run(const Options &options, Module::Im
 
   LaunchResult result;
   auto start = std::chrono::steady_clock::now();
-  std::vector<std::unique_ptr<Cluster>> workers(threads);
-  std::atomic<bool> failed{false};
-  std::mutex merge;
-  auto runOne = [&](u64 index, int worker) {
-    if (failed.load(std::memory_order_relaxed))
-      return;
-    if (!workers[worker]) {
-      workers[worker] = std::make_unique<Cluster>();
-      prepareCluster(*workers[worker], launch);
-    }
-    Cluster &state = *workers[worker];
-    runCluster(state, index);
-    if (state.aborted)
-      failed = true;
-    std::lock_guard lock(merge);
-    result.counters.add(state.counters);
-  };
-  if (threads == 1) {
-    for (u64 index = 0; index < clusters && !failed; ++index)
-      runOne(index, 0);
-  } else {
-    rt::ThreadPool pool(threads);
-    pool.forRange(i64(clusters), [&](i64 begin, i64 end, int worker) {
-      for (i64 index = begin; index < end; ++index)
-        runOne(u64(index), worker);
-    });
-  }
+  result.finished = runGrid(launch, clusters, threads, result.counters);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  result.finished = !failed;
   result.reports = reports.take();
   return result;
 }

@@ -10,8 +10,10 @@ struct Case {
   const char *kind; // "": clean
   const char *body;
   int threads = 64;
-  uint32_t grid = 1;
+  uint32_t grid = 1, cluster = 0;
 };
+#define CLUSTER "mov.u32 %r9, %cluster_ctarank; xor.b32 %r9, %r9, 1; mapa.shared::cluster.u32 %r11, %r3, %r9;"
+#define ARRIVE_WAIT "barrier.cluster.arrive.aligned; barrier.cluster.wait.aligned;"
 
 // g: a word for each thread; sm: dynamic shared memory. r1 thread, r2 sm, r3 the thread's word in sm, r5 lane, r6 warp, r7 the word of the
 // thread in the other warp; rd1 the thread's word in g; p1 thread 0, p2 lane 0, p3 not warp 0.
@@ -39,6 +41,8 @@ LaunchResult run(const Case &c, Options options = {}) {
   std::memset(g, 0, 4 * c.threads);
   alignas(64) char map[128] = {};
   LaunchConfig config = {.grid = {c.grid}, .block = {uint32_t(c.threads)}, .dynamicSharedBytes = 4096};
+  if (c.cluster)
+    config.cluster = {c.cluster};
   std::vector<const void *> arguments = {&g, map};
   auto result = bench.simulator.launch(*bench.module, "k", config, std::span<const void *const>(arguments));
   EXPECT_TRUE(result.ok()) << c.name << ": " << result.status().message();
@@ -161,6 +165,46 @@ const Case cases[] = {
     {"no tensor map", "bad-tensor-map",
      "mov.b64 %rd3, map; @%p1 mbarrier.init.shared.b64 [sm], 1; mov.u32 %r9, 0;"
      "@%p1 cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [sm+1024], [%rd3, {%r9, %r9}], [sm];"},
+    // Global memory.
+    {"two warps hand global memory over by a barrier", "",
+     "st.global.u32 [%rd1], %r1; bar.sync 0; xor.b32 %r9, %r1, 32; mul.wide.u32 %rd3, %r9, 4; add.u64 %rd3, %rd3, %rd0; ld.global.u32 %r8, "
+     "[%rd3];"},
+    {"the same without a barrier", "global-race",
+     "st.global.u32 [%rd1], %r1; xor.b32 %r9, %r1, 32; mul.wide.u32 %rd3, %r9, 4; add.u64 %rd3, %rd3, %rd0; ld.global.u32 %r8, [%rd3];"},
+    {"two CTAs write different values to one word", "global-race", "@%p1 st.global.u32 [%rd0], %r10;", 64, 2},
+    {"two CTAs write one value to one word", "global-same-value-writes", "mov.u32 %r9, 3; @%p1 st.global.u32 [%rd0], %r9;", 64, 2},
+    {"two CTAs add to one word by atomics", "", "atom.global.add.u32 %r8, [%rd0], 1;", 64, 2},
+    {"a CTA writes what another has read", "global-race",
+     "setp.eq.u32 %p4, %r10, 0; @%p4 ld.global.u32 %r8, [%rd1]; @!%p4 st.global.u32 [%rd1], %r10;", 64, 2},
+    {"a flag between CTAs, with a fence", "",
+     "@!%p1 bra E; setp.ne.u32 %p4, %r10, 0; @%p4 bra R; st.global.u32 [%rd0], 7; membar.gl; atom.global.exch.b32 %r8, [%rd0+4], 1; bra E;"
+     "R: ld.acquire.gpu.global.u32 %r9, [%rd0+4]; setp.eq.u32 %p4, %r9, 0; @%p4 bra R; ld.global.u32 %r8, [%rd0]; E:",
+     64, 2},
+    {"a flag between CTAs, without a fence", "global-race",
+     "@!%p1 bra E; setp.ne.u32 %p4, %r10, 0; @%p4 bra R; st.global.u32 [%rd0], 7; atom.global.exch.b32 %r8, [%rd0+4], 1; bra E;"
+     "R: ld.acquire.gpu.global.u32 %r9, [%rd0+4]; setp.eq.u32 %p4, %r9, 0; @%p4 bra R; ld.global.u32 %r8, [%rd0]; E:",
+     64, 2},
+    {"a flag between CTAs, read without acquiring", "global-race",
+     "@!%p1 bra E; setp.ne.u32 %p4, %r10, 0; @%p4 bra R; st.global.u32 [%rd0], 7; membar.gl; atom.global.exch.b32 %r8, [%rd0+4], 1; bra E;"
+     "R: ld.volatile.global.u32 %r9, [%rd0+4]; setp.eq.u32 %p4, %r9, 0; @%p4 bra R; ld.global.u32 %r8, [%rd0]; E:",
+     64, 2},
+    {"a CTA that waits for one that comes later", "",
+     "@!%p1 bra E; setp.eq.u32 %p4, %r10, 0; @%p4 bra R; st.global.u32 [%rd0], 7; membar.gl; atom.global.exch.b32 %r8, [%rd0+4], 1; bra E;"
+     "R: ld.acquire.gpu.global.u32 %r9, [%rd0+4]; setp.eq.u32 %p4, %r9, 0; @%p4 bra R; ld.global.u32 %r8, [%rd0]; E:",
+     64, 2},
+    // Clusters of two: r11 the address of the thread's word in the other CTA.
+    {"shared memory of the other CTA, between barriers", "",
+     CLUSTER ARRIVE_WAIT "st.shared::cluster.u32 [%r11], %r1;" ARRIVE_WAIT "ld.shared.u32 %r8, [%r3];", 64, 2, 2},
+    {"before the other CTA has started", "cluster-lifetime", CLUSTER "st.shared::cluster.u32 [%r11], %r1;" ARRIVE_WAIT, 64, 2, 2},
+    {"perhaps after the other CTA has ended", "cluster-lifetime", CLUSTER ARRIVE_WAIT "st.shared::cluster.u32 [%r11], %r1;", 64, 2, 2},
+    {"read before the other CTA's write is known", "shared-read-after-write",
+     CLUSTER ARRIVE_WAIT "st.shared::cluster.u32 [%r11], %r1; ld.shared.u32 %r8, [%r3];" ARRIVE_WAIT, 64, 2, 2},
+    {"a relaxed arrival publishes nothing", "shared-read-after-write",
+     CLUSTER ARRIVE_WAIT "st.shared::cluster.u32 [%r11], %r1; barrier.cluster.arrive.relaxed.aligned; barrier.cluster.wait.acquire.aligned;"
+                         "ld.shared.u32 %r8, [%r3];" ARRIVE_WAIT,
+     64, 2, 2},
+    {"a wait without an arrival", "cluster-barrier", "barrier.cluster.wait.acquire.aligned;", 64, 2, 2},
+    {"a rank that the cluster does not have", "shared-out-of-bounds", "mapa.shared::cluster.u32 %r11, %r3, 5;", 64, 2, 2},
     // Calls.
     {"a call of a function that is not there", "external-call", ".param .b32 x; call missing, (x);"},
 };

@@ -240,7 +240,6 @@ extern "C" __global__ void __cluster_dims__(2, 1, 1) multicast(const __grid_cons
     publishInits();
     expectBytes(full, 2048);
   }
-  __syncthreads();
   asm volatile("barrier.cluster.arrive.release.aligned; barrier.cluster.wait.acquire.aligned;" ::: "memory");
   if (threadIdx.x == 0 && rank == 0)
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4}], [%2], %5;" ::"r"(

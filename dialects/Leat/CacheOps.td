@@ -1,9 +1,8 @@
 // Stream state: typed slots that live in a session, and the KV cache handle over them.
 //
-// These ops are the primitive interface of values to a session's memory, so there is nothing simpler to decompose them into. What each means for a
-// slot's content c, taken as a value, stands in its description: append and write give another c, view and read a part of it. The oracle of a
-// stream is the same computation without state, over the whole text: test/oracles/decoder_oracle.py, compared in test/e2e/test_decoders.py
-// however the text is cut; single ops are tested against loops in test/unit/cpu.
+// leat.cache_append and leat.cache_view decompose into leat.state_read and leat.state_write and plain tensor ops. Reading and writing are the interface of
+// values to a session's memory; `leat-state-to-values` makes that memory operands and results of the function, and both the identity. The oracles of single
+// ops are in test/oracles/test_ops_cache.py; that of a whole stream is the same computation without state (test/oracles/decoder_oracle.py).
 include "dialects/Leat/LeatDialect.td"
 
 def Leat_StateType : Leat_Type<"State", "state"> {
@@ -45,7 +44,7 @@ def Leat_StatePutOp : Leat_Op<"state_put", [DeclareOpInterfaceMethods<SymbolUser
   let assemblyFormat = "$slot `,` $state attr-dict `:` type($state)";
 }
 
-def Leat_CacheAppendOp : Leat_Op<"cache_append", [Pure, AllTypesMatch<["state", "next"]>]> {
+def Leat_CacheAppendOp : Leat_ComputeOp<"cache_append", [AllTypesMatch<["state", "next"]>]> {
   let summary = "append entries along the slot's axis";
   let description = [{
     `update` has the content's shape with S new entries along the axis (layout "bhsd"; "bshd" if the first two inner axes are swapped in the operand). `at` is the number of tokens seen before this step (index).
@@ -58,7 +57,7 @@ def Leat_CacheAppendOp : Leat_Op<"cache_append", [Pure, AllTypesMatch<["state", 
   let hasVerifier = 1;
 }
 
-def Leat_CacheViewOp : Leat_Op<"cache_view", [Pure]> {
+def Leat_CacheViewOp : Leat_ComputeOp<"cache_view"> {
   let summary = "a range of the slot as a tensor, without a copy where the consumer is a kernel that reads slots";
   let description = [{
     `length` entries from `offset` on along the axis, in slot order. The result is a value: later appends do not change it (a compiler that cannot prove that copies).
@@ -70,8 +69,8 @@ def Leat_CacheViewOp : Leat_Op<"cache_view", [Pure]> {
 }
 
 def Leat_StateReadOp : Leat_Op<"state_read", [Pure]> {
-  let summary = "the content of a fixed or counter slot";
-  let description = "On values: the identity.";
+  let summary = "the content of a slot";
+  let description = "On values: the identity. Kernels read growing slots by leat.cache_view.";
   let arguments = (ins Leat_StateType:$state);
   let results = (outs AnyRankedTensor:$output);
   let assemblyFormat = "$state attr-dict `:` type($state) `->` type($output)";
@@ -79,8 +78,8 @@ def Leat_StateReadOp : Leat_Op<"state_read", [Pure]> {
 }
 
 def Leat_StateWriteOp : Leat_Op<"state_write", [Pure, AllTypesMatch<["state", "next"]>]> {
-  let summary = "overwrite a fixed or counter slot";
-  let description = "On values: `next` is `value`.";
+  let summary = "overwrite the content of a slot";
+  let description = "On values: `next` is `value`. Kernels change growing slots by leat.cache_append.";
   let arguments = (ins Leat_StateType:$state, AnyRankedTensor:$value);
   let results = (outs Leat_StateType:$next);
   let assemblyFormat = "$state `,` $value attr-dict `:` type($state) `,` type($value)";

@@ -24,3 +24,8 @@
 #include "dialects/Leat/LeatAttrs.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/Leat/LeatOps.h.inc"
+
+namespace leat {
+/// The slot that a state handle stands for; null if the handle does not come from a leat.state_get of this function.
+SlotOp slotOf(mlir::Value state);
+} // namespace leat

@@ -78,8 +78,8 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
   if (options.decompose) {
     fuse::DecomposeOptions decompose;
     decompose.ops.assign(options.decomposeOps.begin(), options.decomposeOps.end());
-    if (decompose.ops.empty()) // loops over single elements: no kernel contains them
-      decompose.keep = {"scatter_elements", "scatter_nd", "nonzero"};
+    if (decompose.ops.empty()) // loops over single elements, no kernel contains them; and caches, which would be copied
+      decompose.keep = {"scatter_elements", "scatter_nd", "nonzero", "cache_append", "cache_view"};
     pm.addPass(fuse::createDecompose(decompose));
     canonicalize(pm);
     pm.addPass(createCSEPass());

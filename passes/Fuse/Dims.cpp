@@ -120,7 +120,8 @@ static Sizes broadcastBatch(ArrayRef<OpFoldResult> lhs, ArrayRef<OpFoldResult> r
   return batch;
 }
 
-/// Sizes of what is read from a slot. A view has its length; the batch is the session's, seen on the tensors that go into the slot.
+/// Sizes of what is read from a slot. A view has its length; the batch is the session's, seen on the tensors that go into the slot, if
+/// there are any.
 FailureOr<Sizes> Dims::ofState(Operation *read) {
   auto type = cast<RankedTensorType>(read->getResult(0).getType());
   Sizes sizes(type.getRank());
@@ -152,16 +153,19 @@ FailureOr<Sizes> Dims::ofState(Operation *read) {
     state = def->getOperand(0);
     take(state);
   }
-  if (auto view = dyn_cast<CacheViewOp>(read)) {
-    auto get = state.getDefiningOp<StateGetOp>();
-    auto slot = get ? SymbolTable::lookupNearestSymbolFrom<SlotOp>(get, get.getSlotAttr()) : SlotOp();
-    if (!slot)
-      return read->emitOpError("reads a state whose slot is not known here");
+  SlotOp slot = slotOf(state);
+  if (!slot)
+    return read->emitOpError("reads a state whose slot is not known here");
+  if (auto view = dyn_cast<CacheViewOp>(read))
     sizes[slot.getAxis()] = view.getLength();
-  }
+  // What no tensor of this step tells, the session knows.
   for (auto [dim, size] : llvm::enumerate(sizes))
-    if (!size && type.isDynamicDim(dim))
-      return read->emitOpError("has a dynamic size in dimension ") << dim << " that no tensor of this step tells";
+    if (!size && type.isDynamicDim(dim)) {
+      auto get = state.getDefiningOp<StateGetOp>();
+      builder.setInsertionPointAfter(get);
+      Value content = StateReadOp::create(builder, get.getLoc(), get.getType().getContent(), get);
+      size = tensor::DimOp::create(builder, get.getLoc(), content, dim).getResult();
+    }
   return sizes;
 }
 

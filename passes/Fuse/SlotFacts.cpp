@@ -12,14 +12,7 @@ void annotateSlotFacts(func::FuncOp func) {
   func.walk([&](Operation *op) {
     if (!isa<CacheAppendOp, CacheViewOp>(op))
       return;
-    Value state = op->getOperand(0);
-    while (Operation *def = state.getDefiningOp()) {
-      if (isa<StateGetOp>(def))
-        break;
-      state = def->getOperand(0);
-    }
-    auto get = state.getDefiningOp<StateGetOp>();
-    auto slot = get ? SymbolTable::lookupNearestSymbolFrom<SlotOp>(get, get.getSlotAttr()) : SlotOp();
+    SlotOp slot = slotOf(op->getOperand(0));
     if (!slot)
       return;
     op->setAttr("axis", builder.getI64IntegerAttr(slot.getAxis()));

@@ -71,4 +71,29 @@ def ApplyKVPolicy : Pass<"leat-apply-kv-policy", "::mlir::ModuleOp"> {
   let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect"];
 }
 
+def StateToValues : Pass<"leat-state-to-values", "::mlir::ModuleOp"> {
+  let summary = "make the slots that a function uses its operands and results";
+  let description = [{
+    A stream's step without a session: every slot becomes an operand with its content before the step, and one that the step changes also a result. They
+    come last, in the order of the module's slots, with the slot's name in `leat.slot`. `leat-decompose` runs before, so that caches are read and written
+    as a whole. Slow, and what the step means; test/oracles runs single ops so.
+
+    ```mlir
+    leat.slot @total : tensor<3xf32> growth fixed
+    func.func @step(%x: tensor<3xf32>) -> tensor<3xf32>
+      %s0 = leat.state_get @total : !leat.state<tensor<3xf32>>
+      %old = leat.state_read %s0 : !leat.state<tensor<3xf32>> -> tensor<3xf32>
+      %new = linalg.add ins(%old, %x : tensor<3xf32>, tensor<3xf32>) ...
+      %s1 = leat.state_write %s0, %new : !leat.state<tensor<3xf32>>, tensor<3xf32>
+      leat.state_put @total, %s1 : !leat.state<tensor<3xf32>>
+      return %old : tensor<3xf32>
+    // becomes
+    func.func @step(%x: tensor<3xf32>, %old: tensor<3xf32> {leat.slot = @total}) -> (tensor<3xf32>, tensor<3xf32> {leat.slot = @total})
+      %new = linalg.add ins(%old, %x : tensor<3xf32>, tensor<3xf32>) ...
+      return %old, %new : tensor<3xf32>, tensor<3xf32>
+    ```
+  }];
+  let dependentDialects = ["::leat::LeatDialect", "::mlir::tensor::TensorDialect"];
+}
+
 #endif

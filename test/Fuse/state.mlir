@@ -87,3 +87,19 @@ func.func @rotate_append(%k: tensor<1x2x?x4xf32>, %cos: tensor<1x?x2xf32>, %sin:
   leat.state_put @k, %n : !leat.state<tensor<1x2x?x4xf32>>
   return
 }
+
+// -----
+
+// No operand tells the batch: the session does.
+// CHECK-LABEL: func @view_only
+// CHECK: %[[S:.*]] = leat.state_get @k
+// CHECK: %[[ALL:.*]] = leat.state_read %[[S]]
+// CHECK: %[[BATCH:.*]] = tensor.dim %[[ALL]], %c0
+// CHECK: leat.kernel ins(%[[S]] {{.*}} sizes(%[[BATCH]], %arg0)
+leat.slot @k : tensor<?x2x?x4xf32> growth append {axis = 2 : i64, batch_axis = 0 : i64}
+func.func @view_only(%n: index) -> tensor<?x2x?x4xf32> {
+  %zero = arith.constant 0 : index
+  %s = leat.state_get @k : !leat.state<tensor<?x2x?x4xf32>>
+  %v = leat.cache_view %s[%zero, %n] : !leat.state<tensor<?x2x?x4xf32>> -> tensor<?x2x?x4xf32>
+  return %v : tensor<?x2x?x4xf32>
+}

@@ -238,6 +238,21 @@ def nonzero(x):
     return np.argwhere(x).T.reshape(x.ndim, -1) if x.ndim else np.zeros((0, int(bool(x))), np.int64)
 
 
+# Caches.
+
+def cache_append(content, update, seen, *, axis, layout="bhsd", sink=0, ring=0):
+    """The content with the update's entries in their places, one after the other."""
+    content, update = content.copy(), update if layout == "bhsd" else update.swapaxes(1, 2)
+    entries, places = np.moveaxis(update, axis, 0), np.moveaxis(content, axis, 0)  # views
+    for token, entry in enumerate(entries, start=seen):
+        places[token if not ring or token < sink else sink + (token - sink) % ring] = entry
+    return content
+
+
+def cache_view(content, offset, length, *, axis):
+    return np.take(content, range(offset, offset + length), axis)
+
+
 # Sampling.
 
 def philox(counter, key):

@@ -2,7 +2,8 @@
 
 A function is a few lines of IR over tensors whose sizes are dynamic, so that one compilation serves all sizes. The first way
 (`decomposition`) is leat-opt --leat-decompose, then upstream's passes to LLVM and clang; it is called through memref descriptors. The
-second (`kernel`) is `leat compile` and the runtime.
+second (`kernel`) is `leat compile` and the runtime. State slots are operands and results of a function in the first way and live in a
+session in the second; `restart` gives either a fresh state.
 """
 import ctypes as c
 import hashlib
@@ -34,11 +35,23 @@ def split(type_text):
     return len(dims), np.dtype(DTYPES[element])
 
 
-class Function:
-    """`body` computes %r0, %r1, ... from %0, %1, ...; `{0}` and `{r0}` stand for the types of operands and results."""
+class Slot:
+    """A leat.slot; `words` are what follows its type, sizes[i] is a number, "batch" or "context"."""
 
-    def __init__(self, name, operands, results, body):
-        self.name, self.operands, self.results = name, operands, results
+    def __init__(self, name, type_text, words, sizes):
+        self.name, (_, self.dtype), self.sizes = name, split(type_text), sizes
+        self.text = f"leat.slot @{name} : tensor<{type_text}> growth {words}\n"
+
+    def empty(self, **sizes):
+        return np.zeros([sizes.get(n, n) for n in self.sizes], self.dtype)
+
+
+class Function:
+    """`body` computes %r0, %r1, ... from %0, %1, ...; `{0}` and `{r0}` stand for the types of operands and results. It gets the state of
+    `slots` and puts that of `puts`, both in the order of the module's slots."""
+
+    def __init__(self, name, operands, results, body, slots=(), puts=()):
+        self.name, self.operands, self.results, self.slots, self.puts = name, operands, results, slots, puts
         tensors = [f"tensor<{t}>" for t in operands]
         outs = [f"tensor<{t}>" for t in results]
         body = body.format(*tensors, **{f"r{i}": t for i, t in enumerate(outs)})
@@ -51,15 +64,19 @@ class OpModule:
     """Functions of one test file, compiled together."""
 
     def __init__(self):
-        self.functions = {}
+        self.functions, self.slots = {}, {}
 
-    def add(self, name, operands, results, body):
+    def add(self, name, operands, results, body, **state):
         assert name not in self.functions, name
-        self.functions[name] = Function(name, operands, results, body)
+        self.functions[name] = Function(name, operands, results, body, **state)
+        return name
+
+    def add_slot(self, name, *args):
+        self.slots[name] = Slot(name, *args)
         return name
 
     def text(self):
-        return "".join(f.text for f in self.functions.values())
+        return "".join(x.text for x in [*self.slots.values(), *self.functions.values()])
 
 
 def index_operand(number, name="%index"):
@@ -122,7 +139,7 @@ class Decomposition:
         opt = BUILD / "bin" / "leat-opt"
 
         def make(source, target):
-            plain = tool(opt, source, "--leat-decompose")
+            plain = tool(opt, source, "--leat-decompose", "--leat-state-to-values")
             llvm = tool(LLVM / "mlir-opt", "-", *UPSTREAM, input=plain)
             ir = tool(LLVM / "mlir-translate", "--mlir-to-llvmir", "-", input=llvm)
             tool(LLVM / "clang", "-O1", "-shared", "-fPIC", "-Wno-override-module", "-x", "ir", "-", "-o", target, "-lm",
@@ -130,12 +147,16 @@ class Decomposition:
 
         self.lib = c.CDLL(str(cached(module.text(), opt, ".so", make)))
         self.free = c.CDLL(None).free
+        self.restart()
+
+    def restart(self, batch=1, context=1):
+        self.state = {slot.name: slot.empty(batch=batch, context=context) for slot in self.module.slots.values()}
 
     def __call__(self, name, *operands):
         function = self.module.functions[name]
-        arrays = [np.array(a, order="C") for a in operands]  # copies: bufferization may write to arguments
+        arrays = [np.array(a, order="C") for a in (*operands, *[self.state[s] for s in function.slots])]  # copies: bufferization may write to arguments
         inputs = [to_descriptor(a) for a in arrays]
-        kinds = [split(t) for t in function.results]
+        kinds = [split(t) for t in function.results] + [(self.state[s].ndim, self.state[s].dtype) for s in function.puts]
 
         class Results(c.Structure):
             _fields_ = [(f"r{i}", descriptor(rank)) for i, (rank, _) in enumerate(kinds)]
@@ -146,7 +167,9 @@ class Decomposition:
         values = [from_descriptor(d, dtype, rank) for d, (rank, dtype) in zip(descriptors, kinds)]
         for pointer in {d.allocated for d in descriptors} - {a.ctypes.data for a in arrays}:
             self.free(c.c_void_p(pointer))
-        return values
+        count = len(function.results)
+        self.state.update(zip(function.puts, values[count:]))
+        return values[:count]
 
 
 class Kernel:
@@ -157,7 +180,10 @@ class Kernel:
         leat = BUILD / "bin" / "leat"
         artifact = cached(module.text(), leat, ".leat", lambda source, target: tool(leat, "compile", source, "-o", target, "--quiet"))
         self.model = Library(BUILD).load(artifact)
-        self.session = self.model.session()
+        self.restart()
+
+    def restart(self, batch=1, context=1):
+        self.session = self.model.session(batch, context)
 
     def __call__(self, name, *operands):
         results = self.session.run(name, {f"input{i}": a for i, a in enumerate(operands)})

@@ -1,6 +1,6 @@
 #include "lib/Pipeline/CompileFile.h"
 
-#include "dialects/Leat/KVPolicy.h"
+#include "dialects/Leat/Leat.h"
 #include "lib/Pipeline/Registration.h"
 #include "lib/Target/Ptx.h"
 
@@ -34,47 +34,48 @@ static std::string describe(Diagnostic &diagnostic) {
   return text;
 }
 
+/// What is wrong with the options, in one line; empty if nothing.
+static std::string misuse(const CompileOptions &options, StringRef output, MLIRContext &context) {
+  std::string error;
+  if (!KVPolicy::parse(options.kvPolicy, error))
+    return "--kv \"" + options.kvPolicy + "\": " + error;
+  if (auto spec = target::resolveTarget(options.targetCpu); !spec)
+    return llvm::toString(spec.takeError());
+  if (!llvm::is_contained({"cpu", "cuda"}, options.target))
+    return "--target is cpu or cuda; got '" + options.target + "'";
+  if (options.target == "cuda") {
+    if (auto gpu = target::resolveGpu(options.gpu); !gpu)
+      return llvm::toString(gpu.takeError());
+  } else if (options.emit == Emit::PTX) {
+    return "only --target=cuda has PTX to print";
+  }
+  if (options.emit == Emit::Artifact && output == "-")
+    return "an artifact does not go to standard output: give a file name";
+  if (!llvm::is_contained({"f32", "bf16", "int8", "int4"}, options.weights))
+    return "--weights is one of f32, bf16, int8, int4; got '" + options.weights + "'";
+  if (!options.keepWeights.empty() && options.weights == "f32")
+    return "--keep is of no use without --weights";
+  for (const std::string &pattern : options.keepWeights)
+    if (auto glob = llvm::GlobPattern::create(pattern); !glob)
+      return "--keep '" + pattern + "': " + llvm::toString(glob.takeError());
+  for (const std::string &op : options.decomposeOps)
+    if (auto known = RegisteredOperationName::lookup("leat." + op, &context);
+        !known || !known->hasInterface<linalg::AggregatedOpInterface>())
+      return "--decompose: leat has no op '" + op + "' with a decomposition; the dialect's reference lists the ops";
+  return "";
+}
+
 Outcome compileFile(StringRef model, const FrontendOptions &frontend, CompileOptions options, StringRef output,
                     llvm::function_ref<void(const Message &)> report) {
-  std::string error;
-  if (!KVPolicy::parse(options.kvPolicy, error)) {
-    report({true, "--kv \"" + options.kvPolicy + "\": " + error});
+  DialectRegistry registry;
+  registerDialects(registry);
+  MLIRContext context(registry);
+  context.loadAllAvailableDialects();
+  std::string error = misuse(options, output, context);
+  if (!error.empty()) {
+    report({true, error});
     return Outcome::Usage;
   }
-  if (auto spec = target::resolveTarget(options.targetCpu); !spec) {
-    report({true, llvm::toString(spec.takeError())});
-    return Outcome::Usage;
-  }
-  if (!llvm::is_contained({"cpu", "cuda"}, options.target)) {
-    report({true, "--target is cpu or cuda; got '" + options.target + "'"});
-    return Outcome::Usage;
-  }
-  if (options.target == "cuda") {
-    if (auto gpu = target::resolveGpu(options.gpu); !gpu) {
-      report({true, llvm::toString(gpu.takeError())});
-      return Outcome::Usage;
-    }
-  } else if (options.emit == Emit::PTX) {
-    report({true, "only --target=cuda has PTX to print"});
-    return Outcome::Usage;
-  }
-  if (options.emit == Emit::Artifact && output == "-") {
-    report({true, "an artifact does not go to standard output: give a file name"});
-    return Outcome::Usage;
-  }
-  if (!llvm::is_contained({"f32", "bf16", "int8", "int4"}, options.weights)) {
-    report({true, "--weights is one of f32, bf16, int8, int4; got '" + options.weights + "'"});
-    return Outcome::Usage;
-  }
-  if (!options.keepWeights.empty() && options.weights == "f32") {
-    report({true, "--keep is of no use without --weights"});
-    return Outcome::Usage;
-  }
-  for (const std::string &pattern : options.keepWeights)
-    if (auto glob = llvm::GlobPattern::create(pattern); !glob) {
-      report({true, "--keep '" + pattern + "': " + llvm::toString(glob.takeError())});
-      return Outcome::Usage;
-    }
   if (options.modelName.empty())
     options.modelName = llvm::sys::path::filename(model).str();
   std::string stage = "reading";
@@ -86,10 +87,6 @@ Outcome compileFile(StringRef model, const FrontendOptions &frontend, CompileOpt
   };
 
   options.progress("reading", 0);
-  DialectRegistry registry;
-  registerDialects(registry);
-  MLIRContext context(registry);
-  context.loadAllAvailableDialects();
   auto module = loadModel(context, model, frontend, error);
   if (failed(module)) {
     report({true, error});

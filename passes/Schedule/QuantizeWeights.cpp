@@ -294,6 +294,9 @@ void QuantizeWeights::runOnOperation() {
     if (auto param = table.lookup<ParamOp>(ref.getParam()))
       refs[param].push_back(ref);
   });
+  for (auto [text, pattern] : llvm::zip(keep, keepPatterns))
+    if (llvm::none_of(llvm::make_first_range(refs), [&, &pattern = pattern](ParamOp param) { return pattern.match(param.getSymName()); }))
+      module.emitWarning("no weight has a name like '") << text << "', so nothing is kept for it";
   for (auto &[param, sites] : refs) {
     Uses uses = usesOf(sites);
     if (uses.products.empty())

@@ -298,3 +298,126 @@ func.func @f(%s: !leat.state<tensor<2x3xf32>>, %v: tensor<2x3xf16>) {
   %0 = leat.state_write %s, %v : !leat.state<tensor<2x3xf32>>, tensor<2x3xf16>
   return
 }
+
+// -----
+func.func @f(%x: tensor<2x3x8xf32>, %c: tensor<1x3x4xf32>) {
+  // expected-error @+1 {{needs an input [B, H, S, D], got}}
+  %0 = leat.rotary %x, %c, %c {rotary_dim = 8 : i64} : (tensor<2x3x8xf32>, tensor<1x3x4xf32>, tensor<1x3x4xf32>) -> tensor<2x3x8xf32>
+  return
+}
+
+// -----
+func.func @f() {
+  // expected-error @+1 {{needs at least one segment}}
+  %0 = "leat.kv_attend"() {scale = 0.5, operandSegmentSizes = array<i32: 0, 0, 0, 0, 0, 0, 0, 0>} : () -> tensor<1x2x3x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x3x8xf32>) {
+  // expected-error @+1 {{needs one q, k and v per segment, got 1, 2, 1}}
+  %0 = "leat.kv_attend"(%q, %q, %q, %q) {scale = 0.5, operandSegmentSizes = array<i32: 1, 2, 1, 0, 0, 0, 0, 0>} : (tensor<1x2x3x8xf32>, tensor<1x2x3x8xf32>, tensor<1x2x3x8xf32>, tensor<1x2x3x8xf32>) -> tensor<1x2x3x8xf32>
+  return
+}
+
+// -----
+func.func @f(%v: tensor<1x2x3x8xf32>, %l: tensor<1x2x3xf32>) {
+  // expected-error @+1 {{needs one lse per value and at least one of each}}
+  %0, %1 = leat.attn_merge values(%v, %v) lses(%l) : (tensor<1x2x3x8xf32>, tensor<1x2x3x8xf32>, tensor<1x2x3xf32>) -> (tensor<1x2x3x8xf32>, tensor<1x2x3xf32>)
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>) {
+  // expected-error @+1 {{needs a result of the operand's shape}}
+  %0 = leat.layer_norm %x {axis = 1 : i64, epsilon = 1.0e-5 : f64} : tensor<4x4xf32> -> tensor<4x5xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4xf32>, %s: tensor<4x4xf32>) {
+  // expected-error @+1 {{needs scale and bias of at most the operand's rank, got 'tensor<4x4xf32>'}}
+  %0 = leat.layer_norm %x scale %s : tensor<4x4xf32> {axis = 0 : i64, epsilon = 1.0e-5 : f64} : tensor<4xf32> -> tensor<4xf32>
+  return
+}
+
+// -----
+func.func @f(%a: tensor<4x3xf32>, %b: tensor<3x5xf16>) {
+  // expected-error @+1 {{needs operands of one element type, got 'f32' and 'f16'}}
+  %0 = leat.matmul %a, %b : (tensor<4x3xf32>, tensor<3x5xf16>) -> tensor<4x5xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<1x48xf32>, %c: tensor<8x1x16xi8>, %s: tensor<8x1xf32>) {
+  // expected-error @+1 {{needs activations with last dimension 32, got}}
+  %0 = leat.matmul_nbits %x, %c, %s {k = 32 : i64, n = 8 : i64, bits = 4 : i64, block = 32 : i64} : (tensor<1x48xf32>, tensor<8x1x16xi8>, tensor<8x1xf32>) -> tensor<1x8xf32>
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4xf32>) {
+  // expected-error @+1 {{returns ranked tensors and states, got 'index'}}
+  %0 = leat.kernel ins(%x : tensor<4xf32>) -> index {
+  ^bb0(%a: tensor<4xf32>):
+    %c = arith.constant 1 : index
+    leat.yield %c : index
+  }
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4xf32>, %n: index) {
+  // expected-error @+1 {{needs one block argument per input and scalar, of the same type}}
+  %0 = leat.kernel ins(%x : tensor<4xf32>) scalars(%n : index) -> tensor<4xf32> {
+  ^bb0(%a: tensor<4xf32>):
+    leat.yield %a : tensor<4xf32>
+  }
+  return
+}
+
+// -----
+func.func @f(%x: tensor<?xf32>) {
+  // expected-error @+1 {{has 1 dynamic result dimensions but 0 sizes}}
+  %0 = leat.kernel ins(%x : tensor<?xf32>) -> tensor<?xf32> {
+  ^bb0(%a: tensor<?xf32>):
+    leat.yield %a : tensor<?xf32>
+  }
+  return
+}
+
+// -----
+// expected-error @+1 {{has 2 inputs but only 1 block arguments}}
+leat.kernel_func @k inputs 2 -> [tensor<4xf32>] {
+^bb0(%a: tensor<4xf32>):
+  leat.yield %a : tensor<4xf32>
+}
+
+// -----
+func.func @f(%x: tensor<4xf32>) {
+  // expected-error @+1 {{names no leat.kernel_func: @k}}
+  %0 = leat.launch @k ins(%x : tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+
+// -----
+leat.kernel_func @k inputs 1 -> [tensor<?xf32>] {
+^bb0(%a: tensor<?xf32>):
+  leat.yield %a : tensor<?xf32>
+}
+func.func @f(%x: tensor<4xf32>, %n: index) {
+  // expected-error @+1 {{passes other types than @k takes}}
+  %0 = leat.launch @k ins(%x : tensor<4xf32>) sizes(%n) -> tensor<?xf32>
+  return
+}
+
+// -----
+leat.kernel_func @k inputs 1 -> [tensor<?xf32>] {
+^bb0(%a: tensor<?xf32>):
+  leat.yield %a : tensor<?xf32>
+}
+func.func @f(%x: tensor<?xf32>) {
+  // expected-error @+1 {{has 1 dynamic result dimensions but 0 sizes}}
+  %0 = leat.launch @k ins(%x : tensor<?xf32>) -> tensor<?xf32>
+  return
+}

@@ -59,7 +59,7 @@ def test_decompose_names_an_op(leat, tmp_path):
     source = tmp_path / "functions.mlir"
     source.write_text(SOFTMAX)
     result = leat("compile", source, "-o", tmp_path / "x.leat", "--decompose=softmax,sotfmax", check=False)
-    assert result.returncode != 0 and "leat has no op 'sotfmax' with a decomposition" in result.stderr
+    assert result.returncode == 2 and "leat has no op 'sotfmax' with a decomposition" in result.stderr
 
 
 @pytest.mark.parametrize("policy", ["retain=all", "sink(2)+recent(6)"])

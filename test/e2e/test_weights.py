@@ -161,7 +161,10 @@ def test_weights_that_match_a_pattern_stay(layers, leat, tmp_path):
     assert "weight 'first' stays as it is: a pattern says so" in said and "weight 'short' stays as it is: it has fewer than 32" in said
     assert "weights: 1 as int4" in said and "relative error" in said and '("second")' in said
     assert report(leat, artifact)["weights-keep"] == "f*st third"
-    assert "stays" not in leat("compile", layers, "-o", artifact, "--weights=int4", "--keep=first").stderr
+    said = leat("compile", layers, "-o", artifact, "--weights=int4", "--keep=first").stderr
+    assert "stays" not in said and "warning" not in said
+    said = leat("compile", layers, "-o", artifact, "--weights=int4", "--keep=first", "--keep=fisrt").stderr
+    assert "warning: no weight has a name like 'fisrt', so nothing is kept for it" in said
 
 
 @pytest.mark.parametrize("options, code, says", [

@@ -28,12 +28,32 @@ target_include_directories(leat_mlir INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURC
 target_link_libraries(leat_mlir INTERFACE MLIR LLVM)
 target_link_options(leat_mlir INTERFACE -Wl,-rpath,${LLVM_LIBRARY_DIR})
 
-# One precompiled header for the whole compiler. Only upstream headers go in.
+# leat_precompiled_header(NAME HEADER VERSION libs...): a target that owns a precompiled header. Only headers of installed packages go in, so that VERSION says
+# what is in it, which is all that ccache has to know. Users name it by a plain option, whose path ccache reads as relative; CMake's own REUSE_FROM does not.
 set(LEAT_PCH_FLAGS -fpch-instantiate-templates "SHELL:-Xclang -fno-pch-timestamp")
-add_library(leat_pch OBJECT ${CMAKE_SOURCE_DIR}/cmake/pch.cpp)
-target_link_libraries(leat_pch PRIVATE leat_mlir)
-target_compile_options(leat_pch PRIVATE ${LEAT_PCH_FLAGS})
-target_precompile_headers(leat_pch PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch.h)
+function(leat_precompiled_header name header version)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
+  file(WRITE ${source} "// Exists only to own the precompiled header.\n")
+  add_library(${name} OBJECT ${source})
+  target_link_libraries(${name} PRIVATE ${ARGN})
+  target_compile_options(${name} PRIVATE ${LEAT_PCH_FLAGS})
+  target_precompile_headers(${name} PRIVATE ${header})
+  file(SHA256 ${header} sum)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
+  set(pch ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${name}.dir/cmake_pch.hxx.pch)
+  file(CONFIGURE OUTPUT ${pch}.sum CONTENT "@sum@ @version@ @CMAKE_CXX_COMPILER_VERSION@\n" @ONLY)
+  set_target_properties(${name} PROPERTIES LEAT_PCH ${pch})
+endfunction()
+
+function(leat_use_precompiled_header target name)
+  get_target_property(pch ${name} LEAT_PCH)
+  target_compile_options(${target} PRIVATE ${LEAT_PCH_FLAGS} $<$<COMPILE_LANGUAGE:CXX>:-Winvalid-pch> "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include-pch ${pch}>")
+  get_target_property(sources ${target} SOURCES)
+  set_property(SOURCE ${sources} APPEND PROPERTY OBJECT_DEPENDS ${pch})
+endfunction()
+
+# One precompiled header for the whole compiler.
+leat_precompiled_header(leat_pch ${CMAKE_SOURCE_DIR}/cmake/pch.h "MLIR ${LLVM_PACKAGE_VERSION}" leat_mlir)
 
 # Every TableGen target is collected here, so that no source compiles before the headers it needs exist.
 add_custom_target(leat_tablegen)
@@ -45,8 +65,7 @@ function(leat_compiler_flags name)
     set(scope ${ARGN})
   endif()
   target_link_libraries(${name} ${scope} leat_mlir)
-  target_compile_options(${name} PRIVATE ${LEAT_PCH_FLAGS})
-  target_precompile_headers(${name} REUSE_FROM leat_pch)
+  leat_use_precompiled_header(${name} leat_pch)
   add_dependencies(${name} leat_tablegen)
 endfunction()
 

@@ -45,6 +45,7 @@ leat_compile_code leat_compile(const char *model, const char *output, const leat
   compile.dumpStages = text(given.dump_stages, "");
   compile.modelName = text(given.model_name, "");
   compile.weights = text(given.weights, "f32");
+  compile.scheduleFile = text(given.schedule, "");
   if (given.keep_weights_count && !given.keep_weights)
     return misuse("keep_weights is NULL");
   for (size_t i = 0; i < given.keep_weights_count; ++i) {

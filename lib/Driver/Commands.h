@@ -22,6 +22,7 @@ Command benchCommand();
 Command inspectCommand();
 Command verifyCommand();
 Command tokenizeCommand();
+Command tuneCommand();
 
 /// What run, generate and bench share: --threads and --device. On a malformed value sets `error`.
 std::vector<OptionSpec> modelOptionSpecs();

@@ -1,7 +1,6 @@
 // leat compile: a model to an artifact, or to the text of one of the levels on the way.
 #include "lib/Driver/Commands.h"
-
-#include "lib/Pipeline/CompileFile.h"
+#include "lib/Driver/CompileArgs.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -64,15 +63,11 @@ static int compile(const Args &args) {
   CompileOptions options;
   FrontendOptions frontend;
   std::string error;
-  frontend.shapes = args.list("shape");
+  readCompileArgs(args, options, frontend);
   options.target = args.get("target", "cpu");
   options.gpu = args.get("gpu", "sm_80");
   options.ptxas = args.get("ptxas");
-  options.targetCpu = args.get("target-cpu", "native");
-  options.kvPolicy = args.get("kv", "retain=all");
-  options.int8Activations = args.has("int8-activations");
-  options.weights = args.get("weights", "f32");
-  options.keepWeights = args.list("keep");
+  options.scheduleFile = args.get("schedule");
   options.verbose = args.has("verbose");
   if (std::string ops = args.get("decompose"); !ops.empty()) {
     options.decompose = true;
@@ -80,7 +75,6 @@ static int compile(const Args &args) {
       for (llvm::StringRef op : llvm::split(llvm::StringRef(ops), ","))
         options.decomposeOps.push_back(op.trim().str());
   }
-  options.stateOverrides = args.get("states");
   options.dumpStages = args.get("dump-stages");
   options.embedIR = args.has("embed-ir");
   options.modelName = llvm::sys::path::filename(model).str();
@@ -119,34 +113,29 @@ static int compile(const Args &args) {
 }
 
 Command compileCommand() {
-  return {{"compile",
-           "MODEL.onnx|FUNCTIONS.mlir",
-           "compile a model, or functions in Leat's IR, to an artifact (.leat)",
-           {{"output", "FILE", "what to write; -o is short for it (MODEL.leat; standard output for text)", "Output"},
-            {"emit", "LEVEL", "onnx, leat, kernels, llvm, asm, ptx: write the text of this level instead of an artifact", "Output"},
-            {"dump-stages", "DIR", "write the IR after each stage into DIR", "Output"},
-            {"embed-ir", nullptr, "keep the leat-level IR in the artifact", "Output"},
-            {"target", "DEVICE", "where kernels run: cpu (default), cuda", "Code"},
-            {"gpu", "NAME", "for cuda: sm_80 (default: Ampere and later), sm_90a (Hopper only), or another of LLVM's names", "Code"},
-            {"ptxas", "FILE",
-             "for cuda: NVIDIA's assembler, for machine code beside the PTX (found on the search path or in /usr/local/cuda/bin)", "Code"},
-            {"target-cpu", "CPU", "native (default), generic, x86-64-v3, x86-64-v4, or a processor name", "Code"},
-            {"int8-activations", nullptr, "let 4- and 8-bit products that allow it quantise their activations: faster, not exact", "Code"},
-            {"weights", "KIND",
-             "how to store weights of products: f32 (default: as the model has them), bf16, int8, int4; prints the error", "Code"},
-            {"keep", "PATTERN", "weights whose name matches (* ? [a-z]) stay as they are; may be repeated", "Code"},
-            {"shape", "NAME=VALUE", "fix a symbolic dimension (batch=1) or an input's shape (input=1x128); may be repeated", "Model"},
-            {"kv", "POLICY", "what caches keep: retain=all, recent(R), sink(S)+recent(R)", "Model"},
-            {"states", "FILE",
-             "pairs of past and present tensors that are not recognised by name: lines INPUT OUTPUT [append AXIS | fixed]", "Model"},
-            {"decompose", "OPS", "all, or names of leat ops (softmax,kv_attend): compile their plain definitions instead of kernels; slow",
-             "Other"},
-            {"threads", "N", "threads to compile with (all)", "Other"},
-            {"verbose", nullptr, "also what happens to each weight", "Other"},
-            {"quiet", nullptr, "only errors", "Other"}},
-           1,
-           1},
-          compile};
+  Command command{
+      {"compile",
+       "MODEL.onnx|FUNCTIONS.mlir",
+       "compile a model, or functions in Leat's IR, to an artifact (.leat)",
+       {{"output", "FILE", "what to write; -o is short for it (MODEL.leat; standard output for text)", "Output"},
+        {"emit", "LEVEL", "onnx, leat, kernels, llvm, asm, ptx: write the text of this level instead of an artifact", "Output"},
+        {"dump-stages", "DIR", "write the IR after each stage into DIR", "Output"},
+        {"embed-ir", nullptr, "keep the leat-level IR in the artifact", "Output"},
+        {"target", "DEVICE", "where kernels run: cpu (default), cuda", "Code"},
+        {"gpu", "NAME", "for cuda: sm_80 (default: Ampere and later), sm_90a (Hopper only), or another of LLVM's names", "Code"},
+        {"ptxas", "FILE",
+         "for cuda: NVIDIA's assembler, for machine code beside the PTX (found on the search path or in /usr/local/cuda/bin)", "Code"},
+        {"schedule", "FILE", "sizes of kernels, as leat inspect --schedule prints them and leat tune finds them", "Code"},
+        {"decompose", "OPS", "all, or names of leat ops (softmax,kv_attend): compile their plain definitions instead of kernels; slow",
+         "Other"},
+        {"threads", "N", "threads to compile with (all)", "Other"},
+        {"verbose", nullptr, "also what happens to each weight", "Other"},
+        {"quiet", nullptr, "only errors", "Other"}},
+       1,
+       1},
+      compile};
+  llvm::append_range(command.spec.options, compileArgOptions());
+  return command;
 }
 
 } // namespace leat::driver

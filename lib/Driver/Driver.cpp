@@ -51,7 +51,7 @@ void note(const Args &args, const std::string &message) {
 
 static const std::vector<Command> &commands() {
   static const std::vector<Command> all{compileCommand(), runCommand(),    generateCommand(), benchCommand(),
-                                        inspectCommand(), verifyCommand(), tokenizeCommand()};
+                                        inspectCommand(), verifyCommand(), tokenizeCommand(), tuneCommand()};
   return all;
 }
 

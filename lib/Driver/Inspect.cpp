@@ -108,6 +108,11 @@ int inspectArtifact(const Args &args, const std::string &path) {
     return kOk;
   }
   const rt::ManifestInfo &m = a.manifest();
+  if (args.has("schedule")) {
+    for (const rt::KernelInfo &k : m.kernels)
+      outs() << formatv("{0} {1}\n", k.name, k.strategy);
+    return kOk;
+  }
   std::string features = m.features.empty() ? "none" : "";
   for (const std::string &f : m.features)
     features += (features.empty() ? "" : " ") + f;
@@ -259,6 +264,7 @@ Command inspectCommand() {
            "show what a model or a compiled model holds, without running it",
            {{"coverage", nullptr, "for a .onnx file: every node that Leat cannot compile, with the reason; exit code 3 if there is one",
              "Options"},
+            {"schedule", nullptr, "for a .leat file: only the kernels' strategies and sizes, as compile --schedule reads them", "Options"},
             {"params", nullptr, "for a .leat file: list the parameters too", "Options"},
             {"shape", "NAME=VALUE", "fix a symbolic dimension or an input's shape, as in leat compile", "Options"},
             {"format", "table|json", "how to print (table)", "Options"}},

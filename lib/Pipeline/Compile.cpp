@@ -110,6 +110,11 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
   schedule.int8Activations = options.int8Activations;
   schedule.registers = target.vectorBits == 512 ? 32 : 16;
   pm.addPass(schedule::createScheduleCPU(schedule));
+  if (!options.scheduleFile.empty()) {
+    schedule::OverrideScheduleOptions given;
+    given.file = options.scheduleFile;
+    pm.addPass(schedule::createOverrideSchedule(given));
+  }
 }
 
 void buildCode(OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &target) {

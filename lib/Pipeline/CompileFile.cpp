@@ -6,6 +6,7 @@
 
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/GlobPattern.h"
 #include "llvm/Support/Path.h"
 
@@ -58,6 +59,10 @@ static std::string misuse(const CompileOptions &options, StringRef output, MLIRC
   for (const std::string &pattern : options.keepWeights)
     if (auto glob = llvm::GlobPattern::create(pattern); !glob)
       return "--keep '" + pattern + "': " + llvm::toString(glob.takeError());
+  if (!options.scheduleFile.empty() && !llvm::sys::fs::exists(options.scheduleFile))
+    return "--schedule: cannot read '" + options.scheduleFile + "': no such file";
+  if (!options.scheduleFile.empty() && options.target != "cpu")
+    return "--schedule has sizes of CPU kernels; it is of no use with --target=" + options.target;
   for (const std::string &op : options.decomposeOps)
     if (auto known = RegisteredOperationName::lookup("leat." + op, &context);
         !known || !known->hasInterface<linalg::AggregatedOpInterface>())
@@ -92,8 +97,10 @@ Outcome compileFile(StringRef model, const FrontendOptions &frontend, CompileOpt
     report({true, error});
     return Outcome::BadInput;
   }
+  bool badSchedule = false;
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     bool isError = diagnostic.getSeverity() == DiagnosticSeverity::Error;
+    badSchedule |= isError && !options.scheduleFile.empty() && StringRef(diagnostic.str()).starts_with("schedule " + options.scheduleFile);
     bool isNote = diagnostic.getSeverity() == DiagnosticSeverity::Remark && options.verbose;
     if (isError || isNote || diagnostic.getSeverity() == DiagnosticSeverity::Warning)
       report({isError, describe(diagnostic), isNote});
@@ -103,6 +110,8 @@ Outcome compileFile(StringRef model, const FrontendOptions &frontend, CompileOpt
       report({false, "weights: " + text, /*note=*/true});
     return Outcome::Done;
   }
+  if (badSchedule)
+    return Outcome::BadInput;
   return stage == "machine code" || stage == "device code" || stage == "weights" ? Outcome::Failed : Outcome::Unsupported;
 }
 

@@ -123,6 +123,7 @@ private:
   void product(Left left, mlir::Value rowStride, mlir::Value colStride, mlir::Value panel, mlir::Value depth, mlir::Value sums,
                mlir::Value accumulate, mlir::Value rows);
   void finish();
+  int64_t blockKeys; ///< keys of a step; 64: logits, queries and results of 64 rows each fill a third of the first cache
   mlir::Value rowRoom, queries, keyRoom, logits, valueRoom, biasRoom, out, maxima, sums, low, high, positions; // byte offsets in scratch
   mlir::Value columns; ///< of the task: rows rounded up to vectors
 };

@@ -8,24 +8,20 @@ using namespace mlir;
 
 namespace leat::cpu {
 
-namespace {
-constexpr int64_t kKeys = 64; ///< keys of a block: logits, queries and results of 64 rows each fill a third of the first cache
-} // namespace
-
-AttendMany::AttendMany(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
+AttendMany::AttendMany(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k), blockKeys(scheduled(k.kernel, "keys", 64)) {
   Value panelRow = k.idx(kPanel * 4);
   rowRoom = reserve(k.mul(k.max(depth, paddedValueDepth), panelRow));
   queries = reserve(k.mul(depth, panelRow));
-  keyRoom = reserve(k.mul(depth, panelRow));
-  valueRoom = reserve(k.mul(valueDepth, panelRow));
-  logits = reserve(kKeys * kPanel * 4);
-  biasRoom = reserve(op.getBias().empty() ? 0 : 2 * kKeys * kPanel * 4);
+  keyRoom = reserve(k.mul(depth, k.idx(blockKeys * 4)));
+  valueRoom = reserve(k.mul(valueDepth, k.idx(blockKeys * 4)));
+  logits = reserve(blockKeys * kPanel * 4);
+  biasRoom = reserve(op.getBias().empty() ? 0 : 2 * blockKeys * kPanel * 4);
   out = reserve(k.mul(valueDepth, panelRow));
   maxima = reserve(kPanel * 4);
   sums = reserve(kPanel * 4);
   low = reserve(kPanel * 4);
   high = reserve(kPanel * 4);
-  positions = reserve(kKeys * 4);
+  positions = reserve(blockKeys * 4);
 }
 
 Value AttendMany::tasks() { return k.mul(k.ceilDiv(allRows, k.idx(kPanel)), pairs); }
@@ -40,7 +36,7 @@ void AttendMany::run(Value task) {
   start();
   for (unsigned segment = 0; segment < op.getK().size(); ++segment) {
     packQueries(segment);
-    forBlocks(segment, k.idx(0), keyCount(segment), kKeys, at(low), at(high), at(positions),
+    forBlocks(segment, k.idx(0), keyCount(segment), blockKeys, at(low), at(high), at(positions),
               [&](Value t0, Value keys, Value masked) { block(segment, t0, keys, masked); });
   }
   finish();
@@ -147,16 +143,16 @@ void AttendMany::transformLogits(unsigned segment, Value t0, Value keys) {
     perKey = llvm::all_of(shape.take_back(3).drop_back(), [](int64_t d) { return d == 1; });
     auto pullRow = [&](Value r) {
       k.forLanes(k.idx(0), keys, lanes, [&](Value j, int64_t width) {
-        k.store(pullBias(segment, r, k.add(t0, j), width), rowBias, f32, k.add(k.mul(r, k.idx(kKeys)), j));
+        k.store(pullBias(segment, r, k.add(t0, j), width), rowBias, f32, k.add(k.mul(r, k.idx(blockKeys)), j));
       });
     };
     if (perKey) {
       pullRow(k.idx(0));
     } else {
       k.forLoop(k.idx(0), rows, k.idx(1), pullRow);
-      keyBias = k.bytePtr(rowBias, k.idx(kKeys * kPanel * 4));
+      keyBias = k.bytePtr(rowBias, k.idx(blockKeys * kPanel * 4));
       auto pack = packTransposed(k.kernel->getParentOfType<ModuleOp>(), k.target, f32, f32);
-      func::CallOp::create(k.b, pack, ValueRange{keyBias, rowBias, k.i64(k.idx(kKeys)), k.i64(rows), k.i64(keys)});
+      func::CallOp::create(k.b, pack, ValueRange{keyBias, rowBias, k.i64(k.idx(blockKeys)), k.i64(rows), k.i64(keys)});
     }
   }
   k.forLoop(k.idx(0), keys, k.idx(1), [&](Value j) {

@@ -22,6 +22,7 @@ public:
     auto kernel = op->getParentOfType<KernelFuncOp>();
     kc = scheduled(kernel, "kc", 1024);
     mc = scheduled(kernel, "mc", 48);
+    grain = scheduled(kernel, "grain", 32768);
   }
 
   Value tasks(KernelBuilder &k) override {
@@ -116,8 +117,7 @@ private:
     p.rows = p.flat ? k.mul(all, p.m) : p.m;
     p.blocks = k.ceilDiv(p.rows, k.idx(mc));
     p.panels = k.ceilDiv(p.n, k.idx(kPanel));
-    // A task handles at least 32768 weights: a few microseconds even for one row.
-    p.groupPanels = k.max(k.idx(1), k.div(k.idx(512), k.max(p.depth, k.idx(1))));
+    p.groupPanels = k.max(k.idx(1), k.div(k.idx(grain / kPanel), k.max(p.depth, k.idx(1))));
     p.groups = k.ceilDiv(p.panels, p.groupPanels);
     p.lhsScratch = strided ? k.idx(0) : k.mul(k.mul(k.min(p.rows, k.idx(mc)), p.depth), k.idx(carriedBytes(lhsType)));
     return p;
@@ -238,8 +238,9 @@ private:
   }
 
   MatmulOp op;
-  int64_t kc; ///< k is worked on in blocks of this size; partial sums rest in scratch in between, which is exact
-  int64_t mc; ///< rows of a task
+  int64_t kc;    ///< k is worked on in blocks of this size; partial sums rest in scratch in between, which is exact
+  int64_t mc;    ///< rows of a task
+  int64_t grain; ///< weights that a task handles at least: a few microseconds even for one row
   RankedTensorType lhsType, rhsType, outType;
   Type acc;
 };

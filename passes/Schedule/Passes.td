@@ -5,20 +5,21 @@ include "mlir/Pass/PassBase.td"
 def ScheduleCPU : Pass<"leat-schedule-cpu", "mlir::ModuleOp"> {
   let summary = "choose how each kernel runs on a CPU";
   let description = [{
-    Writes `#leat.schedule<strategy, {...}>` on each leat.kernel_func that has none; a schedule written by hand stays. Code generators read it and decide
-    nothing. All parameters are i64 integers.
+    Writes `#leat.schedule<strategy, {...}>` on each leat.kernel_func that has none; a schedule written by hand stays. Code generators read it. All
+    parameters are i64 integers. Those in bold may be chosen (`passes/Schedule/Strategies.cpp` has their bounds; `leat-override-schedule` and `leat tune` change
+    them); the others say what follows from the target.
 
     The root is the op that decides the strategy: the first op of the table in the body, else the op that defines the first result.
 
     | strategy | root | parameters |
     |---|---|---|
-    | `map` | elementwise, movement, copies, rotary, cache_append, state_write | `vector`: lanes along the innermost dimension; `grain`: elements per task |
-    | `reduce` | linalg.generic with reduction loops, arg_reduce | `vector`; `inner`: 1 if the innermost loop of the inputs is reduced (lanes are joined at the end), 0 if lanes are results; `grain`: input elements per task |
-    | `row` | softmax, layer_norm, cumsum, attn_merge | `vector`; `inner`: 1 if the row is contiguous, 0 if lanes are rows; `grain` |
-    | `gemm` | matmul | `mr`, `nr`: register tile; `kc`: depth of one pass, at least K means all; `mc`: rows per task; `vector`; `packed`: panel width of a packed right side, 0 if it is row major |
-    | `qgemm` | matmul_nbits | `mr`, `nr`, `vector`, `mc`; `int8`: 1 if activations may be quantised to 8 bits (the op allows it and it was asked for) |
-    | `conv` | conv | `vector`; `grain` |
-    | `attention` | kv_attend | `mr`: queries per task; `nr`: keys per step of the online softmax; `vector` |
+    | `map` | elementwise, movement, copies, rotary, cache_append, state_write | `vector`: lanes along the innermost dimension; **`grain`**: elements per task |
+    | `reduce` | linalg.generic with reduction loops, arg_reduce | `vector`; `inner`: 1 if the innermost loop of the inputs is reduced (lanes are joined at the end), 0 if lanes are results; **`grain`**: input elements per task |
+    | `row` | softmax, layer_norm, cumsum, attn_merge | `vector`; `inner`: 1 if the row is contiguous, 0 if lanes are rows; **`grain`** |
+    | `gemm` | matmul | `mr`, `nr`: register tile; **`kc`**: depth of one pass, at least K means all; **`mc`**: rows per task; **`grain`**: weights per task at least; `vector` |
+    | `qgemm` | matmul_nbits | `mr`, `nr`, `vector`; `int8`: 1 if activations may be quantised to 8 bits (the op allows it and it was asked for) |
+    | `conv` | conv | `vector` |
+    | `attention` | kv_attend | **`keys`**: keys per step of the online softmax where there are many rows; `vector` |
     | `serial` | scatter, topk, nonzero, sample, anything else | none: one task, or one per independent row |
 
     `vector` counts lanes of the widest float type of the kernel (f32 unless f64 occurs), or of i32 if there is none; 1 asks for scalar code.
@@ -131,6 +132,26 @@ def PackParams : Pass<"leat-pack-params", "mlir::ModuleOp"> {
   }];
   let dependentDialects = ["leat::LeatDialect"];
   let statistics = [Statistic<"numPacked", "packed", "Number of operands that are packed">];
+}
+
+def OverrideSchedule : Pass<"leat-override-schedule", "mlir::ModuleOp"> {
+  let summary = "take sizes of kernels from a file";
+  let description = [{
+    Lines `KERNEL [STRATEGY] PARAMETER=NUMBER ...`; KERNEL is a name as `leat inspect --schedule` prints it, or a pattern with `*`; `#` starts a comment.
+    Later lines win. Only what may be chosen can be changed (see `leat-schedule-cpu`); results may differ by rounding where a sum is cut elsewhere.
+
+    ```
+    matmul_add_3 gemm kc=512 mc=96
+    * attention keys=96
+    ```
+    ```mlir
+    leat.kernel_func @matmul_add_3 inputs 2 -> [tensor<?x64xf32>] attributes {schedule = #leat.schedule<"gemm", {kc = 1024 : i64, mc = 48 : i64}>} {...}
+    // becomes
+    leat.kernel_func @matmul_add_3 inputs 2 -> [tensor<?x64xf32>] attributes {schedule = #leat.schedule<"gemm", {kc = 512 : i64, mc = 96 : i64}>} {...}
+    ```
+  }];
+  let options = [Option<"file", "file", "std::string", "\"\"", "the file">];
+  let dependentDialects = ["::leat::LeatDialect"];
 }
 
 #endif

@@ -1,5 +1,6 @@
 // Chooses a strategy and its sizes for each kernel from what the body computes and what the target's registers hold.
 #include "passes/Schedule/Passes.h"
+#include "passes/Schedule/Strategies.h"
 
 #include "dialects/Leat/Leat.h"
 
@@ -30,9 +31,6 @@ private:
 };
 
 } // namespace
-
-/// Elements that make a task worth its start: about a microsecond of work. Rows of a few hundred elements still spread evenly.
-constexpr int64_t mapGrain = 4096;
 
 static bool hasLoopOfItsOwn(Operation &op) {
   if (auto generic = dyn_cast<linalg::GenericOp>(op))
@@ -87,6 +85,8 @@ ScheduleAttr ScheduleCPU::choose(KernelFuncOp kernel) {
     SmallVector<NamedAttribute> attrs;
     for (auto [name, value] : params)
       attrs.push_back(builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
+    for (const Tunable &tunable : tunablesOf(strategy))
+      attrs.push_back(builder.getNamedAttr(tunable.name, builder.getI64IntegerAttr(tunable.standard)));
     return ScheduleAttr::get(&getContext(), strategy, builder.getDictionaryAttr(attrs));
   };
   int64_t vector = std::max<int64_t>(vectorBits / elementBits(kernel), 1);
@@ -96,27 +96,24 @@ ScheduleAttr ScheduleCPU::choose(KernelFuncOp kernel) {
   if (!root)
     return make("serial", {});
   return TypeSwitch<Operation *, ScheduleAttr>(root)
-      .Case<MatmulOp>([&](MatmulOp) {
-        return make("gemm", {{"mr", 6}, {"nr", columns * vector}, {"kc", 1024}, {"mc", 48}, {"vector", vector}, {"packed", 0}});
-      })
+      .Case<MatmulOp>([&](MatmulOp) { return make("gemm", {{"mr", 6}, {"nr", columns * vector}, {"vector", vector}}); })
       .Case<MatmulNBitsOp>([&](MatmulNBitsOp op) {
         int64_t int8 = int8Activations && op.getInt8Activations();
-        return make("qgemm", {{"mr", 4}, {"nr", columns * vector}, {"mc", 48}, {"vector", vector}, {"int8", int8}});
+        return make("qgemm", {{"mr", 4}, {"nr", columns * vector}, {"vector", vector}, {"int8", int8}});
       })
-      .Case<ConvOp>([&](ConvOp) { return make("conv", {{"vector", vector}, {"grain", 4096}}); })
-      .Case<KVAttendOp>([&](KVAttendOp) { return make("attention", {{"mr", 6}, {"nr", 64}, {"vector", vector}}); })
+      .Case<ConvOp>([&](ConvOp) { return make("conv", {{"vector", vector}}); })
+      .Case<KVAttendOp>([&](KVAttendOp) { return make("attention", {{"vector", vector}}); })
       .Case<SoftmaxOp, LayerNormOp, CumSumOp, AttnMergeOp>(
-          [&](Operation *op) { return make("row", {{"vector", vector}, {"inner", reducesInnermost(op)}, {"grain", mapGrain}}); })
-      .Case<ArgReduceOp>(
-          [&](ArgReduceOp op) { return make("reduce", {{"vector", vector}, {"inner", reducesInnermost(op)}, {"grain", mapGrain}}); })
+          [&](Operation *op) { return make("row", {{"vector", vector}, {"inner", reducesInnermost(op)}}); })
+      .Case<ArgReduceOp>([&](ArgReduceOp op) { return make("reduce", {{"vector", vector}, {"inner", reducesInnermost(op)}}); })
       .Case<linalg::GenericOp>([&](linalg::GenericOp op) {
         if (op.getNumReductionLoops())
-          return make("reduce", {{"vector", vector}, {"inner", reducesInnermost(op)}, {"grain", mapGrain}});
-        return make("map", {{"vector", vector}, {"grain", mapGrain}});
+          return make("reduce", {{"vector", vector}, {"inner", reducesInnermost(op)}});
+        return make("map", {{"vector", vector}});
       })
       .Case<tensor::ExtractSliceOp, tensor::ConcatOp, tensor::PadOp, tensor::SplatOp, tensor::ReshapeOp, tensor::ExpandShapeOp,
             tensor::CollapseShapeOp, tensor::CastOp, tensor::FromElementsOp, RotaryOp, CacheAppendOp, StateWriteOp, CacheViewOp,
-            StateReadOp>([&](Operation *) { return make("map", {{"vector", vector}, {"grain", mapGrain}}); })
+            StateReadOp>([&](Operation *) { return make("map", {{"vector", vector}}); })
       .Default([&](Operation *) { return make("serial", {}); });
 }
 

@@ -5,8 +5,8 @@
 #col = affine_map<(d0, d1) -> (d1)>
 
 // CHECK-LABEL: leat.kernel_func @gemm
-// WIDE-SAME: #leat.schedule<"gemm", {kc = 1024 : i64, mc = 48 : i64, mr = 6 : i64, nr = 64 : i64, packed = 0 : i64, vector = 16 : i64}>
-// NARROW-SAME: #leat.schedule<"gemm", {kc = 1024 : i64, mc = 48 : i64, mr = 6 : i64, nr = 16 : i64, packed = 0 : i64, vector = 8 : i64}>
+// WIDE-SAME: #leat.schedule<"gemm", {grain = 32768 : i64, kc = 1024 : i64, mc = 48 : i64, mr = 6 : i64, nr = 64 : i64, vector = 16 : i64}>
+// NARROW-SAME: #leat.schedule<"gemm", {grain = 32768 : i64, kc = 1024 : i64, mc = 48 : i64, mr = 6 : i64, nr = 16 : i64, vector = 8 : i64}>
 leat.kernel_func @gemm inputs 2 -> [tensor<?x32xf32>] {
 ^bb0(%a: tensor<?x64xf32>, %b: tensor<64x32xf32>, %n: index):
   %0 = leat.matmul %a, %b : (tensor<?x64xf32>, tensor<64x32xf32>) -> tensor<?x32xf32>

@@ -85,6 +85,10 @@ TEST_F(CompilerCApi, RefusesBadInputAndOptions) {
   EXPECT_EQ(compile(&options), LEAT_COMPILE_USAGE);
   EXPECT_NE(messages().find("sink(4)+"), std::string::npos) << messages();
   options.kv = nullptr;
+  options.schedule = "/no/such/schedule";
+  EXPECT_EQ(compile(&options), LEAT_COMPILE_USAGE);
+  EXPECT_NE(messages().find("/no/such/schedule"), std::string::npos) << messages();
+  options.schedule = nullptr;
   options.target_cpu = "z80";
   EXPECT_EQ(compile(&options), LEAT_COMPILE_USAGE);
   options.target_cpu = nullptr;

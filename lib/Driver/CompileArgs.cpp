@@ -1,0 +1,27 @@
+#include "lib/Driver/CompileArgs.h"
+
+namespace leat::driver {
+
+std::vector<OptionSpec> compileArgOptions() {
+  return {{"target-cpu", "CPU", "native (default), generic, x86-64-v3, x86-64-v4, or a processor name", "Code"},
+          {"int8-activations", nullptr, "let 4- and 8-bit products that allow it quantise their activations: faster, not exact", "Code"},
+          {"weights", "KIND", "how to store weights of products: f32 (default: as the model has them), bf16, int8, int4; prints the error",
+           "Code"},
+          {"keep", "PATTERN", "weights whose name matches (* ? [a-z]) stay as they are; may be repeated", "Code"},
+          {"shape", "NAME=VALUE", "fix a symbolic dimension (batch=1) or an input's shape (input=1x128); may be repeated", "Model"},
+          {"kv", "POLICY", "what caches keep: retain=all, recent(R), sink(S)+recent(R)", "Model"},
+          {"states", "FILE", "pairs of past and present tensors that are not recognised by name: lines INPUT OUTPUT [append AXIS | fixed]",
+           "Model"}};
+}
+
+void readCompileArgs(const Args &args, CompileOptions &options, FrontendOptions &frontend) {
+  options.targetCpu = args.get("target-cpu", "native");
+  options.int8Activations = args.has("int8-activations");
+  options.weights = args.get("weights", "f32");
+  options.keepWeights = args.list("keep");
+  options.kvPolicy = args.get("kv", "retain=all");
+  options.stateOverrides = args.get("states");
+  frontend.shapes = args.list("shape");
+}
+
+} // namespace leat::driver

@@ -235,7 +235,7 @@ static rt::Status checkConfig(const KernelInfo &info, const LaunchConfig &config
 
 // The pool of constants with what this launch knows filled in.
 static void patchConstants(const Program &program, u8 *constants, u32 dynamicBase, u64 parameters) {
-  std::memcpy(constants, program.constants.data(), program.constants.size());
+  std::copy(program.constants.begin(), program.constants.end(), constants);
   for (const LaunchConstant &c : program.launchConstants)
     for (int lane = 0; lane < 32; ++lane) {
       if (c.kind == LaunchConstant::DynamicShared32) {
@@ -261,7 +261,8 @@ rt::Result<LaunchResult> Simulator::Impl::run(const Options &options, Module::Im
   Bytes parameterMemory = allocateBytes(parameters.size() + variableAlignment), constants = allocateBytes(program.constants.size() + 64);
   if (!parameterMemory || !constants)
     return error(Code::Capacity, "no memory for the launch");
-  std::memcpy(parameterMemory.get(), parameters.data(), parameters.size());
+  if (!parameters.empty())
+    std::memcpy(parameterMemory.get(), parameters.data(), parameters.size());
   MemoryMap map = memory;
   LEAT_RETURN_IF_ERROR(map.add(parameterMemory.get(), parameters.size(), "the kernel's parameters", true));
   for (const auto &[name, where] : module.variables)

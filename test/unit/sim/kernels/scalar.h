@@ -49,7 +49,7 @@ BOTH void scalarOutputs(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint64_t
   OUT((uint64_t)a * b);
   OUT((int64_t)sa * sb);
   OUT((uint64_t)a * b + wb);
-  OUT((int64_t)sa * sc + swb);
+  OUT((uint64_t)((int64_t)sa * sc) + wb);
   OUT(a / divisor);
   OUT(a % divisor);
   OUT((uint32_t)(sa / signedDivisor));

@@ -28,7 +28,7 @@ class InfoStruct(Struct):
 
 
 class ModelOptions(Struct):
-    _fields_ = [("struct_size", c.c_size_t), ("threads", c.c_int32), ("skip_weight_checksum", c.c_int32)]
+    _fields_ = [("struct_size", c.c_size_t), ("threads", c.c_int32), ("skip_weight_checksum", c.c_int32), ("device", c.c_char_p)]
 
 
 class SessionOptions(Struct):
@@ -46,8 +46,11 @@ class LeatError(Exception):
 
 
 class Library:
-    def __init__(self, build):
-        self.lib = c.CDLL(str(Path(build) / "lib" / "libleat_runtime.so"))
+    """`device`: what models run on; empty: what each was compiled for. Only a library for tests holds the simulator."""
+
+    def __init__(self, build, device=""):
+        self.device = device
+        self.lib = c.CDLL(str(Path(build) / "lib" / ("libleat_runtime_sim.so" if device.startswith("sim") else "libleat_runtime.so")))
         self.lib.leat_status_message.restype = c.c_char_p
         for name in ("leat_model_load", "leat_model_find_function", "leat_model_input_info", "leat_model_output_info", "leat_session_create",
                      "leat_session_run", "leat_session_output", "leat_session_save", "leat_session_load", "leat_session_fork", "leat_session_counters"):
@@ -71,7 +74,8 @@ class Library:
 class Model:
     def __init__(self, library, path, threads):
         self.library, self.lib, self.handle = library, library.lib, c.c_void_p()
-        library.check(self.lib.leat_model_load(str(path).encode(), c.byref(ModelOptions(threads=threads)), c.byref(self.handle)))
+        options = ModelOptions(threads=threads, device=library.device.encode() or None)
+        library.check(self.lib.leat_model_load(str(path).encode(), c.byref(options), c.byref(self.handle)))
 
     def __del__(self):
         if self.handle:

@@ -74,6 +74,8 @@ def unit(build, results, totals, args):
 def e2e(build, results, totals, args):
     out = results / "pytest.xml"
     env = dict(os.environ, LEAT_BUILD=str(build), LEAT_SOURCE=str(ROOT), PYTHONPATH=str(ROOT / "test"), **args.python_environment)
+    if args.device:
+        env |= {"LEAT_TARGET": "cuda", "LEAT_DEVICE": args.device}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={out}", ROOT / "test/oracles", ROOT / "test/e2e"]
     if args.k:
         command += ["-k", args.k]
@@ -113,6 +115,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", choices=sorted(SUITES), action="append", help="run only this suite")
     parser.add_argument("--long", action="store_true", help=f"also fuzz every reader for {FUZZ_SECONDS} seconds")
+    parser.add_argument("--device", help="run the e2e suite's models on this device: cuda, sim, sim:checked (they are compiled for cuda)")
     parser.add_argument("-k", help="only pytest cases that match this expression")
     args = parser.parse_args()
     args.python_environment = sanitize(args.build)

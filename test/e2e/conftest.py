@@ -35,7 +35,8 @@ def leat():
 
 @pytest.fixture(scope="session")
 def library():
-    return Library(BUILD)
+    # As the command line takes it from the environment: test/run.py --device runs the suite on a device.
+    return Library(BUILD, os.environ.get("LEAT_DEVICE", ""))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,182 @@
+// The code that talks to CUDA's driver, with a stand-in for libcuda: results, graphs, memory, and what it says when something is missing.
+#include "test/unit/device/DeviceModel.h"
+#include "test/unit/device/fake_cuda.h"
+
+#include "runtime/device/cuda/CudaDevice.h"
+
+#include <dlfcn.h>
+
+using namespace leat;
+using namespace leat::rt;
+
+namespace {
+
+FakeCuda &fake() {
+  static FakeCuda *state = [] {
+    void *library = dlopen(FAKE_CUDA, RTLD_NOW | RTLD_LOCAL);
+    return library ? reinterpret_cast<FakeCudaState>(dlsym(library, "leat_fake_cuda_state"))() : nullptr;
+  }();
+  return *state;
+}
+
+Result<std::shared_ptr<Device>> openFake(const std::string &, int) { return openCudaDevice(FAKE_CUDA); }
+
+class CudaTest : public leat::test::DeviceModel {
+protected:
+  CudaTest() { fake() = FakeCuda(); }
+};
+
+const char *kSoftmax = R"(
+  leat.param @w : tensor<3xf32> {value = dense<[1.0, 2.0, 4.0]> : tensor<3xf32>}
+  #id = affine_map<(d0, d1) -> (d0, d1)>
+  #row = affine_map<(d0, d1) -> (d1)>
+  func.func @main(%x: tensor<?x3xf32>) -> tensor<?x3xf32> {
+    %c0 = arith.constant 0 : index
+    %n = tensor.dim %x, %c0 : tensor<?x3xf32>
+    %w = leat.param_ref @w : tensor<3xf32>
+    %s = leat.softmax %x {axis = 1 : i64} : tensor<?x3xf32>
+    %t = leat.softmax %s {axis = 1 : i64} : tensor<?x3xf32>
+    %e = tensor.empty(%n) : tensor<?x3xf32>
+    %y = linalg.generic {indexing_maps = [#id, #row, #id], iterator_types = ["parallel", "parallel"]}
+        ins(%t, %w : tensor<?x3xf32>, tensor<3xf32>) outs(%e : tensor<?x3xf32>) {
+    ^bb0(%a: f32, %b: f32, %o: f32):
+      %0 = arith.mulf %a, %b : f32
+      linalg.yield %0 : f32
+    } -> tensor<?x3xf32>
+    return %y : tensor<?x3xf32>
+  }
+)";
+
+TEST_F(CudaTest, SaysThatThereIsNoDriver) {
+  auto device = openCudaDevice("libcuda_of_another_machine.so");
+  ASSERT_FALSE(device.ok());
+  EXPECT_EQ(device.status().code(), Code::Unsupported);
+  EXPECT_NE(device.status().message().find("no NVIDIA driver"), std::string::npos) << device.status().message();
+  EXPECT_NE(device.status().message().find("--device=sim"), std::string::npos) << device.status().message();
+}
+
+TEST_F(CudaTest, SaysThatThereIsNoGpu) {
+  fake().gpus = 0;
+  auto device = openCudaDevice(FAKE_CUDA);
+  ASSERT_FALSE(device.ok());
+  EXPECT_EQ(device.status().code(), Code::Unsupported);
+  EXPECT_NE(device.status().message().find("sees no GPU"), std::string::npos) << device.status().message();
+}
+
+TEST_F(CudaTest, RunsAsTheSimulatorAndTheCpu) {
+  Tensor x = tensor<float>({2, 3}, {1, 2, 3, 0.5f, -1, 4});
+  compile(kSoftmax, "cpu");
+  auto onCpu = session(load(""));
+  ASSERT_TRUE(run(*onCpu, "main", {&x})) << error;
+  std::vector<float> want = values<float>(onCpu->output(0));
+  for (auto [device, opener] : {std::pair<const char *, DeviceOpener>("sim:checked", openSimDevice), {"cuda", openFake}}) {
+    compile(kSoftmax, "cuda");
+    auto s = session(load(device, opener));
+    ASSERT_TRUE(s) << error;
+    ASSERT_TRUE(run(*s, "main", {&x})) << error;
+    std::vector<float> got = values<float>(s->output(0));
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t i = 0; i < got.size(); ++i)
+      EXPECT_NEAR(got[i], want[i], 1e-6) << device;
+  }
+}
+
+TEST_F(CudaTest, SendsAStepAsOneGraph) {
+  compile(kSoftmax, "cuda");
+  {
+    auto model = load("cuda", openFake);
+    ASSERT_TRUE(model) << error;
+    EXPECT_EQ(model->deviceName(), "Fake GPU (sm_80)");
+    auto s = session(model);
+    Tensor x = tensor<float>({1, 3}, {1, 2, 3}), more = tensor<float>({2, 3}, {3, 2, 1, 1, 2, 3});
+    // The first run allocates, which cuts its launches in two; from the second on they are one graph.
+    for (int i = 0; i < 2; ++i)
+      ASSERT_TRUE(run(*s, "main", {&x})) << error;
+    FakeCuda before = fake();
+    for (int i = 0; i < 3; ++i)
+      ASSERT_TRUE(run(*s, "main", {&x})) << error;
+    EXPECT_EQ(fake().graphsMade, before.graphsMade);
+    EXPECT_EQ(fake().graphsUpdated, before.graphsUpdated + 3);
+    EXPECT_EQ(fake().graphLaunches, before.graphLaunches + 3);
+    EXPECT_EQ(fake().launches, s->executor().counters().launches);
+    std::vector<float> first = values<float>(s->output(0));
+    // Other sizes are other arguments of the same graph.
+    ASSERT_TRUE(run(*s, "main", {&more})) << error;
+    std::vector<float> both = values<float>(s->output(0));
+    EXPECT_EQ(std::vector<float>(both.begin() + 3, both.end()), first);
+    EXPECT_EQ(fake().streams, 1);
+  }
+  // Nothing is left behind.
+  EXPECT_EQ(fake().held, 0);
+  EXPECT_EQ(fake().streams, 0);
+  EXPECT_EQ(fake().modules, 0);
+  EXPECT_EQ(fake().contexts, 0);
+}
+
+TEST_F(CudaTest, StreamsWithState) {
+  compile(leat::test::kStream, "cuda");
+  auto s = session(load("cuda", openFake));
+  ASSERT_TRUE(s) << error;
+  Tensor one = tensor<float>({1, 3}, {1, 2, 3});
+  FakeCuda before;
+  for (int i = 1; i <= 5; ++i) {
+    if (i == 3)
+      before = fake();
+    ASSERT_TRUE(run(*s, "step", {&one})) << error;
+    EXPECT_EQ(values<float>(s->output(0)), (std::vector<float>{1.f * i, 2.f * i, 3.f * i}));
+  }
+  // The counter is with the host: a step reads nothing back but its result.
+  EXPECT_EQ(fake().copiesOut, before.copiesOut + 3);
+  EXPECT_EQ(fake().graphLaunches, before.graphLaunches + 3);
+  EXPECT_EQ(fake().graphsMade, before.graphsMade);
+}
+
+TEST_F(CudaTest, MeasuresWithoutGraphs) {
+  compile(kSoftmax, "cuda");
+  SessionOptions options;
+  options.profile = true;
+  auto s = session(load("cuda", openFake), options);
+  Tensor x = tensor<float>({1, 3}, {1, 2, 3});
+  ASSERT_TRUE(run(*s, "main", {&x})) << error;
+  EXPECT_EQ(fake().graphLaunches, 0);
+  EXPECT_GT(s->executor().profile()[0].nanoseconds, 0);
+}
+
+TEST_F(CudaTest, OlderGpus) {
+  compile(kSoftmax, "cuda");
+  fake().major = 7, fake().minor = 5;
+  EXPECT_FALSE(load("cuda", openFake));
+  EXPECT_NE(error.find("Fake GPU (sm_75)"), std::string::npos) << error;
+  EXPECT_NE(error.find("older GPUs than sm_80 are not supported"), std::string::npos) << error;
+  fake().major = 8, fake().minor = 9;
+  EXPECT_TRUE(load("cuda", openFake)) << error;
+  compile(kSoftmax, "cuda", "sm_90a");
+  EXPECT_FALSE(load("cuda", openFake));
+  EXPECT_NE(error.find("sm_90a only"), std::string::npos) << error;
+  EXPECT_NE(error.find("--gpu=sm_80"), std::string::npos) << error;
+  fake().major = 9, fake().minor = 0;
+  EXPECT_TRUE(load("cuda", openFake)) << error;
+}
+
+TEST_F(CudaTest, OutOfMemoryNamesWhatAskedForHowMuch) {
+  compile(kSoftmax, "cuda");
+  fake().memory = 1 << 16;
+  auto s = session(load("cuda", openFake));
+  ASSERT_TRUE(s) << error;
+  Tensor x = tensor<float>({40000, 3}, std::vector<float>(120000));
+  EXPECT_FALSE(run(*s, "main", {&x}));
+  for (const char *text : {"out of memory on Fake GPU (sm_80)", "an input needs 480000 bytes", "of 65536 are free", "smaller batch"})
+    EXPECT_NE(error.find(text), std::string::npos) << error;
+  // The session is good for what fits.
+  Tensor small = tensor<float>({1, 3}, {1, 2, 3});
+  EXPECT_TRUE(run(*s, "main", {&small})) << error;
+}
+
+TEST_F(CudaTest, CodeThatTheDriverRefuses) {
+  compile(kSoftmax, "cuda");
+  fake().refusePtx = true;
+  EXPECT_FALSE(load("cuda", openFake));
+  EXPECT_NE(error.find("line 7: the test says no"), std::string::npos) << error;
+}
+
+} // namespace

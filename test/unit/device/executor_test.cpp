@@ -1,0 +1,161 @@
+// Artifacts for a GPU on the simulator, against the same functions on the CPU: tensors at the border, what the host program reads and
+// writes, kernels without device code, states, errors.
+#include "test/unit/device/DeviceModel.h"
+
+using namespace leat;
+using namespace leat::rt;
+
+namespace {
+
+using DeviceExecutorTest = leat::test::DeviceModel;
+
+/// A loop whose end the host reads from a tensor that a kernel made, and whose body reads a constant tensor.
+const char *kLoop = R"(
+  #id = affine_map<(d0) -> (d0)>
+  func.func @main(%x: tensor<4xf32>, %n: tensor<i64>) -> (tensor<4xf32>, tensor<1xi64>) {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %k = arith.constant dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32>
+    %e64 = tensor.empty() : tensor<i64>
+    %twice = linalg.generic {indexing_maps = [affine_map<() -> ()>, affine_map<() -> ()>], iterator_types = []} ins(%n : tensor<i64>) outs(%e64 : tensor<i64>) {
+    ^bb0(%a: i64, %o: i64):
+      %0 = arith.addi %a, %a : i64
+      linalg.yield %0 : i64
+    } -> tensor<i64>
+    %count = tensor.extract %twice[] : tensor<i64>
+    %end = arith.index_cast %count : i64 to index
+    %r = scf.for %i = %c0 to %end step %c1 iter_args(%t = %x) -> (tensor<4xf32>) {
+      %e = tensor.empty() : tensor<4xf32>
+      %y = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel"]} ins(%t, %k : tensor<4xf32>, tensor<4xf32>) outs(%e : tensor<4xf32>) {
+      ^bb0(%a: f32, %b: f32, %o: f32):
+        %0 = arith.addf %a, %b : f32
+        linalg.yield %0 : f32
+      } -> tensor<4xf32>
+      scf.yield %y : tensor<4xf32>
+    }
+    %made = tensor.from_elements %count : tensor<1xi64>
+    return %r, %made : tensor<4xf32>, tensor<1xi64>
+  }
+)";
+
+TEST_F(DeviceExecutorTest, HostProgramReadsAndWritesTheDevice) {
+  compile(kLoop, "cuda");
+  auto model = load("sim:checked");
+  ASSERT_TRUE(model) << error;
+  EXPECT_EQ(model->deviceName(), "GPU simulator with checks");
+  auto s = session(model);
+  Tensor x = tensor<float>({4}, {0, 0, 0, 0}), n = tensor<int64_t>({}, {3});
+  ASSERT_TRUE(run(*s, "main", {&x, &n})) << error;
+  EXPECT_EQ(values<float>(s->output(0)), (std::vector<float>{6, 12, 18, 24}));
+  EXPECT_EQ(values<int64_t>(s->output(1)), std::vector<int64_t>{6});
+  // Buffers of a steady stream do not grow.
+  int64_t allocations = s->executor().counters().allocations;
+  n = tensor<int64_t>({}, {0});
+  ASSERT_TRUE(run(*s, "main", {&x, &n})) << error;
+  EXPECT_EQ(values<float>(s->output(0)), (std::vector<float>{0, 0, 0, 0}));
+  EXPECT_EQ(s->executor().counters().allocations, allocations);
+}
+
+TEST_F(DeviceExecutorTest, KernelsWithoutDeviceCodeRunOnTheHost) {
+  const char *source = R"(
+    #id = affine_map<(d0) -> (d0)>
+    func.func @main(%x: tensor<?xf64>) -> tensor<?xf64> {
+      %c0 = arith.constant 0 : index
+      %n = tensor.dim %x, %c0 : tensor<?xf64>
+      %e = tensor.empty(%n) : tensor<?xf64>
+      %y = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel"]} ins(%x : tensor<?xf64>) outs(%e : tensor<?xf64>) {
+      ^bb0(%a: f64, %o: f64):
+        %0 = math.exp %a : f64
+        linalg.yield %0 : f64
+      } -> tensor<?xf64>
+      return %y : tensor<?xf64>
+    }
+  )";
+  compile(source, "cuda");
+  auto model = load("sim:checked");
+  ASSERT_TRUE(model) << error;
+  ASSERT_EQ(model->manifest().kernels.size(), 1u);
+  EXPECT_EQ(model->manifest().kernels[0].kind, "host");
+  auto s = session(model);
+  Tensor x = tensor<double>({3}, {0, 1, -2});
+  ASSERT_TRUE(run(*s, "main", {&x})) << error;
+  std::vector<double> got = values<double>(s->output(0));
+  for (int i = 0; i < 3; ++i)
+    EXPECT_NEAR(got[i], std::exp(x.as<double>()[i]), 1e-15);
+}
+
+TEST_F(DeviceExecutorTest, StatesAreSavedLoadedAndForked) {
+  compile(leat::test::kStream, "cuda");
+  auto model = load("sim:checked");
+  ASSERT_TRUE(model) << error;
+  SessionOptions options;
+  options.context = 5;
+  auto s = session(model, options);
+  ASSERT_TRUE(s) << error;
+  Tensor two = tensor<float>({2, 3}, {1, 2, 3, 10, 20, 30}), one = tensor<float>({1, 3}, {100, 200, 300});
+  ASSERT_TRUE(run(*s, "step", {&two})) << error;
+  EXPECT_EQ(values<float>(s->output(0)), (std::vector<float>{11, 22, 33}));
+  EXPECT_EQ(s->state().tokens(), 2);
+  ASSERT_TRUE(s->save(statePath()).ok());
+  auto fork = s->fork();
+  ASSERT_TRUE(fork.ok()) << fork.status().message();
+  const std::vector<float> next{111, 222, 333};
+  ASSERT_TRUE(run(*s, "step", {&one})) << error;
+  EXPECT_EQ(values<float>(s->output(0)), next);
+  ASSERT_TRUE(run(**fork, "step", {&one})) << error;
+  EXPECT_EQ(values<float>((*fork)->output(0)), next);
+  // A session with another capacity, and the same model on the CPU, go on from the file.
+  options.context = 9;
+  auto other = session(model, options);
+  ASSERT_TRUE(other->load(statePath()).ok());
+  ASSERT_TRUE(run(*other, "step", {&one})) << error;
+  EXPECT_EQ(values<float>(other->output(0)), next);
+  // Going back to a moment, as benchmarks do.
+  auto rewind = StateRewind::take(other->state());
+  ASSERT_TRUE(rewind.ok());
+  ASSERT_TRUE(run(*other, "step", {&two})) << error;
+  ASSERT_TRUE((*rewind)().ok());
+  EXPECT_EQ(other->state().tokens(), 3);
+  ASSERT_TRUE(run(*other, "step", {&one})) << error;
+  EXPECT_EQ(values<float>(other->output(0)), (std::vector<float>{211, 422, 633}));
+  // Too long for the context: refused, and nothing has changed.
+  EXPECT_FALSE(run(*fork->get(), "step", {&two}) && run(*fork->get(), "step", {&two}));
+  EXPECT_NE(error.find("cache overflow"), std::string::npos) << error;
+  s->reset();
+  ASSERT_TRUE(run(*s, "step", {&one})) << error;
+  EXPECT_EQ(values<float>(s->output(0)), (std::vector<float>{100, 200, 300}));
+}
+
+TEST_F(DeviceExecutorTest, KernelsAreMeasured) {
+  compile(kLoop, "cuda");
+  SessionOptions options;
+  options.profile = true;
+  auto s = session(load("sim"), options);
+  ASSERT_TRUE(s) << error;
+  Tensor x = tensor<float>({4}, {0, 0, 0, 0}), n = tensor<int64_t>({}, {2});
+  ASSERT_TRUE(run(*s, "main", {&x, &n})) << error;
+  int64_t calls = 0, time = 0;
+  for (const KernelProfile &profile : s->executor().profile())
+    calls += profile.calls, time += profile.nanoseconds;
+  EXPECT_EQ(calls, 5);
+  EXPECT_GT(time, 0);
+  s->executor().measure(false);
+  ASSERT_TRUE(run(*s, "main", {&x, &n})) << error;
+  EXPECT_EQ(s->executor().profile()[0].calls, 1);
+}
+
+TEST_F(DeviceExecutorTest, SaysWhereAModelRuns) {
+  compile(kLoop, "cuda");
+  EXPECT_FALSE(load("cpu"));
+  EXPECT_NE(error.find("compiled for cuda (sm_80)"), std::string::npos) << error;
+  EXPECT_NE(error.find("--target=cpu"), std::string::npos) << error;
+  EXPECT_FALSE(load("tpu"));
+  EXPECT_NE(error.find("there is no device 'tpu' here"), std::string::npos) << error;
+  compile(kLoop, "cpu");
+  EXPECT_FALSE(load("sim"));
+  EXPECT_NE(error.find("compile it with --target=cuda"), std::string::npos) << error;
+  EXPECT_TRUE(load("cpu")) << error;
+  EXPECT_TRUE(load("")) << error;
+}
+
+} // namespace

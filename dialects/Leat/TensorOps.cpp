@@ -17,7 +17,7 @@ LogicalResult MatmulOp::verify() {
     return emitOpError("contracts dimensions of different size: ") << ak << " and " << bk;
   if (!mayBeEqual(am, y.getDimSize(y.getRank() - 2)) || !mayBeEqual(bn, y.getDimSize(y.getRank() - 1)))
     return emitOpError("has operands ") << a << " and " << b << " that do not give " << y;
-  bool shortWeights = a.getElementType().isF32() && b.getElementType().isBF16();
+  bool shortWeights = a.getElementType().isF32() && (b.getElementType().isBF16() || b.getElementType().isF16());
   if (a.getElementType() != b.getElementType() && !a.getElementType().isInteger(8) && !shortWeights)
     return emitOpError("needs operands of one element type, got ") << a.getElementType() << " and " << b.getElementType();
   return success();

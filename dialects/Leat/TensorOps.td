@@ -7,7 +7,7 @@ def Leat_MatmulOp : Leat_ComputeOp<"matmul"> {
     `lhs` [..., M, K] (or [..., K, M] with `trans_a`), `rhs` [..., K, N] (or [..., N, K] with `trans_b`), `output` [..., M, N]. Both have rank >= 2.
     Leading (batch) dimensions are right aligned; a missing one, or a static 1, is broadcast; otherwise they are equal (dynamic ones are known equal, or
     broadcast before). Products accumulate in f32 for f16, bf16, f32; in f64 for f64; in i32 for 8-bit integers (`output` i32); in their own type otherwise.
-    Operands have one element type, or are i8 and another 8-bit integer, or are f32 and bf16 (a weight in fewer bits, which is exact in f32).
+    Operands have one element type, or are i8 and another 8-bit integer, or are f32 and bf16 or f16 (a weight in fewer bits, which is exact in f32).
   }];
   let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$rhs, UnitAttr:$trans_a, UnitAttr:$trans_b);
   let results = (outs AnyRankedTensor:$output);

@@ -5,8 +5,8 @@ namespace leat::driver {
 std::vector<OptionSpec> compileArgOptions() {
   return {{"target-cpu", "CPU", "native (default), generic, x86-64-v3, x86-64-v4, or a processor name", "Code"},
           {"int8-activations", nullptr, "let 4- and 8-bit products that allow it quantise their activations: faster, not exact", "Code"},
-          {"weights", "KIND", "how to store weights of products: f32 (default: as the model has them), bf16, int8, int4; prints the error",
-           "Code"},
+          {"weights", "KIND",
+           "how to store weights of products: f32 (default: as the model has them), bf16, f16, int8, int4; prints the error", "Code"},
           {"keep", "PATTERN", "weights whose name matches (* ? [a-z]) stay as they are; may be repeated", "Code"},
           {"shape", "NAME=VALUE", "fix a symbolic dimension (batch=1) or an input's shape (input=1x128); may be repeated", "Model"},
           {"kv", "POLICY", "what caches keep: retain=all, recent(R), sink(S)+recent(R)", "Model"},

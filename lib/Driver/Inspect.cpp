@@ -53,14 +53,45 @@ const char *growthName(rt::Growth g) {
   return names[static_cast<int>(g)];
 }
 
+struct DeviceBytes {
+  uint64_t ptx = 0, cubin = 0;
+};
+DeviceBytes deviceBytes(const rt::ManifestInfo &m) {
+  DeviceBytes sum;
+  for (const rt::DeviceModuleInfo &module : m.device.modules)
+    sum.ptx += module.ptxLength, sum.cubin += module.cubinLength;
+  return sum;
+}
+
+/// The device code of a kernel in a line: what it is, its entries, and what an assembler said about them.
+std::string entriesText(const rt::KernelInfo &k) {
+  std::string text = k.kind;
+  for (const rt::EntryInfo &e : k.entries) {
+    text += " " + e.symbol;
+    if (e.registers >= 0)
+      text +=
+          formatv(" ({0} registers{1})", e.registers, e.sharedBytes > 0 ? formatv(", {0} bytes shared", e.sharedBytes).str() : "").str();
+  }
+  return text;
+}
+
 llvm::json::Value artifactJson(const rt::Artifact &a) {
   const rt::ManifestInfo &m = a.manifest();
   llvm::json::Array functions, kernels, states, params;
   for (const rt::FunctionInfo &f : m.functions)
     functions.push_back(
         llvm::json::Object{{"name", f.name}, {"kind", f.kind}, {"inputs", tensorsJson(f.inputs)}, {"outputs", tensorsJson(f.outputs)}});
-  for (const rt::KernelInfo &k : m.kernels)
-    kernels.push_back(llvm::json::Object{{"name", k.name}, {"description", k.description}, {"strategy", k.strategy}});
+  for (const rt::KernelInfo &k : m.kernels) {
+    llvm::json::Object kernel{{"name", k.name}, {"description", k.description}, {"strategy", k.strategy}};
+    if (!m.device.api.empty()) {
+      llvm::json::Array entries;
+      for (const rt::EntryInfo &e : k.entries)
+        entries.push_back(llvm::json::Object{{"symbol", e.symbol}, {"registers", e.registers}, {"shared_bytes", e.sharedBytes}});
+      kernel["kind"] = k.kind;
+      kernel["entries"] = std::move(entries);
+    }
+    kernels.push_back(std::move(kernel));
+  }
   for (const rt::StateInfo &s : m.states)
     states.push_back(llvm::json::Object{
         {"name", s.name}, {"dtype", rt::dtypeName(s.dtype)}, {"growth", growthName(s.growth)}, {"sink", s.sink}, {"ring", s.ring}});
@@ -78,11 +109,21 @@ llvm::json::Value artifactJson(const rt::Artifact &a) {
   llvm::json::Array features;
   for (const std::string &f : m.features)
     features.push_back(f);
+  llvm::json::Object device;
+  if (!m.device.api.empty()) {
+    DeviceBytes code = deviceBytes(m);
+    device = llvm::json::Object{{"api", m.device.api},
+                                {"gpu", m.device.gpu},
+                                {"modules", static_cast<int64_t>(m.device.modules.size())},
+                                {"ptx_bytes", static_cast<int64_t>(code.ptx)},
+                                {"cubin_bytes", static_cast<int64_t>(code.cubin)}};
+  }
   return llvm::json::Object{{"schema", 1},
                             {"model", llvm::json::fixUTF8(m.model)},
                             {"compiler", m.compiler},
                             {"target_cpu", m.targetCpu},
                             {"features", std::move(features)},
+                            {"device", m.device.api.empty() ? llvm::json::Value(nullptr) : llvm::json::Value(std::move(device))},
                             {"file_bytes", static_cast<int64_t>(a.fileSize())},
                             {"weight_bytes", static_cast<int64_t>(bytes)},
                             {"functions", std::move(functions)},
@@ -121,6 +162,17 @@ int inspectArtifact(const Args &args, const std::string &path) {
     weights += p.length;
   outs() << formatv("model     {0}\ncompiler  {1}\ntarget    {2}; CPU features needed: {3}\nfile      {4}, weights {5} in {6} tensors\n",
                     m.model, m.compiler, m.targetCpu, features, humanBytes(a.fileSize()), humanBytes(weights), m.params.size());
+  if (!m.device.api.empty()) {
+    DeviceBytes code = deviceBytes(m);
+    bool exact = llvm::StringRef(m.device.gpu).ends_with("a");
+    outs() << formatv("device    {0}, {1} {2}; {3} modules, PTX {4}, machine code {5}\n", m.device.api, m.device.gpu,
+                      exact ? "only" : "or later", m.device.modules.size(), humanBytes(code.ptx),
+                      code.cubin ? humanBytes(code.cubin) : "none");
+    size_t host = llvm::count_if(m.kernels, [](const rt::KernelInfo &k) { return k.kind == "host"; });
+    if (host)
+      outs() << formatv("          {0} of {1} kernels run on the host: they need functions that device code does not have\n", host,
+                        m.kernels.size());
+  }
   for (auto &[k, v] : m.options)
     outs() << formatv("option    {0} = {1}\n", k, v);
   outs() << "functions\n";
@@ -136,8 +188,11 @@ int inspectArtifact(const Args &args, const std::string &path) {
     outs() << formatv("  {0}: {1} {2} {3}{4}\n", s.name, rt::dtypeName(s.dtype), rt::shapeText(s.dims), growthName(s.growth), size);
   }
   outs() << formatv("kernels   {0}\n", m.kernels.size());
-  for (const rt::KernelInfo &k : m.kernels)
+  for (const rt::KernelInfo &k : m.kernels) {
     outs() << formatv("  {0}  {1}  {2}\n", k.name, k.strategy, k.description);
+    if (!k.kind.empty())
+      outs() << "      " << entriesText(k) << "\n";
+  }
   if (args.has("params")) {
     outs() << "parameters\n";
     for (const rt::ParamInfo &p : m.params)

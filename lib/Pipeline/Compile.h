@@ -33,7 +33,7 @@ struct CompileOptions {
   std::string kvPolicy = "retain=all"; ///< what caches keep, in the grammar of #leat.kv
   /// Let products that allow it (MatMulNBits with accuracy_level 4) quantise their activations to 8 bits: faster, not exact.
   bool int8Activations = false;
-  std::string weights = "f32";          ///< how weights of products are stored: f32 (as the model has them), bf16, int8, int4
+  std::string weights = "f32";          ///< how weights of products are stored: f32 (as the model has them), bf16, f16, int8, int4
   std::vector<std::string> keepWeights; ///< patterns of names of weights that stay as they are
   bool verbose = false;                 ///< report what happens to each weight
   /// Replace leat ops by their decompositions before kernels are formed: slow, to find out whether a kernel is at fault.

@@ -52,8 +52,8 @@ static std::string misuse(const CompileOptions &options, StringRef output, MLIRC
   }
   if (options.emit == Emit::Artifact && output == "-")
     return "an artifact does not go to standard output: give a file name";
-  if (!llvm::is_contained({"f32", "bf16", "int8", "int4"}, options.weights))
-    return "--weights is one of f32, bf16, int8, int4; got '" + options.weights + "'";
+  if (!llvm::is_contained({"f32", "bf16", "f16", "int8", "int4"}, options.weights))
+    return "--weights is one of f32, bf16, f16, int8, int4; got '" + options.weights + "'";
   if (!options.keepWeights.empty() && options.weights == "f32")
     return "--keep is of no use without --weights";
   for (const std::string &pattern : options.keepWeights)

@@ -44,7 +44,7 @@ private:
   std::optional<WeightMatrix> matrixOf(ParamOp param, bool transposed);
   LogicalResult convert(ParamOp param, Uses &uses);
   void toCodes(ParamOp param, Uses &uses, const WeightMatrix &matrix, float largest, CodingError &error);
-  void toBFloat(ParamOp param, Uses &uses, const WeightMatrix &matrix, CodingError &error);
+  void toShort(ParamOp param, Uses &uses, const WeightMatrix &matrix, CodingError &error);
   ParamOp addParam(ParamOp model, const Twine &suffix, RankedTensorType type);
   ParamStore &store() { return getContext().getLoadedDialect<LeatDialect>()->params(); }
   /// Runs on the context's threads, also later, when the artifact is written.
@@ -52,7 +52,7 @@ private:
     parallelFor(context, 0, count, [&](size_t i) { body(i); });
   }
 
-  int bits = 0; ///< of codes; 16: bf16
+  int bits = 0; ///< of codes; 16: a short float
   SmallVector<llvm::GlobPattern> keepPatterns;
   SymbolTable *symbols = nullptr;
   // What the module's `leat.weights` will say.
@@ -64,9 +64,9 @@ private:
 } // namespace
 
 LogicalResult QuantizeWeights::parseOptions() {
-  bits = llvm::StringSwitch<int>(kind.getValue()).Case("bf16", 16).Case("int8", 8).Case("int4", 4).Case("f32", 32).Default(0);
+  bits = llvm::StringSwitch<int>(kind.getValue()).Cases({"bf16", "f16"}, 16).Case("int8", 8).Case("int4", 4).Case("f32", 32).Default(0);
   if (bits == 0)
-    return getOperation().emitError("weights are stored as f32, bf16, int8 or int4, not as '") << kind << "'";
+    return getOperation().emitError("weights are stored as f32, bf16, f16, int8 or int4, not as '") << kind << "'";
   for (const std::string &text : keep) {
     auto pattern = llvm::GlobPattern::create(text);
     if (!pattern)
@@ -130,7 +130,7 @@ std::optional<WeightMatrix> QuantizeWeights::matrixOf(ParamOp param, bool transp
   int64_t rank = type.getRank(), rows = type.getDimSize(rank - 2), columns = type.getDimSize(rank - 1);
   int64_t matrices = rows * columns == 0 ? 0 : type.getNumElements() / (rows * columns);
   matrix.transposed = transposed;
-  (transposed ? matrix.n : matrix.k) = rows * matrices; // several only as bf16, which is element by element
+  (transposed ? matrix.n : matrix.k) = rows * matrices; // several only as short floats, which is element by element
   (transposed ? matrix.k : matrix.n) = columns;
   ParamStore::Entry entry;
   if (auto key = param.getKey()) {
@@ -167,13 +167,14 @@ static Value refTo(ParamOp param, Operation *before) {
   return ParamRefOp::create(builder, before->getLoc(), param.getType(), param.getSymName());
 }
 
-void QuantizeWeights::toBFloat(ParamOp param, Uses &uses, const WeightMatrix &matrix, CodingError &error) {
+void QuantizeWeights::toShort(ParamOp param, Uses &uses, const WeightMatrix &matrix, CodingError &error) {
   MLIRContext *context = &getContext();
   auto run = [context](size_t count, llvm::function_ref<void(size_t)> body) { parallel(context, count, body); };
-  error = bfloat16Error(matrix, run);
-  auto type = cast<RankedTensorType>(param.getType()).clone(BFloat16Type::get(context));
-  ParamOp stored = addParam(param, ".bf16", type);
-  store().setComputed(stored.getSymName(), 2 * matrix.k * matrix.n, [=] { return toBFloat16(matrix, run); });
+  ShortFloat format = kind == "f16" ? ShortFloat::Float16 : ShortFloat::BFloat16;
+  error = shortFloatError(matrix, format, run);
+  Type element = format == ShortFloat::Float16 ? Type(Float16Type::get(context)) : BFloat16Type::get(context);
+  ParamOp stored = addParam(param, "." + kind, cast<RankedTensorType>(param.getType()).clone(element));
+  store().setComputed(stored.getSymName(), 2 * matrix.k * matrix.n, [=] { return toShortFloat(matrix, format, run); });
   after += 2 * matrix.k * matrix.n;
   for (MatmulOp product : uses.products)
     product.getRhsMutable().set(refTo(stored, product));
@@ -260,11 +261,14 @@ LogicalResult QuantizeWeights::convert(ParamOp param, Uses &uses) {
     return param.emitError("weight '") << param.getSymName() << "' cannot be stored as " << kind << ": its value at k = " << where.first
                                        << ", n = " << where.second << " is not a finite number; keep it as it is with --keep='"
                                        << param.getSymName() << "'";
+  if (kind == "f16" && *largest > kLargestFloat16)
+    return param.emitError("weight '") << param.getSymName() << "' cannot be stored as f16: its largest value is " << *largest
+                                       << ", beyond 65504; use bf16, or keep it as it is with --keep='" << param.getSymName() << "'";
   CodingError error;
   int64_t sizeBefore = matrix->bytes.size(), sizeAfter = after;
   std::string name = param.getSymName().str();
   if (bits == 16)
-    toBFloat(param, uses, *matrix, error);
+    toShort(param, uses, *matrix, error);
   else
     toCodes(param, uses, *matrix, *largest, error);
   param.emitRemark(llvm::formatv("weight '{0}' is stored as {1}: relative error {2:E2}, {3} of {4} bytes", name, kind.getValue(),

@@ -238,7 +238,7 @@ std::string BlockCoding::codes(const WeightMatrix &weight, ArrayRef<float> scale
   return result;
 }
 
-// --- bf16
+// --- 16-bit floats
 // ---------------------------------------------------------------------------------------------------------------------------------
 
 static void eachPiece(const WeightMatrix &weight, ParallelFor parallel, llvm::function_ref<void(int64_t first, ArrayRef<float>)> use) {
@@ -251,21 +251,24 @@ static void eachPiece(const WeightMatrix &weight, ParallelFor parallel, llvm::fu
   });
 }
 
-std::string toBFloat16(const WeightMatrix &weight, ParallelFor parallel) {
+static uint16_t toShort(float value, ShortFloat format) { return format == ShortFloat::Float16 ? toFloat16(value) : toBFloat16(value); }
+
+std::string toShortFloat(const WeightMatrix &weight, ShortFloat format, ParallelFor parallel) {
   std::string result(2 * weight.k * weight.n, '\0');
   eachPiece(weight, parallel, [&](int64_t first, ArrayRef<float> values) {
     for (auto [i, value] : llvm::enumerate(values))
-      llvm::support::endian::write16le(result.data() + 2 * (first + i), toBFloat16(value));
+      llvm::support::endian::write16le(result.data() + 2 * (first + i), toShort(value, format));
   });
   return result;
 }
 
-CodingError bfloat16Error(const WeightMatrix &weight, ParallelFor parallel) {
+CodingError shortFloatError(const WeightMatrix &weight, ShortFloat format, ParallelFor parallel) {
   std::vector<CodingError> errors(llvm::divideCeil(weight.k * weight.n, kPiece));
   eachPiece(weight, parallel, [&](int64_t first, ArrayRef<float> values) {
     CodingError &sum = errors[first / kPiece];
     for (float value : values) {
-      double off = double(value) - fromBFloat16(toBFloat16(value));
+      uint16_t stored = toShort(value, format);
+      double off = double(value) - (format == ShortFloat::Float16 ? fromFloat16(stored) : fromBFloat16(stored));
       sum.difference += off * off;
       sum.whole += double(value) * value;
     }

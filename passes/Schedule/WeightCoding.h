@@ -66,16 +66,18 @@ struct BlockCoding {
   std::string codes(const WeightMatrix &weight, llvm::ArrayRef<float> scales, ParallelFor parallel) const;
 };
 
-// --- bf16
+// --- 16-bit floats
 // ---------------------------------------------------------------------------------------------------------------------------------
 
 /// To the nearest even.
 uint16_t toBFloat16(float value);
-/// All values in the order of the source, little endian, with the error.
-std::string toBFloat16(const WeightMatrix &weight, ParallelFor parallel);
-CodingError bfloat16Error(const WeightMatrix &weight, ParallelFor parallel);
-
 uint16_t toFloat16(float value);
 float fromFloat16(uint16_t bits);
+constexpr float kLargestFloat16 = 65504;
+
+enum class ShortFloat { BFloat16, Float16 };
+/// All values in the order of the source, little endian, and the error.
+std::string toShortFloat(const WeightMatrix &weight, ShortFloat format, ParallelFor parallel);
+CodingError shortFloatError(const WeightMatrix &weight, ShortFloat format, ParallelFor parallel);
 
 } // namespace leat::schedule

@@ -1,6 +1,7 @@
 // RUN: leat-opt %s --split-input-file --leat-quantize-weights=kind=int4 --verify-diagnostics | FileCheck %s --check-prefix=INT4
 // RUN: leat-opt %s --split-input-file --leat-quantize-weights="kind=int8 int8-activations" 2>/dev/null | FileCheck %s --check-prefix=INT8
 // RUN: leat-opt %s --split-input-file --leat-quantize-weights=kind=bf16 2>/dev/null | FileCheck %s --check-prefix=BF16
+// RUN: leat-opt %s --split-input-file --leat-quantize-weights=kind=f16 2>/dev/null | FileCheck %s --check-prefix=F16
 // RUN: leat-opt %s --split-input-file --leat-quantize-weights 2>/dev/null | FileCheck %s --check-prefix=F32
 
 // Without a kind nothing happens.
@@ -23,6 +24,7 @@
 // INT8: leat.param @matrix.int8 : tensor<3x2x32xi8> {key = "matrix.int8"}
 // INT8: leat.matmul_nbits {{.*}} {bits = 8 : i64, block = 32 : i64, int8_activations, k = 40 : i64, n = 3 : i64}
 
+// F16: leat.param @matrix.f16 : tensor<40x3xf16> {key = "matrix.f16"}
 // BF16: leat.param @matrix.bf16 : tensor<40x3xbf16> {key = "matrix.bf16"}
 // BF16: leat.matmul %{{.*}}, %{{.*}} : (tensor<?x?x40xf32>, tensor<40x3xbf16>) -> tensor<?x?x3xf32>
 

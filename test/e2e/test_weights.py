@@ -11,11 +11,13 @@ from models.graph import FLOAT, INT64, Graph
 
 BLOCK = 32
 CONFIG = Config(layers=2, hidden=96, ffn=160, heads=4, kv_heads=2, vocab=161, context=256)
-KINDS = ("bf16", "int8", "int4")
+KINDS = ("bf16", "f16", "int8", "int4")
 
 
 def decoded(w, kind):
     """What a weight [k, n] is after it was stored. int4 takes the simplest scale, so that the result is what the compiler finds again."""
+    if kind == "f16":
+        return w.astype(np.float16).astype(np.float32)
     if kind == "bf16":
         bits = w.astype(np.float32).view(np.uint32)
         return (((bits + 0x7FFF + (bits >> 16 & 1)) >> 16) << 16).astype(np.uint32).view(np.float32)
@@ -128,7 +130,7 @@ def test_a_decoder_is_the_one_with_decoded_weights(kind, decoder, compile_model,
 def test_an_embedding_tied_to_the_logits_is_one_copy(kind, decoder, leat, compile_model):
     params = json.loads(leat("inspect", compile_model(decoder, f"--weights={kind}"), "--format=json", "--params").stdout)["params"]
     tied = [p for p in params if p["name"].startswith("model.embed_tokens.weight")]
-    assert len(tied) == (1 if kind == "bf16" else 2) and all(p["layout"] for p in tied), tied
+    assert len(tied) == (1 if kind in ("bf16", "f16") else 2) and all(p["layout"] for p in tied), tied
 
 
 @pytest.mark.parametrize("options", [["--weights=bf16"], ["--weights=int8"], ["--weights=int4"], ["--weights=int4", "--int8-activations"],
@@ -168,7 +170,7 @@ def test_weights_that_match_a_pattern_stay(layers, leat, tmp_path):
 
 
 @pytest.mark.parametrize("options, code, says", [
-    (["--weights=int3"], 2, "--weights is one of f32, bf16, int8, int4; got 'int3'"),
+    (["--weights=int3"], 2, "--weights is one of f32, bf16, f16, int8, int4; got 'int3'"),
     (["--weights=int4", "--keep=["], 2, "--keep '['"),
     (["--keep=first"], 2, "--keep is of no use without --weights"),
 ])

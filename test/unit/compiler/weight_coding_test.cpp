@@ -173,13 +173,14 @@ TEST(WeightCoding, SixteenBitsRoundToTheNearestEven) {
     check(value);
   mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
   Matrix w(context, 50, 7, true, [](int64_t i, int64_t j) { return 1.0f + float(i * 7 + j) * 0x1p-9f; });
-  std::string stored = toBFloat16(w.view, inOrder);
+  std::string stored = toShortFloat(w.view, ShortFloat::BFloat16, inOrder);
   ASSERT_EQ(stored.size(), 2u * 50 * 7);
   uint16_t second;
   std::memcpy(&second, &stored[2], 2);
   EXPECT_EQ(second, toBFloat16(w.at(1, 0))); // in the order of the source
-  EXPECT_LT(bfloat16Error(w.view, inOrder).relative(), 0x1p-8);
-  EXPECT_GT(bfloat16Error(w.view, inOrder).relative(), 0x1p-11);
+  EXPECT_LT(shortFloatError(w.view, ShortFloat::BFloat16, inOrder).relative(), 0x1p-8);
+  EXPECT_GT(shortFloatError(w.view, ShortFloat::BFloat16, inOrder).relative(), 0x1p-11);
+  EXPECT_LT(shortFloatError(w.view, ShortFloat::Float16, inOrder).relative(), 0x1p-11);
 }
 
 } // namespace

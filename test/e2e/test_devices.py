@@ -1,0 +1,211 @@
+"""The same models on every device: compiled for a GPU and run on the simulator, and on a GPU where there is one, against ONNX Runtime or the CPU.
+
+test/run.py --device=... runs the whole suite on a device; these are the few that always run.
+"""
+import ctypes
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import BUILD
+from leat_runtime import LeatError, Library
+from models import zoo, zoo_decoders, zoo_encoders
+from models.decoder import STYLES, Config, RandomWeights, export
+from operator_case import expected, make_model, typed
+import test_core_operators as core
+import test_spatial_operators as spatial
+import test_transformer_operators as transformer
+from test_zoo import make_inputs, reference
+
+
+def gpu():
+    """Why there is no GPU to run on; nothing if there is one."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "there is no NVIDIA driver"
+    return None if driver.cuInit(0) == 0 else "the NVIDIA driver sees no GPU"
+
+
+def needs_gpu(device):
+    reason = gpu() if device == "cuda" else None
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module", params=["sim:checked", "cuda"])
+def device(request):
+    needs_gpu(request.param)
+    return Library(BUILD, request.param)
+
+
+@pytest.fixture(scope="module", params=["sim", "cuda"])
+def fast(request):
+    """For whole models: without the simulator's checks."""
+    needs_gpu(request.param)
+    return Library(BUILD, request.param)
+
+
+@pytest.fixture(scope="session")
+def cpu():
+    return Library(BUILD, "cpu")
+
+
+def both(compile_model, path, *options):
+    return compile_model(path, "--target=cpu", *options), compile_model(path, "--target=cuda", *options)
+
+
+# Every eighth case: all run with test/run.py --device.
+CASES = (core.UNARY + core.BINARY + core.CONVERT + core.REDUCE + core.SHAPES + core.MOVES + core.INDEXED + spatial.CONV + spatial.POOL + spatial.RESIZE
+         + transformer.EXPERTS + transformer.PRODUCTS + transformer.NORMS + transformer.ACTIVATIONS + transformer.ATTENTION + transformer.CONTRIB)
+
+
+@pytest.mark.parametrize("case", CASES[::8], ids=str)
+def test_operator(device, leat, tmp_path, case):
+    model, values, outputs = make_model(case)
+    want = expected(case, model, values, outputs)
+    typed(model, outputs, want)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    leat("compile", tmp_path / "model.onnx", "-o", tmp_path / "model.leat", "--target=cuda", "--quiet")
+    got = device.load(tmp_path / "model.leat").session().run("main", values)
+    for name, w in zip(outputs, want):
+        w, g = np.asarray(w), got[name]
+        assert g.shape == w.shape and g.dtype == w.dtype
+        if w.dtype.kind in "fV":
+            np.testing.assert_allclose(g.astype(np.float64), w.astype(np.float64), rtol=case.tolerance, atol=case.tolerance, err_msg=name)
+        else:
+            np.testing.assert_array_equal(g, w, err_msg=name)
+
+
+MODELS = zoo.MODELS | zoo_decoders.MODELS | zoo_encoders.MODELS
+
+
+@pytest.mark.parametrize("name", [n for i, n in enumerate(MODELS) if i % 5 == 0])
+def test_model(device, compile_model, tmp_path, name):
+    path = tmp_path / "model.onnx"
+    sample = MODELS[name](path)
+    session = reference(path)
+    feed = make_inputs(session, sample, sample.sizes[0], np.random.default_rng(5))
+    got = device.load(compile_model(path, "--target=cuda")).session().run("main", feed)
+    names = [o.name for o in session.get_outputs()]
+    for key, want in zip(names, session.run(names, feed)):
+        np.testing.assert_allclose(got[key].astype(np.float64), want.astype(np.float64), rtol=sample.tolerance, atol=sample.tolerance, err_msg=key)
+
+
+CONFIG = Config(layers=2, hidden=64, ffn=96, heads=4, kv_heads=2, vocab=160, context=512)
+
+
+@pytest.fixture(scope="module", params=STYLES)
+def decoder(request, tmp_path_factory):
+    return export(tmp_path_factory.mktemp(request.param) / "model.onnx", request.param, CONFIG, RandomWeights(CONFIG))
+
+
+def stream(session, tokens, cuts):
+    pieces = np.split(tokens, cuts)
+    return np.concatenate([session("step", input_ids=piece[None])["logits"][0] for piece in pieces])
+
+
+@pytest.mark.parametrize("options", [(), ("--kv=sink(4)+recent(12)",)], ids=["all", "sink"])
+def test_decoder_streams(device, cpu, compile_model, decoder, options):
+    tokens = np.random.default_rng(7).integers(0, CONFIG.vocab, 24)
+    on_cpu, on_device = both(compile_model, decoder, *options)
+    want = stream(cpu.load(on_cpu).session(), tokens, [9, 17, 18, 19])
+    session = device.load(on_device).session()
+    np.testing.assert_allclose(stream(session, tokens, [9, 17, 18, 19]), want, rtol=1e-4, atol=1e-4)
+    # A steady stream allocates nothing.
+    held = session.counters().allocations, session.bytes()
+    session("step", input_ids=tokens[:1][None])
+    assert (session.counters().allocations, session.bytes()) == held
+
+
+@pytest.mark.parametrize("kind", ["bf16", "f16", "int8", "int4"])
+def test_decoder_with_weights_in_fewer_bits(device, cpu, compile_model, tmp_path, kind):
+    path = export(tmp_path / "model.onnx", "decomposed", CONFIG, RandomWeights(CONFIG))
+    on_cpu, on_device = both(compile_model, path, f"--weights={kind}")
+    tokens = np.random.default_rng(7).integers(0, CONFIG.vocab, 6)
+    want = stream(cpu.load(on_cpu).session(), tokens, [5])
+    np.testing.assert_allclose(stream(device.load(on_device).session(), tokens, [5]), want, rtol=1e-4, atol=1e-4)
+
+
+def test_a_state_is_saved_loaded_and_forked(device, compile_model, tmp_path):
+    path = export(tmp_path / "model.onnx", "decomposed", CONFIG, RandomWeights(CONFIG))
+    model = device.load(compile_model(path, "--target=cuda"))
+    tokens = np.random.default_rng(7).integers(0, CONFIG.vocab, 8)
+    first = model.session(context=32)
+    stream(first, tokens[:6], [])
+    first.save(tmp_path / "stream.state")
+    want = stream(first.fork(), tokens[6:], [])
+    other = model.session(context=64)
+    other.load(tmp_path / "stream.state")
+    np.testing.assert_array_equal(stream(other, tokens[6:], []), want)
+    np.testing.assert_allclose(stream(first, tokens[6:], [1]), want, rtol=1e-5, atol=1e-5)
+
+
+def test_minilm(fast, cpu, compile_model, minilm):
+    on_cpu, on_device = both(compile_model, minilm)
+    mask = np.array([[1] * 7, [1] * 4 + [0] * 3])
+    feeds = {"input_ids": np.random.default_rng(0).integers(0, 30000, (2, 7)), "attention_mask": mask, "token_type_ids": np.zeros((2, 7), np.int64)}
+    want = cpu.load(on_cpu).session().run("main", feeds)["last_hidden_state"]
+    np.testing.assert_allclose(fast.load(on_device).session().run("main", feeds)["last_hidden_state"], want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [(), ("--kv=sink(4)+recent(60)", "--weights=bf16")], ids=["f32", "sink-bf16"])
+def test_smollm2_generates(fast, leat, compile_model, smollm2, options):
+    path = smollm2("decomposed")
+    on_cpu, on_device = both(compile_model, path, *options)
+    arguments = ["--tokenizer", path.parent / "tokenizer.json", "--prompt", "The sky is", "--max-tokens", 2, "--ids", "--ignore-eos", "--quiet"]
+    want = leat("generate", on_cpu, "--device=cpu", *arguments).stdout
+    assert len(want.split()) == 2
+    assert leat("generate", on_device, f"--device={fast.device}", *arguments).stdout == want
+
+
+def test_bench_measures_kernels(leat, compile_model, tmp_path):
+    path = export(tmp_path / "model.onnx", "decomposed", CONFIG, RandomWeights(CONFIG))
+    text = leat("bench", compile_model(path, "--target=cuda"), "--device=sim", "--function=step", "--context=3", "--repetitions=2", "--warmup=1", "--format=json").stdout
+    result = json.loads(text)
+    assert result["device"] == "GPU simulator" and all(k["seconds_per_run"] > 0 for k in result["kernels"])
+
+
+def test_inspect_shows_device_code(leat, compile_model, tmp_path):
+    path = export(tmp_path / "model.onnx", "decomposed", CONFIG, RandomWeights(CONFIG))
+    artifact = compile_model(path, "--target=cuda")
+    shown = json.loads(leat("inspect", artifact, "--format=json").stdout)
+    assert shown["device"]["api"] == "cuda" and shown["device"]["gpu"] == "sm_80" and shown["device"]["ptx_bytes"] > 0
+    assert all(k["kind"] in ("tuned", "generic", "host") for k in shown["kernels"])
+    assert all(k["entries"] for k in shown["kernels"] if k["kind"] in ("tuned", "generic"))
+    assert "sm_80 or later" in leat("inspect", artifact).stdout
+
+
+def test_a_model_for_a_gpu_says_where_it_runs(leat, library, compile_model, tmp_path):
+    path = export(tmp_path / "model.onnx", "decomposed", CONFIG, RandomWeights(CONFIG))
+    on_cpu, on_device = both(compile_model, path)
+    if gpu():
+        done = leat("generate", on_device, "--device=cuda", "--prompt", "x", check=False)
+        assert done.returncode == 3 and "--device=sim" in done.stderr
+    done = leat("run", on_device, "--device=cpu", check=False)
+    assert done.returncode == 4 and "--target=cpu" in done.stderr
+    done = leat("run", on_cpu, "--device=sim", check=False)
+    assert done.returncode == 4 and "--target=cuda" in done.stderr
+    # The library that is shipped does not hold the simulator.
+    library = Library(BUILD)
+    library.device = "sim"
+    with pytest.raises(LeatError, match="there is no device 'sim' here"):
+        library.load(on_device)
+
+
+@pytest.mark.parametrize("gpu_name", ["sm_80", "sm_90a"])
+def test_ptxas_takes_every_kernel(leat, minilm, smollm2, tmp_path, gpu_name):
+    """Machine code of the real models without spilled registers, which the compiler would warn of."""
+    ptxas = shutil.which("ptxas") or next((str(p) for p in [Path("/usr/local/cuda/bin/ptxas")] if p.exists()), None)
+    if not ptxas:
+        pytest.skip("there is no ptxas")
+    for model in (minilm, smollm2("decomposed")):
+        done = leat("compile", model, "-o", tmp_path / "model.leat", "--target=cuda", f"--gpu={gpu_name}", "--ptxas", ptxas)
+        assert "device code:" not in done.stderr
+        shown = json.loads(leat("inspect", tmp_path / "model.leat", "--format=json").stdout)
+        entries = [e for k in shown["kernels"] for e in k["entries"]]
+        assert entries and all(e["registers"] > 0 for e in entries) and shown["device"]["cubin_bytes"] > 0

@@ -1,4 +1,4 @@
-// Scalar code as nvcc makes it, against the same source compiled for the host: bit for bit.
+// Scalar code as nvcc and LLVM make it, against the same source compiled for the host: bit for bit.
 #include "SimTest.h"
 #include "kernels/scalar.h"
 
@@ -28,5 +28,7 @@ static void runScalar(const char *file) {
   EXPECT_EQ(wrong, 0);
 }
 
-TEST(Scalar, OptimisedEqualsHost) { runScalar("scalar.ptx"); }
-TEST(Scalar, UnoptimisedEqualsHost) { runScalar("scalar_unoptimised.ptx"); }
+TEST(Scalar, NvccEqualsHost) { runScalar("scalar.ptx"); }
+TEST(Scalar, UnoptimisedNvccEqualsHost) { runScalar("scalar_unoptimised.ptx"); }
+TEST(Scalar, LlvmEqualsHost) { runScalar("scalar_llvm.ptx"); }
+TEST(Scalar, UnoptimisedLlvmEqualsHost) { runScalar("scalar_llvm_unoptimised.ptx"); }

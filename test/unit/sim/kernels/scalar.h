@@ -2,9 +2,11 @@
 // four words; each value below is one output.
 #ifndef SCALAR_H
 #define SCALAR_H
+#ifndef __SCALAR_FREESTANDING__
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#endif
 
 #ifdef __CUDACC__
 #define BOTH __device__ static

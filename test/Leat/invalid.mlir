@@ -342,9 +342,9 @@ func.func @f(%x: tensor<4xf32>, %s: tensor<4x4xf32>) {
 }
 
 // -----
-func.func @f(%a: tensor<4x3xf32>, %b: tensor<3x5xf16>) {
-  // expected-error @+1 {{needs operands of one element type, got 'f32' and 'f16'}}
-  %0 = leat.matmul %a, %b : (tensor<4x3xf32>, tensor<3x5xf16>) -> tensor<4x5xf32>
+func.func @f(%a: tensor<4x3xf32>, %b: tensor<3x5xf64>) {
+  // expected-error @+1 {{needs operands of one element type, got 'f32' and 'f64'}}
+  %0 = leat.matmul %a, %b : (tensor<4x3xf32>, tensor<3x5xf64>) -> tensor<4x5xf32>
   return
 }
 

@@ -125,6 +125,7 @@ static void resetWarp(Warp &warp) {
   warp.pendingAccumulator.assign(program.trackedRegisters, 0);
   warp.pendingFragment.assign(program.trackedRegisters, 0);
   warp.pendingRelease = {};
+  warp.raceCache = {};
   warp.copies.clear();
   warp.bulkStores.clear();
   std::fill_n(warp.copyGroup, 32, 0);

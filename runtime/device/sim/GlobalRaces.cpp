@@ -6,16 +6,52 @@
 namespace leat::sim {
 
 static constexpr size_t mostReleases = 65536; // kept for one address
+static const char *const writtenText = "was written";
 
-GlobalRaces::Page &GlobalRaces::pageOf(u64 address) {
+GlobalRaces::Page &GlobalRaces::pageOf(Warp &warp, u64 number) {
+  RaceCache &cache = warp.raceCache;
+  if (cache.pageNumber == number)
+    return *cache.page;
   std::unique_lock<std::mutex> lock(pagesMutex, std::defer_lock);
   if (parallel)
     lock.lock();
-  std::unique_ptr<Page> &page = pages[address >> pageLog2];
+  std::unique_ptr<Page> &page = pages[number];
   if (!page)
     page = std::make_unique<Page>();
+  cache.pageNumber = number;
+  cache.page = page.get();
   return *page;
 }
+
+// The number of this instruction's event, counted from 1; 0 when there are too many to tell apart.
+u32 GlobalRaces::eventOf(Warp &warp, const Op &op) {
+  auto &entry = warp.raceCache.events[op.index % 16];
+  if (entry.pc == op.index && entry.clock == warp.clock)
+    return entry.event;
+  std::unique_lock<std::mutex> lock(eventsMutex, std::defer_lock);
+  if (parallel)
+    lock.lock();
+  if (eventCount == chunkEvents * mostChunks)
+    return 0;
+  auto &chunk = chunks[eventCount / chunkEvents];
+  if (!chunk)
+    chunk = std::make_unique<Event[]>(chunkEvents);
+  chunk[eventCount % chunkEvents] = {warp.cta->cluster->index, Record(op.index, warp.clock, warp.agent, 0)};
+  entry.pc = op.index;
+  entry.clock = warp.clock;
+  return entry.event = ++eventCount;
+}
+
+struct GlobalRaces::Walk {
+  Warp &warp;
+  const Op &op;
+  Access access;
+  bool strong; // strong accesses do not race with each other
+  u32 event;   // number
+  int lane = 0;
+  u64 begin = 0;   // of the lane's access
+  u32 inOrder = 0; // the last event that was found to be ordered before all lanes
+};
 
 // Is this access of the warp's own cluster before the lane's next instruction?
 static bool orderedHere(const Warp &warp, Record record, u32 lane) {
@@ -24,100 +60,124 @@ static bool orderedHere(const Warp &warp, Record record, u32 lane) {
   return covers(warp.clocks.generic.at[record.agent()], record);
 }
 
-bool GlobalRaces::ordered(Warp &warp, const Touch &earlier, u32 lane) const {
+bool GlobalRaces::ordered(Walk &walk, Touch earlier) const {
+  if (earlier >> 5 == walk.inOrder)
+    return true;
+  const Event &e = event(earlier);
+  Warp &warp = walk.warp;
   const Cluster &cluster = *warp.cta->cluster;
-  if (earlier.cluster == cluster.index)
-    return orderedHere(warp, earlier.record, lane);
+  Record first = e.record, record(first.pc(), first.clock(), first.agent(), earlier & 31);
+  if (e.cluster == cluster.index) {
+    u32 entry = warp.clocks.generic.at[record.agent()];
+    bool allLanes = record.agent() == warp.agent ? record.clock() <= warp.syncClock : record.clock() < entry >> 6;
+    if (allLanes)
+      walk.inOrder = earlier >> 5;
+    return allLanes || orderedHere(warp, record, u32(walk.lane));
+  }
   for (const Acquired &acquired : cluster.acquired)
-    if (acquired.what.cluster == earlier.cluster && covers(acquired.what.clocks->at[earlier.record.agent()], earlier.record) &&
-        orderedHere(warp, acquired.when, lane))
+    if (acquired.what.cluster == e.cluster && covers(acquired.what.clocks->at[record.agent()], record) &&
+        orderedHere(warp, acquired.when, u32(walk.lane)))
       return true;
   return false;
 }
 
-void GlobalRaces::race(Warp &warp, const Op &op, int lane, u64 address, const Touch &earlier, const char *what, bool sameValue) {
-  Launch &launch = *warp.cta->cluster->launch;
-  Kind kind = sameValue ? Kind::GlobalSameValueWrites : Kind::GlobalRace;
-  if (launch.reports.seen(&op, kind, earlier.record.pc()))
-    return;
-  u32 agent = earlier.record.agent() % agentsPerCta;
-  std::string who = earlier.cluster == warp.cta->cluster->index ? rt::formatText("warp %u of this CTA", agent)
-                                                                : rt::formatText("CTA number %llu", (unsigned long long)earlier.cluster);
-  reportWith(warp, op, lane, kind, earlier.record.pc(), "%s %s by %s at %s", launch.memory.describe(address).c_str(), what, who.c_str(),
-             launch.reports.where(earlier.record.pc()).c_str());
+bool GlobalRaces::storesSameValue(const Walk &walk, u64 address) const {
+  const Op &op = walk.op;
+  if (walk.access != Access::Write || !op.aux || op.aux->a.size() != op.count || address < walk.begin || op.size * op.count < 4)
+    return false;
+  u8 value[32];
+  for (int i = 0; i < op.count; ++i)
+    std::memcpy(value + i * op.size, lanes<u8>(walk.warp, op.aux->a[i].slot) + walk.lane * op.aux->a[i].width, op.size);
+  return std::memcmp(reinterpret_cast<const u8 *>(uintptr_t(address)), value + (address - walk.begin), 4) == 0;
 }
 
-// Strong accesses do not race with each other. Everything else has to be ordered, unless both read.
-void GlobalRaces::touch(Warp &warp, const Op &op, int lane, Cell &cell, u64 address, Access access, const u8 *value) {
-  bool strong = op.relaxed || access == Access::Atomic, writes = access != Access::Read;
-  u32 l = u32(lane);
-  Touch now = {Record(op.index, warp.clock, warp.agent, l), warp.cta->cluster->index};
-  bool sameInstruction = cell.writer.cluster == now.cluster && cell.writer.record.agent() == warp.agent &&
-                         cell.writer.record.pc() == op.index && cell.writer.record.clock() == warp.clock;
-  if (cell.writer && !sameInstruction && !ordered(warp, cell.writer, l)) {
-    bool same = writes && value && std::memcmp(reinterpret_cast<const u8 *>(uintptr_t(address)), value, 4) == 0;
-    race(warp, op, lane, address, cell.writer, "was written", same);
+void GlobalRaces::race(Walk &walk, u64 address, Touch earlier, const char *what) {
+  Warp &warp = walk.warp;
+  Launch &launch = *warp.cta->cluster->launch;
+  const Event &e = event(earlier);
+  Kind kind = earlier >> 5 && what == writtenText && storesSameValue(walk, address) ? Kind::GlobalSameValueWrites : Kind::GlobalRace;
+  if (launch.reports.seen(&walk.op, kind, e.record.pc()))
+    return;
+  std::string who = e.cluster == warp.cta->cluster->index
+                        ? rt::formatText("warp %u lane %u of this CTA", e.record.agent() % agentsPerCta, earlier & 31)
+                        : rt::formatText("CTA number %llu", (unsigned long long)e.cluster);
+  reportWith(warp, walk.op, walk.lane, kind, e.record.pc(), "%s %s by %s at %s", launch.memory.describe(address).c_str(), what, who.c_str(),
+             launch.reports.where(e.record.pc()).c_str());
+}
+
+// Everything but two reads, or two strong accesses, has to be ordered.
+void GlobalRaces::touch(Walk &walk, Cell &cell, u64 address) {
+  Touch now = walk.event << 5 | u32(walk.lane);
+  bool writes = walk.access != Access::Read;
+  if (cell.writer && cell.writer >> 5 != walk.event && !ordered(walk, cell.writer))
+    race(walk, address, cell.writer, writtenText);
+  if (cell.strong && !walk.strong && !ordered(walk, cell.strong))
+    race(walk, address, cell.strong, "was accessed");
+  if (writes) {
+    if (cell.reader && !ordered(walk, cell.reader))
+      race(walk, address, cell.reader, "was read");
+    if (cell.otherReader && !ordered(walk, cell.otherReader))
+      race(walk, address, cell.otherReader, "was read");
   }
-  if (cell.strong && !strong && !ordered(warp, cell.strong, l))
-    race(warp, op, lane, address, cell.strong, "was accessed", false);
-  if (writes)
-    for (const Touch *reader : {&cell.reader, &cell.otherReader})
-      if (*reader && !ordered(warp, *reader, l))
-        race(warp, op, lane, address, *reader, "was read", false);
-  if (strong) {
+  if (walk.strong) {
     cell.strong = now;
   } else if (writes) {
     cell.writer = now;
-    cell.reader = cell.otherReader = {};
+    cell.reader = cell.otherReader = 0;
   } else {
-    if (cell.reader && cell.reader.cluster != now.cluster)
+    if (cell.reader && cell.reader >> 5 != walk.event && event(cell.reader).cluster != walk.warp.cta->cluster->index)
       cell.otherReader = cell.reader;
     cell.reader = now;
   }
 }
 
-void GlobalRaces::access(Warp &warp, const Op &op, u32 mask, const u64 *addresses, u32 bytes, Access access) {
-  if ((op.relaxed || access == Access::Atomic) && op.scope > 0)
-    synchronise(warp, op, mask, addresses, access);
+// Memory where nobody can write.
+static bool isReadOnly(const Warp &warp, u64 address, u64 bytes) {
   const MemoryMap &memory = warp.cta->cluster->launch->memory;
-  if (memory[warp.lastRegion].readOnly && memory[warp.lastRegion].contains(addresses[firstLane(mask)], bytes))
-    return; // nobody can write there
+  return memory[warp.lastRegion].readOnly && memory[warp.lastRegion].contains(address, bytes);
+}
+
+void GlobalRaces::access(Warp &warp, const Op &op, u32 mask, const u64 *addresses, u32 bytes, Access access) {
+  bool strong = op.relaxed || access == Access::Atomic;
+  if (strong && op.scope > 0)
+    synchronise(warp, op, mask, addresses, access);
+  if (isReadOnly(warp, addresses[firstLane(mask)], bytes))
+    return;
+  Walk walk = {warp, op, access, strong, eventOf(warp, op)};
+  if (!walk.event)
+    return;
   Page *page = nullptr;
   u64 pageNumber = ~u64(0);
   std::unique_lock<std::mutex> lock;
   for (u32 rest = mask; rest; rest &= rest - 1) {
-    int l = firstLane(rest);
-    u8 value[32];
-    bool known = access == Access::Write && op.aux && u32(op.size) * op.count == bytes && op.aux->a.size() == op.count;
-    if (known)
-      for (int i = 0; i < op.count; ++i)
-        std::memcpy(value + i * op.size, lanes<u8>(warp, op.aux->a[i].slot) + l * op.aux->a[i].width, op.size);
-    for (u64 at = addresses[l] >> granuleLog2; at <= (addresses[l] + bytes - 1) >> granuleLog2; ++at) {
-      u64 address = at << granuleLog2;
-      if (address >> pageLog2 != pageNumber) {
+    walk.lane = firstLane(rest);
+    walk.begin = addresses[walk.lane];
+    for (u64 at = walk.begin >> granuleLog2, last = (walk.begin + bytes - 1) >> granuleLog2; at <= last; ++at) {
+      u64 number = at >> (pageLog2 - granuleLog2);
+      if (number != pageNumber) {
         lock = {};
-        pageNumber = address >> pageLog2;
-        page = &pageOf(address);
+        pageNumber = number;
+        page = &pageOf(warp, number);
         if (parallel)
           lock = std::unique_lock(page->mutex);
       }
-      touch(warp, op, l, page->cells[at & ((1 << (pageLog2 - granuleLog2)) - 1)], address, access,
-            known && address >= addresses[l] && bytes >= 4 ? value + (address - addresses[l]) : nullptr);
+      touch(walk, page->cells[at & ((1 << (pageLog2 - granuleLog2)) - 1)], at << granuleLog2);
     }
   }
 }
 
 void GlobalRaces::accessRange(Warp &warp, const Op &op, int lane, u64 address, u64 bytes, bool write) {
-  const MemoryMap &memory = warp.cta->cluster->launch->memory;
-  if (memory[warp.lastRegion].readOnly && memory[warp.lastRegion].contains(address, bytes))
+  if (bytes == 0 || isReadOnly(warp, address, bytes))
     return;
-  for (u64 at = address >> granuleLog2; bytes && at <= (address + bytes - 1) >> granuleLog2; ++at) {
-    Page &page = pageOf(at << granuleLog2);
+  Walk walk = {warp, op, write ? Access::Write : Access::Read, false, eventOf(warp, op), lane, address};
+  if (!walk.event)
+    return;
+  for (u64 at = address >> granuleLog2; at <= (address + bytes - 1) >> granuleLog2; ++at) {
+    Page &page = pageOf(warp, at >> (pageLog2 - granuleLog2));
     std::unique_lock<std::mutex> lock(page.mutex, std::defer_lock);
     if (parallel)
       lock.lock();
-    touch(warp, op, lane, page.cells[at & ((1 << (pageLog2 - granuleLog2)) - 1)], at << granuleLog2, write ? Access::Write : Access::Read,
-          nullptr);
+    touch(walk, page.cells[at & ((1 << (pageLog2 - granuleLog2)) - 1)], at << granuleLog2);
   }
 }
 

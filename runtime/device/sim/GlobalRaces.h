@@ -37,7 +37,7 @@ struct PendingRelease {
 
 class GlobalRaces {
 public:
-  explicit GlobalRaces(bool parallel) : parallel(parallel) {}
+  explicit GlobalRaces(bool parallel) : parallel(parallel), chunks(mostChunks) {}
 
   // An instruction's accesses, before they take place.
   void access(Warp &warp, const Op &op, u32 mask, const u64 *addresses, u32 bytes, Access access);
@@ -45,32 +45,57 @@ public:
   void accessRange(Warp &warp, const Op &op, int lane, u64 address, u64 bytes, bool write);
   void fence(Warp &warp, const Op &op, u32 mask);
 
-private:
-  struct Touch {
-    Record record;
-    u64 cluster = 0;
-    explicit operator bool() const { return bool(record); }
-  };
-  struct Cell {
-    Touch writer, strong, reader, otherReader;
-  };
   static constexpr int pageLog2 = 12, granuleLog2 = 2;
-  struct Page {
-    std::mutex mutex;
-    Cell cells[1 << (pageLog2 - granuleLog2)];
+  struct Page;
+
+private:
+  // An instruction of a warp between two of its synchronisations: what cells remember is its number and the lane.
+  struct Event {
+    u64 cluster;
+    Record record; // of lane 0
+  };
+  using Touch = u32; // (number + 1) << 5 | lane; 0: none
+  static constexpr u32 chunkEvents = 4096, mostChunks = 8192;
+
+public:
+  struct Cell {
+    Touch writer = 0, strong = 0, reader = 0, otherReader = 0;
   };
 
-  Page &pageOf(u64 address);
-  void touch(Warp &warp, const Op &op, int lane, Cell &cell, u64 address, Access access, const u8 *value);
-  bool ordered(Warp &warp, const Touch &earlier, u32 lane) const;
-  void race(Warp &warp, const Op &op, int lane, u64 address, const Touch &earlier, const char *what, bool sameValue);
+private:
+  struct Walk; // an access while it goes from cell to cell
+
+  Page &pageOf(Warp &warp, u64 number);
+  u32 eventOf(Warp &warp, const Op &op);
+  const Event &event(Touch touch) const { return chunks[((touch >> 5) - 1) / chunkEvents][((touch >> 5) - 1) % chunkEvents]; }
+  void touch(Walk &walk, Cell &cell, u64 address);
+  bool ordered(Walk &walk, Touch earlier) const;
+  void race(Walk &walk, u64 address, Touch earlier, const char *what);
+  bool storesSameValue(const Walk &walk, u64 address) const;
   void synchronise(Warp &warp, const Op &op, u32 mask, const u64 *addresses, Access access);
 
   bool parallel;
   std::mutex pagesMutex;
   std::unordered_map<u64, std::unique_ptr<Page>> pages;
+  std::mutex eventsMutex;
+  std::vector<std::unique_ptr<Event[]>> chunks; // never resized: read without the lock
+  u32 eventCount = 0;
   std::mutex orderMutex;
   std::unordered_map<u64, std::vector<Published>> releases; // by address of the strong access
+};
+
+struct GlobalRaces::Page {
+  std::mutex mutex;
+  Cell cells[1 << (pageLog2 - granuleLog2)];
+};
+
+// Of a warp: where it was last.
+struct RaceCache {
+  u64 pageNumber = ~u64(0);
+  GlobalRaces::Page *page = nullptr;
+  struct {
+    u32 pc = ~0u, clock = 0, event = 0;
+  } events[16];
 };
 
 } // namespace leat::sim

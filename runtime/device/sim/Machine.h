@@ -73,6 +73,7 @@ struct Warp {
   std::vector<u16> pendingAccumulator, pendingFragment; // uses by wgmma in flight
 
   PendingRelease pendingRelease; // on global memory
+  RaceCache raceCache;
 
   std::vector<CopyEntry> copies;
   u64 copySerial = 0;

@@ -18,6 +18,9 @@ using namespace mlir;
 
 namespace leat::artifact {
 
+/// Machine code is an ELF file, which is read where it lies.
+constexpr uint64_t kDeviceAlignment = 64;
+
 static llvm::Error failure(const llvm::Twine &text) { return llvm::createStringError(llvm::inconvertibleErrorCode(), text); }
 
 class SectionStream;
@@ -223,8 +226,9 @@ flatbuffers::Offset<fb::Device> Writer::device() {
   std::vector<flatbuffers::Offset<fb::DeviceModule>> modules;
   uint64_t at = 0;
   for (const DeviceModule &module : contents.device) {
-    modules.push_back(fb::CreateDeviceModule(b, at, module.ptx.size(), at + module.ptx.size(), module.cubin.size()));
-    at += module.ptx.size() + module.cubin.size();
+    uint64_t cubin = llvm::alignTo(at + module.ptx.size(), kDeviceAlignment);
+    modules.push_back(fb::CreateDeviceModule(b, at, module.ptx.size(), cubin, module.cubin.size()));
+    at = llvm::alignTo(cubin + module.cubin.size(), kDeviceAlignment);
   }
   return fb::CreateDevice(b, b.CreateString("cuda"), b.CreateString(contents.gpu), b.CreateVector(modules));
 }
@@ -331,8 +335,10 @@ llvm::Error Writer::writeSections(SectionStream &out) {
   if (!contents.device.empty()) {
     out.begin(rt::SectionKind::DeviceCode, 64);
     for (const DeviceModule &module : contents.device)
-      for (const std::string *code : {&module.ptx, &module.cubin})
+      for (const std::string *code : {&module.ptx, &module.cubin}) {
         out.write(ArrayRef<char>(code->data(), code->size()));
+        out.write(ArrayRef<char>(zeros, llvm::offsetToAlignment(out.length(), llvm::Align(kDeviceAlignment))));
+      }
   }
   if (!contents.irText.empty())
     out.section(rt::SectionKind::Ir, 64, contents.irText);

@@ -6,6 +6,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/Transforms/Passes.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
@@ -54,6 +55,23 @@ llvm::MapVector<StringRef, SmallVector<Operation *>> entriesOf(ModuleOp module) 
     if (auto entry = function->getAttrOfType<DictionaryAttr>("leat.entry"))
       entries[entry.getAs<StringAttr>("kernel").getValue()].push_back(function);
   return entries;
+}
+
+/// Lines of PTX say which node of the model they come from, or which line of a file with IR: what has only a name gets it as the file's.
+void nameLines(ModuleOp modules) {
+  modules.walk([](Operation *op) {
+    Location loc = op->getLoc();
+    if (loc->findInstanceOf<FileLineColLoc>())
+      return;
+    auto named = loc->findInstanceOf<NameLoc>();
+    if (!named)
+      return;
+    // PTX has no escapes in names.
+    std::string text = named.getName().str();
+    for (char &c : text)
+      c = c == '"' ? '\'' : c == '\\' || !llvm::isPrint(c) ? '_' : c;
+    op->setLoc(FileLineColLoc::get(StringAttr::get(op->getContext(), text), 1, 1));
+  });
 }
 
 } // namespace
@@ -107,6 +125,10 @@ FailureOr<std::vector<DeviceModule>> generateDeviceCode(ModuleOp module, const D
   PassManager passes(module.getContext());
   passes.enableVerifier(options.verify);
   options.pipeline(passes.nest<ModuleOp>());
+  LLVM::DIScopeForLLVMFuncOpPassOptions lines;
+  lines.emissionKind = LLVM::DIEmissionKind::DebugDirectivesOnly;
+  passes.nest<ModuleOp>().addPass(LLVM::createDIScopeForLLVMFuncOpPass(lines));
+  nameLines(*holder);
   if (failed(passes.run(*holder)) || failed(checkLowered(*holder, {"nvvm"})))
     return failure();
   {

@@ -133,14 +133,17 @@ Status decodeKernel(const fb::Kernel *from, size_t modules, KernelInfo &to) {
     to.entries.push_back({str(entry->symbol()), entry->registers(), entry->shared_bytes()});
     return isSymbol(to.entries.back().symbol) ? Status() : damaged(where, "an entry that is no symbol");
   }));
-  if (!device)
+  bool host = to.kind == "host" || (to.kind.empty() && modules == 0);
+  if (!device && !host)
+    return damaged(where, "no kind, in an artifact with device code");
+  if (!to.kind.empty() && (to.buffers < 2 || to.scalars < 0 || to.buffers > maxArguments || to.scalars > maxArguments))
+    return damaged(where, "an absurd number of arguments");
+  if (host)
     return to.module == -1 && to.entries.empty() ? Status() : damaged(where, "device code that its kind does not have");
   if (to.module < 0 || static_cast<size_t>(to.module) >= modules)
     return damaged(where, "a module of device code that does not exist");
   if (to.entries.empty() || to.entries.size() > maxPhases)
     return damaged(where, "an absurd number of phases");
-  if (to.buffers < 2 || to.scalars < 0 || to.buffers > maxArguments || to.scalars > maxArguments)
-    return damaged(where, "an absurd number of arguments");
   return {};
 }
 

@@ -36,6 +36,7 @@ Result<void *> DeviceProgram::constant(Queue &queue, const void *host, int64_t b
   std::lock_guard lock(mutex);
   DeviceMemory &memory = constants[host];
   if (!memory.data()) {
+    LEAT_RETURN_IF_ERROR(queue.synchronize()); // a sequence that is being collected must not see an allocation
     LEAT_RETURN_IF_ERROR(memory.allocate(*owner, bytes, "a constant"));
     if (Status status = queue.copyIn(memory.data(), host, bytes); !status.ok()) {
       memory.release();

@@ -125,7 +125,7 @@ Status CudaQueue::endSequence() {
 Status CudaQueue::startCapture() {
   if (!inSequence || capturing)
     return {};
-  LEAT_RETURN_IF_ERROR(check(driver.beginCapture(stream, captureThreadLocal), "to begin a graph"));
+  LEAT_RETURN_IF_ERROR(check(driver.beginCapture(stream, captureRelaxed), "to begin a graph"));
   capturing = true;
   return {};
 }

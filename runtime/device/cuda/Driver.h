@@ -28,7 +28,7 @@ constexpr int32_t capabilityMajor = 75, capabilityMinor = 76; // CUdevice_attrib
 constexpr int32_t maxDynamicShared = 8;                       // CUfunction_attribute
 constexpr int32_t jitErrorLog = 5, jitErrorLogBytes = 6;      // CUjit_option
 constexpr uint32_t streamNonBlocking = 1;
-constexpr int32_t captureThreadLocal = 1;
+constexpr int32_t captureRelaxed = 2;             // CUstreamCaptureMode: other sessions allocate meanwhile
 constexpr uint32_t attributeClusterDimension = 4; // CUlaunchAttributeID
 
 struct LaunchAttribute {

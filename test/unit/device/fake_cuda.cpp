@@ -33,6 +33,7 @@ sim::Simulator &simulator() {
 }
 thread_local bool current = false; // a context is set
 std::map<void *, int64_t> blocks;
+int captures = 0; // streams that are being captured
 
 struct Function {
   sim::Module *module;
@@ -124,6 +125,8 @@ EXPORT Code cuMemGetInfo_v2(size_t *free, size_t *total) {
 EXPORT Code cuMemAlloc_v2(unsigned long long *memory, size_t bytes) {
   if (!current)
     return invalidContext;
+  if (captures)
+    return captureUnsupported; // stricter than the driver: nothing should allocate while launches are collected
   if (state.held + static_cast<int64_t>(bytes) > state.memory)
     return outOfMemory;
   auto block = simulator().allocate(bytes, "device memory");
@@ -215,11 +218,13 @@ EXPORT Code cuStreamCreate(Stream **stream, uint32_t) {
 }
 EXPORT Code cuStreamDestroy_v2(Stream *stream) { return delete stream, --state.streams, 0; }
 EXPORT Code cuStreamSynchronize(Stream *stream) { return busy(stream) ? captureUnsupported : (++state.synchronizations, 0); }
-EXPORT Code cuStreamBeginCapture_v2(Stream *stream, int32_t) { return stream->capturing = true, stream->graph.nodes.clear(), 0; }
+EXPORT Code cuStreamBeginCapture_v2(Stream *stream, int32_t) {
+  return stream->capturing = true, ++captures, stream->graph.nodes.clear(), 0;
+}
 EXPORT Code cuStreamEndCapture(Stream *stream, Graph **graph) {
   *graph = new Graph(std::move(stream->graph));
   stream->graph = {};
-  return stream->capturing = false, 0;
+  return stream->capturing = false, --captures, 0;
 }
 EXPORT Code cuGraphInstantiateWithFlags(Graph **exec, Graph *graph, unsigned long long) {
   return *exec = new Graph(*graph), ++state.graphsMade, 0;

@@ -102,6 +102,27 @@ TEST(Artifact, NamesVersions) {
     EXPECT_NE(status.message().find(text), std::string::npos) << status.message();
 }
 
+// A sound manifest with device code: the first kernel has an entry, the others run on the host.
+static fb::ManifestT *withDevice(fb::ManifestT &m) {
+  m.device = std::make_unique<fb::DeviceT>();
+  m.device->api = "cuda";
+  m.device->gpu = "sm_80";
+  m.device->modules.push_back(std::make_unique<fb::DeviceModuleT>());
+  for (auto &kernel : m.kernels) {
+    kernel->kind = "host";
+    kernel->buffers = 5;
+  }
+  m.kernels[0]->kind = "generic";
+  m.kernels[0]->device_module = 0;
+  m.kernels[0]->entries.push_back(std::make_unique<fb::EntryT>());
+  m.kernels[0]->entries[0]->symbol = "leat_axpy";
+  return &m;
+}
+
+TEST(Artifact, DeviceCodeThatIsSound) {
+  EXPECT_TRUE(check(tinyBytes([](fb::ManifestT &m) { withDevice(m); })).ok());
+}
+
 TEST(Artifact, ManifestsThatLie) {
   struct Case {
     const char *what;
@@ -139,6 +160,19 @@ TEST(Artifact, ManifestsThatLie) {
       {"ring", [](fb::ManifestT &m) { m.states[0]->growth = fb::Growth::Ring; }},
       {"ring", [](fb::ManifestT &m) { m.states[0]->ring = int64_t(1) << 60; }},
       {"there is none", [](fb::ManifestT &m) { m.functions.clear(); }},
+      {"outside of it", [](fb::ManifestT &m) { withDevice(m)->device->modules[0]->ptx_length = 1; }},
+      {"outside of it", [](fb::ManifestT &m) { withDevice(m)->device->modules[0]->cubin_offset = ~uint64_t(0); }},
+      {"for 'metal'", [](fb::ManifestT &m) { withDevice(m)->device->api = "metal"; }},
+      {"does not exist", [](fb::ManifestT &m) { withDevice(m)->kernels[0]->device_module = 1; }},
+      {"does not exist", [](fb::ManifestT &m) { withDevice(m)->kernels[0]->device_module = -1; }},
+      {"of phases", [](fb::ManifestT &m) { withDevice(m)->kernels[0]->entries.clear(); }},
+      {"no symbol", [](fb::ManifestT &m) { withDevice(m)->kernels[0]->entries[0]->symbol = "a b"; }},
+      {"of arguments", [](fb::ManifestT &m) { withDevice(m)->kernels[0]->buffers = 1; }},
+      {"of arguments", [](fb::ManifestT &m) { withDevice(m)->kernels[1]->buffers = 0; }},
+      {"of arguments", [](fb::ManifestT &m) { withDevice(m)->kernels[0]->scalars = 1 << 20; }},
+      {"does not have", [](fb::ManifestT &m) { withDevice(m)->kernels[1]->device_module = 0; }},
+      {"no kind", [](fb::ManifestT &m) { withDevice(m)->kernels[2]->kind = ""; }},
+      {"of kind 'magic'", [](fb::ManifestT &m) { withDevice(m)->kernels[2]->kind = "magic"; }},
   };
   for (const Case &test : cases) {
     Status status = check(tinyBytes(test.change));

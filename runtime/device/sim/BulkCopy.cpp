@@ -68,7 +68,7 @@ static void moveBulk(Cluster &cluster, const BulkCopy &copy) {
 }
 
 // Issues the part of a copy that goes to one CTA.
-static void issue(Warp &warp, const Op &op, BulkCopy copy, Cta &target) {
+static void issue(Warp &warp, const Op &op, BulkCopy copy, Cta &target, int swizzleBytes) {
   Cluster &cluster = *warp.cta->cluster;
   copy.target = &target;
   if (cluster.checks && &target != warp.cta)
@@ -80,6 +80,8 @@ static void issue(Warp &warp, const Op &op, BulkCopy copy, Cta &target) {
   copy.record = Record(op.index, copy.sequence, barrier->agent, everyLane, true);
   if (cluster.checks)
     target.shadow.asyncWriteIssue(warp, op, target, copy.destination, copy.bytes, u32(copy.lane), copy.record);
+  if (cluster.checks && copy.kind == BulkCopy::Tensor)
+    target.shadow.setSwizzle(copy.record, swizzleBytes);
   cluster.counters.bulkBytes += copy.bytes;
   copy.copied = !cluster.landLate();
   if (copy.copied)
@@ -101,6 +103,7 @@ Flow bulkLoad(Warp &warp, const Op &op, u32 mask) {
     copy.lane = l;
     copy.source = laneAddress(warp, x.address[1], l);
     u32 alignment = 128;
+    int swizzleBytes = 0;
     if (copy.kind == BulkCopy::Linear) {
       alignment = 16;
       copy.bytes = u32(laneValue(warp, x.a[0], l));
@@ -116,6 +119,7 @@ Flow bulkLoad(Warp &warp, const Op &op, u32 mask) {
       if (!readTensorMap(warp, op, copy.source, l, map))
         continue;
       copy.bytes = boxBytes(map);
+      swizzleBytes = map.swizzleBytes;
       copy.rank = map.rank;
       for (int d = 0; d < map.rank; ++d)
         copy.coordinates[d] = i32(laneValue(warp, x.a[d], l));
@@ -131,7 +135,7 @@ Flow bulkLoad(Warp &warp, const Op &op, u32 mask) {
       if (place.cta != signal.cta)
         report(warp, op, l, Kind::TensorCopy, "the destination and the mbarrier are in different CTAs");
       else
-        issue(warp, op, copy, *place.cta);
+        issue(warp, op, copy, *place.cta, swizzleBytes);
       continue;
     }
     u32 ctas = u32(laneValue(warp, x.b[0], l));
@@ -139,7 +143,7 @@ Flow bulkLoad(Warp &warp, const Op &op, u32 mask) {
       report(warp, op, l, Kind::TensorCopy, "the multicast names CTAs 0x%x of a cluster of %zu", ctas, cluster.ctas.size());
     for (u32 rank = 0; rank < cluster.ctas.size(); ++rank)
       if (ctas >> rank & 1)
-        issue(warp, op, copy, *cluster.ctas[rank]);
+        issue(warp, op, copy, *cluster.ctas[rank], swizzleBytes);
   }
   return next(warp);
 }

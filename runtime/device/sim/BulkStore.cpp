@@ -19,6 +19,7 @@ Flow bulkStore(Warp &warp, const Op &op, u32 mask) {
     copy.lane = l;
     copy.shared = laneSharedAddress(warp, x.address[0], l);
     copy.global = laneAddress(warp, x.address[1], l);
+    int swizzleBytes = -1;
     if (op.mode & 1) {
       copy.bytes = u32(laneValue(warp, x.a[0], l));
       if (copy.bytes % 16 || copy.global % 16) {
@@ -31,6 +32,7 @@ Flow bulkStore(Warp &warp, const Op &op, u32 mask) {
       if (!readTensorMap(warp, op, copy.global, l, map))
         continue;
       copy.bytes = boxBytes(map);
+      swizzleBytes = map.swizzleBytes;
       copy.rank = map.rank;
       for (int d = 0; d < map.rank; ++d)
         copy.coordinates[d] = i32(laneValue(warp, x.a[d], l));
@@ -41,7 +43,7 @@ Flow bulkStore(Warp &warp, const Op &op, u32 mask) {
       continue;
     copy.shared = place.offset;
     if (cluster.checks) {
-      cta.shadow.asyncReadCheck(warp, op, cta, copy.shared, copy.bytes);
+      cta.shadow.asyncReadCheck(warp, op, cta, copy.shared, copy.bytes, swizzleBytes);
       cta.shadow.asyncReadBegin(copy.shared, copy.bytes);
     }
     cluster.counters.bulkBytes += copy.bytes;

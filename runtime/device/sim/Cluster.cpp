@@ -116,6 +116,7 @@ static void resetWarp(Warp &warp) {
   warp.paths.assign(1, Path{0, warp.live});
   warp.current = 0;
   warp.executed = warp.polls = 0;
+  warp.triedAt = ~0u;
   warp.clocks.clear();
   warp.clock = 1;
   warp.syncClock = 0;

@@ -60,6 +60,7 @@ struct Warp {
   u64 executed = 0;
   u32 quantum = 0;
   u64 polls = 0;
+  u32 triedAt = ~0u, triedLanes = 0; // the try_wait that gave up last
   u8 *local = nullptr;
   int lastRegion = 0;
 

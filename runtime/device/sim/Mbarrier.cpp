@@ -157,15 +157,23 @@ Flow mbarrierWait(Warp &warp, const Op &op, u32 mask) {
   if (cluster.aborted)
     return Flow::Abort;
   if (!done) {
-    if (op.mode & 2) {
+    // try_wait may give up: it does at first, so that a wait without a loop is found out, and waits when it is asked again.
+    bool again = warp.triedAt == op.index && warp.triedLanes == mask;
+    warp.triedAt = op.index;
+    warp.triedLanes = mask;
+    if ((op.mode & 2) && again) {
       Path &path = warp.path();
       path.state = PathState::AtMbarrier;
       path.waitAddress = waitedFor;
       path.waitInfo = u32(cluster.events);
       return Flow::Block;
     }
-    ++warp.polls;
-    warp.quantum = 0;
+    if (!(op.mode & 2)) {
+      ++warp.polls;
+      warp.quantum = 0;
+    }
+  } else {
+    warp.triedAt = ~0u;
   }
   setPredicate(warp, op.d, mask, done);
   return Flow::Next;

@@ -19,6 +19,7 @@ void Shadow::reset(u32 bytes, int granuleLog2) {
   asyncReaders.assign((bytes >> 4) + 16, 0);
   sets.assign(1, {});
   interned.clear();
+  swizzles.clear();
   readCache = {};
   writeCache = {};
   asyncCache = {};
@@ -233,7 +234,7 @@ void Shadow::asyncWriteDone(u32 offset, u32 bytes, Record record) {
     writer[g] = record;
 }
 
-void Shadow::asyncReadCheck(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes) {
+void Shadow::asyncReadCheck(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes, int swizzle) {
   renewCache(asyncCache, warp, everyLane);
   for (u32 g = offset >> log2, last = (offset + bytes - 1) >> log2; g <= last; ++g) {
     Record w = writer[g];
@@ -253,6 +254,9 @@ void Shadow::asyncReadCheck(Warp &warp, const Op &op, const Cta &owner, u32 offs
     }
     if (!w.async() && w.clock() && !covers(warp.clocks.async.at[w.agent()], w))
       race(warp, op, owner, Kind::ProxyFence, g, everyLane, w);
+    if (auto copied = swizzles.find(w.bits); swizzle >= 0 && copied != swizzles.end() && copied->second != swizzle)
+      reportWith(warp, op, -1, Kind::SwizzleMismatch, w.pc(), "shared 0x%x is read with a swizzle of %d bytes and was copied with %d at %s",
+                 g << log2, swizzle, copied->second, warp.cta->cluster->launch->reports.where(w.pc()).c_str());
     asyncCache.record = w;
   }
 }

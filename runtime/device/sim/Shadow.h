@@ -26,8 +26,10 @@ public:
   // Asynchronous writes: from issue to landing the granules are in flight.
   void asyncWriteIssue(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes, u32 lane, Record record);
   void asyncWriteDone(u32 offset, u32 bytes, Record record);
-  // Asynchronous reads, through the async proxy: checked at issue, a reader in flight until done.
-  void asyncReadCheck(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes);
+  // A tensor copy writes with this swizzle; who reads it as a tile has to use the same.
+  void setSwizzle(Record copy, int bytes) { swizzles[copy.bits] = u8(bytes); }
+  // Asynchronous reads, through the async proxy: checked at issue, a reader in flight until done. `swizzle`: of the tile; -1: plain bytes.
+  void asyncReadCheck(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes, int swizzle = -1);
   void asyncReadBegin(u32 offset, u32 bytes) { addAsyncReaders(offset, bytes, 1); }
   void asyncReadDone(u32 offset, u32 bytes, Record record);
 
@@ -49,6 +51,7 @@ private:
   std::vector<u16> asyncReaders;     // for each 16 bytes
   std::vector<Set> sets;
   std::unordered_map<u64, std::vector<u32>> interned;
+  std::unordered_map<u64, u8> swizzles; // of tensor copies
 
   // What was just found to be in order; valid for one warp between its synchronisations.
   struct {

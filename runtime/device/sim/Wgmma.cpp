@@ -117,14 +117,16 @@ Flow wgmmaIssue(Warp &warp, const Op &op, u32 mask) {
     checkDescriptor(warp, op, {a[0]}, 'A');
   checkDescriptor(warp, op, {b[0]}, 'B');
   bool outside = false;
-  forOperandChunks(x, operation, -1, [&](u32 address) { outside |= address < sharedStart || address + 16 > cta.sharedEnd; });
+  forOperandChunks(x, operation, -1, [&](u32 address, Descriptor) { outside |= address < sharedStart || address + 16 > cta.sharedEnd; });
   if (outside) {
     report(warp, op, -1, Kind::SharedBounds, "descriptors A 0x%llx, B 0x%llx lead outside of the CTA's [0x%x, 0x%x)",
            (unsigned long long)(a ? a[0] : 0), (unsigned long long)b[0], sharedStart, cta.sharedEnd);
   } else if (cluster.checks) {
-    forOperandChunks(x, operation, member, [&](u32 address) { cta.shadow.asyncReadCheck(warp, op, cta, address, 16); });
+    forOperandChunks(x, operation, member, [&](u32 address, Descriptor d) {
+      cta.shadow.asyncReadCheck(warp, op, cta, address, 16, d.layout() ? d.rowBytes() : 0);
+    });
     if (!operation.reading)
-      forOperandChunks(x, operation, -1, [&](u32 address) { cta.shadow.asyncReadBegin(address, 16); });
+      forOperandChunks(x, operation, -1, [&](u32 address, Descriptor) { cta.shadow.asyncReadBegin(address, 16); });
     operation.reading = true;
   }
   ++cluster.progress;
@@ -170,7 +172,7 @@ static void land(Cta &cta, int group, u32 from, u32 to) {
     WgmmaOp &operation = g.ops[i - g.first];
     Record record(operation.op->index, i + 1, cta.rank * agentsPerCta + firstWarpgroupAgent + u32(group), everyLane, true);
     if (operation.reading)
-      forOperandChunks(*operation.op->aux, operation, -1, [&](u32 address) { cta.shadow.asyncReadDone(address, 16, record); });
+      forOperandChunks(*operation.op->aux, operation, -1, [&](u32 address, Descriptor) { cta.shadow.asyncReadDone(address, 16, record); });
     operation.reading = false;
   }
 }

@@ -12,15 +12,17 @@ inline int elementBytes(Type type) { return type == Type::TF32 ? 4 : (type == Ty
 // Runs the operations [from, to) of a warpgroup that have not been run yet, in order.
 void computeWgmma(Cta &cta, int group, u32 from, u32 to);
 
-// Calls f(address) for each chunk of shared memory that an operation reads; `slice`: of A only the 16 rows of this warp (-1: all).
+// Calls f(address, descriptor) for each chunk of shared memory that an operation reads; `slice`: of A only the 16 rows of this warp (-1:
+// all).
 template <class F> void forOperandChunks(const Aux &x, const WgmmaOp &operation, int slice, F f) {
   const MatrixShape &shape = x.matrix;
+  Descriptor a = {operation.descriptorA}, b = {operation.descriptorB};
   if (!shape.registersA)
-    forChunks({operation.descriptorA}, shape.transposeA, 64, elementBytes(shape.a), [&](u32 address, int mn, int) {
+    forChunks(a, shape.transposeA, 64, elementBytes(shape.a), [&](u32 address, int mn, int) {
       if (slice < 0 || mn / 16 == slice)
-        f(address);
+        f(address, a);
     });
-  forChunks({operation.descriptorB}, shape.transposeB, shape.n, elementBytes(shape.b), [&](u32 address, int, int) { f(address); });
+  forChunks(b, shape.transposeB, shape.n, elementBytes(shape.b), [&](u32 address, int, int) { f(address, b); });
 }
 
 } // namespace leat::sim

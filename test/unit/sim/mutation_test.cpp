@@ -24,6 +24,7 @@ const Mutation mutations[] = {
     {"wgmma.fence removed", R"(wgmma\.fence\.sync\.aligned;)", ""},
     {"wgmma.commit_group removed", R"(wgmma\.commit_group\.sync\.aligned;)", ""},
     {"mbarrier wait skipped", R"(mbarrier\.try_wait\.parity\S*\s+(%?\w+), \[[^\]]+\], [^;]+;)", "setp.eq.u32 $1, 0, 0;"},
+    {"mbarrier wait without its loop", R"((mbarrier\.try_wait\.parity[^;]+;\s*@%?\w+ bra \S+;) bra \S+;)", "$1"},
     {"mbarrier.arrive removed", R"(mbarrier\.arrive\.shared[^;]*;)", ""},
     {"expect_tx removed", R"(mbarrier\.arrive\.expect_tx[^;]*;)", ""},
     {"mbarrier.init removed", R"(mbarrier\.init[^;]*;)", ""},

@@ -36,22 +36,26 @@ CudaQueue::~CudaQueue() {
 
 // The driver stages what is not page-locked before it returns; page-locked memory of a caller stays untouched until the run ends.
 Status CudaQueue::copyIn(void *to, const void *host, int64_t bytes) {
+  use();
   LEAT_RETURN_IF_ERROR(flush());
   return check(driver.copyIn(address(to), host, static_cast<size_t>(bytes), stream), "to copy to the GPU");
 }
 
 Status CudaQueue::copyOut(void *host, const void *from, int64_t bytes) {
+  use();
   LEAT_RETURN_IF_ERROR(flush());
   LEAT_RETURN_IF_ERROR(check(driver.copyOut(host, address(from), static_cast<size_t>(bytes), stream), "to copy from the GPU"));
   return synchronize();
 }
 
 Status CudaQueue::copy(void *to, const void *from, int64_t bytes) {
+  use();
   LEAT_RETURN_IF_ERROR(startCapture());
   return check(driver.copy(address(to), address(from), static_cast<size_t>(bytes), stream), "to copy on the GPU");
 }
 
 Status CudaQueue::zero(void *at, int64_t bytes) {
+  use();
   LEAT_RETURN_IF_ERROR(flush());
   if (bytes == 0)
     return {};
@@ -60,6 +64,7 @@ Status CudaQueue::zero(void *at, int64_t bytes) {
 
 Status CudaQueue::launch(void *entry, const LaunchShape &shape, std::span<void *const> arguments, const char *name) {
   auto *function = static_cast<FunctionHandle *>(entry);
+  use();
   LEAT_RETURN_IF_ERROR(startCapture());
   LaunchConfig config = {};
   for (int d = 0; d < 3; ++d)
@@ -84,6 +89,7 @@ Status CudaQueue::launch(void *entry, const LaunchShape &shape, std::span<void *
 }
 
 Status CudaQueue::synchronize() {
+  use();
   LEAT_RETURN_IF_ERROR(flush());
   Status status = check(driver.synchronize(stream), "to finish its work");
   if (status.ok())
@@ -92,11 +98,13 @@ Status CudaQueue::synchronize() {
 }
 
 Status CudaQueue::startTimer() {
+  use();
   LEAT_RETURN_IF_ERROR(flush());
   return check(driver.recordEvent(events[0], stream), "to record an event");
 }
 
 rt::Result<int64_t> CudaQueue::stopTimer() {
+  use();
   LEAT_RETURN_IF_ERROR(flush());
   LEAT_RETURN_IF_ERROR(check(driver.recordEvent(events[1], stream), "to record an event"));
   LEAT_RETURN_IF_ERROR(check(driver.waitEvent(events[1]), "to finish its work"));
@@ -106,7 +114,6 @@ rt::Result<int64_t> CudaQueue::stopTimer() {
 }
 
 Status CudaQueue::beginSequence(size_t which) {
-  // A session moves between threads; the context is the thread's.
   LEAT_RETURN_IF_ERROR(check(driver.setContext(context), "to use its context"));
   if (graphs.size() <= which)
     graphs.resize(which + 1);

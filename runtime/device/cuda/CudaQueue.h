@@ -31,6 +31,11 @@ public:
 private:
   CudaQueue(const Driver &driver, ContextHandle *context) : driver(driver), context(context) {}
   Status check(Result code, const char *what) const;
+  // A session moves between threads, and the context is the thread's. Inside of a sequence it is set.
+  void use() {
+    if (!inSequence)
+      driver.setContext(context);
+  }
   // Capturing begins with the first launch of a sequence, and flush sends what was captured.
   Status startCapture();
   Status flush();

@@ -92,6 +92,14 @@ TEST_F(CompilerCApi, RefusesBadInputAndOptions) {
   options.target_cpu = "z80";
   EXPECT_EQ(compile(&options), LEAT_COMPILE_USAGE);
   options.target_cpu = nullptr;
+  options.target = "rocm";
+  EXPECT_EQ(compile(&options), LEAT_COMPILE_USAGE);
+  EXPECT_NE(messages().find("cpu or cuda"), std::string::npos) << messages();
+  options.target = "cuda";
+  options.gpu = "sm_35";
+  EXPECT_EQ(compile(&options), LEAT_COMPILE_USAGE);
+  EXPECT_NE(messages().find("sm_35"), std::string::npos) << messages();
+  options.target = options.gpu = nullptr;
   options.emit = "wasm";
   EXPECT_EQ(compile(&options), LEAT_COMPILE_USAGE);
   options.emit = nullptr;

@@ -5,6 +5,7 @@
 #include "runtime/device/cuda/CudaDevice.h"
 
 #include <dlfcn.h>
+#include <thread>
 
 using namespace leat;
 using namespace leat::rt;
@@ -129,6 +130,20 @@ TEST_F(CudaTest, StreamsWithState) {
   EXPECT_EQ(fake().copiesOut, before.copiesOut + 3);
   EXPECT_EQ(fake().graphLaunches, before.graphLaunches + 3);
   EXPECT_EQ(fake().graphsMade, before.graphsMade);
+}
+
+TEST_F(CudaTest, SessionsMoveBetweenThreads) {
+  compile(leat::test::kStream, "cuda");
+  auto s = session(load("cuda", openFake));
+  Tensor one = tensor<float>({1, 3}, {1, 2, 3});
+  bool good = run(*s, "step", {&one});
+  std::thread([&] { good &= run(*s, "step", {&one}) && s->save(statePath()).ok(); }).join();
+  std::thread([&] {
+    s->reset();
+    good &= s->load(statePath()).ok() && run(*s, "step", {&one});
+  }).join();
+  ASSERT_TRUE(good) << error;
+  EXPECT_EQ(values<float>(s->output(0)), (std::vector<float>{3, 6, 9}));
 }
 
 TEST_F(CudaTest, MeasuresWithoutGraphs) {

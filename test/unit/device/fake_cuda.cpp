@@ -82,6 +82,8 @@ struct Event {
 };
 
 Code enqueue(Stream *stream, Node node) {
+  if (!current)
+    return invalidContext;
   if (stream && stream->capturing) {
     stream->graph.nodes.push_back(std::move(node));
     return 0;
@@ -150,11 +152,15 @@ EXPORT Code cuMemFree_v2(unsigned long long memory) {
 EXPORT Code cuMemAllocHost_v2(void **memory, size_t bytes) { return *memory = std::malloc(bytes), 0; }
 EXPORT Code cuMemFreeHost(void *memory) { return std::free(memory), 0; }
 EXPORT Code cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t bytes, Stream *stream) {
+  if (!current)
+    return invalidContext;
   if (busy(stream))
     return captureUnsupported; // pageable memory is read now, a graph would read it later
   return ++state.copiesIn, std::memcpy(reinterpret_cast<void *>(to), from, bytes), 0;
 }
 EXPORT Code cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, Stream *stream) {
+  if (!current)
+    return invalidContext;
   if (busy(stream))
     return captureUnsupported;
   return ++state.copiesOut, std::memcpy(to, reinterpret_cast<const void *>(from), bytes), 0;

@@ -161,6 +161,27 @@ TEST_F(CApiTest, Generates) {
   leat_generator_destroy(generator);
 }
 
+TEST_F(CApiTest, Devices) {
+  leat_model *loaded = nullptr;
+  leat_model_options options = LEAT_INIT(leat_model_options);
+  options.device = "cpu";
+  ASSERT_EQ(leat_model_load(file.path.c_str(), &options, &loaded), nullptr);
+  EXPECT_STREQ(leat_model_device(loaded), "CPU");
+  leat_model_release(loaded);
+  EXPECT_EQ(leat_model_device(nullptr), nullptr);
+  // What was compiled for the CPU runs nowhere else, and there is no such device as the last.
+  for (const char *device : {"cuda", "tpu"}) {
+    options.device = device;
+    leat_status *status = leat_model_load(file.path.c_str(), &options, &loaded);
+    EXPECT_EQ(leat_status_code(status), LEAT_INVALID_ARGUMENT);
+    EXPECT_NE(std::string(leat_status_message(status)).find("compiled for the CPU"), std::string::npos) << leat_status_message(status);
+    leat_status_free(status);
+  }
+  leat::ModelOptions wrapped;
+  wrapped.device = "cuda";
+  EXPECT_THROW(leat::Model(file.path, wrapped), leat::Error);
+}
+
 TEST(RuntimeLibrary, IsSmallAndAlone) {
   std::vector<uint8_t> library = leat::test::readAll(RUNTIME_LIBRARY);
   ASSERT_FALSE(library.empty());

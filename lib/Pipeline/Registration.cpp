@@ -3,6 +3,7 @@
 
 #include "dialects/Leat/Leat.h"
 #include "dialects/ONNX/ONNX.h"
+#include "dialects/Tile/Tile.h"
 #include "lib/Pipeline/Compile.h"
 #include "passes/CPU/Passes.h"
 #include "passes/CPU/Pipeline.h"
@@ -32,7 +33,7 @@
 #include "mlir/Transforms/Passes.h"
 
 void leat::registerDialects(mlir::DialectRegistry &registry) {
-  registry.insert<leat::LeatDialect, leat::onnxir::ONNXDialect>();
+  registry.insert<leat::LeatDialect, leat::onnxir::ONNXDialect, leat::tile::TileDialect>();
   registry.insert<mlir::affine::AffineDialect, mlir::arith::ArithDialect, mlir::cf::ControlFlowDialect, mlir::func::FuncDialect,
                   mlir::LLVM::LLVMDialect, mlir::NVVM::NVVMDialect, mlir::linalg::LinalgDialect, mlir::math::MathDialect,
                   mlir::memref::MemRefDialect, mlir::scf::SCFDialect, mlir::tensor::TensorDialect, mlir::ub::UBDialect,

@@ -1,6 +1,7 @@
 // The pipeline from device functions to the LLVM and NVVM dialects. Nothing may become a call of a library: there is none.
 #include "passes/CUDA/Pipeline.h"
 #include "passes/CPU/Passes.h"
+#include "passes/CUDA/Passes.h"
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -15,6 +16,8 @@ namespace leat::cuda {
 void buildToNVVM(OpPassManager &pm) {
   cpu::ExpandMathOptions math;
   math.hasFMA = math.hasRound = true;
+  pm.addPass(createExpandPipelines());
+  pm.addPass(createLowerTile());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(cpu::createExpandMath(math));

@@ -1,0 +1,297 @@
+// Verifiers of the tile ops. Messages name what an op needs and what it got.
+#include "dialects/Tile/Tile.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+
+using namespace mlir;
+
+namespace leat::tile {
+
+LogicalResult ProgramOp::verify() {
+  int64_t threads = getThreads();
+  if (threads < 32 || threads > 1024 || threads % 32 != 0)
+    return emitOpError("needs whole warps, 32 to 1024 threads, got ") << threads;
+  if ((*this)->getParentOfType<ProgramOp>())
+    return emitOpError("cannot stand inside another program");
+  // A tile in registers is spread over all of the block's warps.
+  LogicalResult result = success();
+  getBody().walk([&](Operation *op) {
+    for (Type type : op->getResultTypes())
+      if (auto reg = dyn_cast<RegType>(type); reg && reg.getWarps() * 32 != threads && succeeded(result))
+        result = op->emitOpError("has a tile of ") << reg.getWarps() << " warps in a program of " << threads << " threads";
+  });
+  return result;
+}
+
+LogicalResult BlockIdOp::verify() {
+  if (getDim() > 2)
+    return emitOpError("has dimension 0, 1 or 2, got ") << int64_t(getDim());
+  return success();
+}
+
+LogicalResult ViewOp::verify() {
+  if (!isa<LLVM::LLVMPointerType>(getBase().getType()))
+    return emitOpError("needs a pointer, got ") << getBase().getType();
+  int64_t align = getAlign(), bytes = cast<ViewType>(getView().getType()).getElement().getIntOrFloatBitWidth() / 8;
+  if (align < bytes || align > 16 || (align & (align - 1)))
+    return emitOpError("needs rows aligned to a power of two from its elements' ") << bytes << " to 16 bytes, got " << align;
+  return success();
+}
+
+LogicalResult AllocOp::verify() {
+  if (std::optional<uint64_t> at = getAt(); at && *at % cast<SharedType>(getTile().getType()).getAlignment() != 0)
+    return emitOpError("needs a place aligned to ") << cast<SharedType>(getTile().getType()).getAlignment() << " bytes, got " << *at;
+  return success();
+}
+
+LogicalResult SlotOp::verify() {
+  auto tile = cast<SharedType>(getTile().getType());
+  if (getSlot().getType() != tile.oneStage())
+    return emitOpError("gives one stage of its tile, ") << tile.oneStage() << ", not " << getSlot().getType();
+  return success();
+}
+
+static LogicalResult verifyOneStage(Operation *op, SharedType tile) {
+  if (tile.getStages() != 1)
+    return op->emitOpError("needs one stage of a tile (tile.slot), got ") << tile;
+  return success();
+}
+
+LogicalResult CopyAsyncOp::verify() {
+  auto tile = cast<SharedType>(getTile().getType());
+  auto view = cast<ViewType>(getView().getType());
+  if (view.getElement() != tile.getElement())
+    return emitOpError("copies without conversion, but goes from ") << view.getElement() << " to " << tile.getElement();
+  if ((tile.getCols() * tile.getElementBytes()) % 16 != 0 || tile.getRowBytes() % 16 != 0)
+    return emitOpError("copies 16 bytes at a time, but rows of the tile have ") << tile.getRowBytes() << " bytes";
+  if (auto op = getView().getDefiningOp<ViewOp>(); op && op.getAlign() != 16)
+    return emitOpError("needs a view aligned to 16 bytes, got ") << int64_t(op.getAlign()) << ": write the tile with tile.fill instead";
+  return verifyOneStage(*this, tile);
+}
+
+LogicalResult WaitOp::verify() {
+  if (int64_t(getPending()) < 0)
+    return emitOpError("cannot leave ") << int64_t(getPending()) << " groups in flight";
+  return success();
+}
+
+/// The region's arguments are `types`, and it yields `results`.
+static LogicalResult verifyRegion(Operation *op, Region &region, ArrayRef<Type> types, ArrayRef<Type> results, StringRef name = "region") {
+  if (region.getArgumentTypes() != TypeRange(types)) {
+    auto diagnostic = op->emitOpError("needs arguments of types (");
+    llvm::interleaveComma(types, diagnostic);
+    diagnostic << ") in its " << name << ", got (";
+    llvm::interleaveComma(region.getArgumentTypes(), diagnostic);
+    return diagnostic << ")";
+  }
+  auto yield = dyn_cast<YieldOp>(region.front().getTerminator());
+  if (!yield || yield.getOperandTypes() != TypeRange(results)) {
+    auto diagnostic = op->emitOpError("needs a tile.yield of types (");
+    llvm::interleaveComma(results, diagnostic);
+    return diagnostic << ") at the end of its " << name;
+  }
+  return success();
+}
+
+LogicalResult FillOp::verify() {
+  auto tile = cast<SharedType>(getTile().getType());
+  Type index = IndexType::get(getContext());
+  if (failed(verifyOneStage(*this, tile)))
+    return failure();
+  return verifyRegion(*this, getBody(), {index, index}, {tile.getElement()});
+}
+
+LogicalResult VisitOp::verify() {
+  auto tile = cast<SharedType>(getTile().getType());
+  Type index = IndexType::get(getContext());
+  if (failed(verifyOneStage(*this, tile)))
+    return failure();
+  return verifyRegion(*this, getBody(), {tile.getElement(), index, index}, {});
+}
+
+LogicalResult LoadOp::verify() {
+  auto tile = cast<SharedType>(getTile().getType());
+  auto reg = cast<RegType>(getResult().getType());
+  if (failed(verifyOneStage(*this, tile)))
+    return failure();
+  int64_t rows = getTransposed() ? tile.getCols() : tile.getRows(), cols = getTransposed() ? tile.getRows() : tile.getCols();
+  if (reg.getRows() != rows || reg.getCols() != cols)
+    return emitOpError("reads ") << rows << "x" << cols << " elements, not " << reg.getRows() << "x" << reg.getCols();
+  bool rounds = tile.getElement() != reg.getElement();
+  if (reg.getKind() != LayoutKind::A && reg.getKind() != LayoutKind::B)
+    return emitOpError("reads operands of products, layouts a and b, not ") << stringifyLayoutKind(reg.getKind());
+  if (rounds && (!tile.getElement().isF32() || reg.getKind() != LayoutKind::A || getTransposed()))
+    return emitOpError("rounds f32 to an operand in layout a, not ")
+           << tile.getElement() << " to " << reg.getElement() << " in layout " << stringifyLayoutKind(reg.getKind());
+  if (getResidual() && !rounds)
+    return emitOpError("has a residual only where it rounds");
+  return success();
+}
+
+LogicalResult StoreOp::verify() {
+  auto reg = cast<RegType>(getValue().getType());
+  if (reg.getKind() != LayoutKind::Acc && reg.getKind() != LayoutKind::WgmmaAcc)
+    return emitOpError("writes accumulators, not layout ") << stringifyLayoutKind(reg.getKind());
+  Type element = cast<ViewType>(getView().getType()).getElement();
+  if (element != reg.getElement() && !(reg.getElement().isF32() && isa<Float16Type, BFloat16Type>(element)))
+    return emitOpError("rounds f32 to f16 or bf16, not ") << reg.getElement() << " to " << element;
+  return success();
+}
+
+LogicalResult StoreSharedOp::verify() {
+  auto reg = cast<RegType>(getValue().getType());
+  auto tile = cast<SharedType>(getTile().getType());
+  if (reg.getKind() != LayoutKind::Acc && reg.getKind() != LayoutKind::WgmmaAcc)
+    return emitOpError("writes accumulators, not layout ") << stringifyLayoutKind(reg.getKind());
+  if (reg.getRows() != tile.getRows() || reg.getCols() != tile.getCols())
+    return emitOpError("writes ") << reg.getRows() << "x" << reg.getCols() << " elements to a tile of " << tile.getRows() << "x"
+                                  << tile.getCols();
+  if (tile.getElement() != reg.getElement() && !(reg.getElement().isF32() && isa<Float16Type, BFloat16Type>(tile.getElement())))
+    return emitOpError("rounds f32 to f16 or bf16, not ") << reg.getElement() << " to " << tile.getElement();
+  return verifyOneStage(*this, tile);
+}
+
+LogicalResult SplatOp::verify() {
+  auto reg = cast<RegType>(getResult().getType());
+  if (getValue().getType() != reg.getElement())
+    return emitOpError("fills a tile of ") << reg.getElement() << " with a value of type " << getValue().getType();
+  if (reg.getKind() == LayoutKind::A || reg.getKind() == LayoutKind::B || reg.getKind() == LayoutKind::WgmmaA)
+    return emitOpError("cannot fill packed operands, layout ") << stringifyLayoutKind(reg.getKind());
+  return success();
+}
+
+LogicalResult DotOp::verify() {
+  auto acc = cast<RegType>(getInit().getType());
+  auto b = cast<SharedType>(getB().getType());
+  if (acc.getKind() != LayoutKind::Acc || !acc.getElement().isF32())
+    return emitOpError("sums in f32 in layout acc, got ") << Type(acc);
+  int64_t m, depth;
+  Type element;
+  if (auto reg = dyn_cast<RegType>(getA().getType())) {
+    m = reg.getRows(), depth = reg.getCols(), element = reg.getElement();
+    if (reg.getKind() != LayoutKind::A || reg.getLayout().getWarpsM() != acc.getLayout().getWarpsM() ||
+        reg.getLayout().getWarpsN() != acc.getLayout().getWarpsN())
+      return emitOpError("needs its left operand in layout a of the accumulator's warps, got ") << reg.getLayout();
+  } else if (auto tile = dyn_cast<SharedType>(getA().getType())) {
+    m = tile.getRows(), depth = tile.getCols(), element = tile.getElement();
+    if (failed(verifyOneStage(*this, tile)))
+      return failure();
+  } else {
+    return emitOpError("needs its left operand in registers or shared memory, got ") << getA().getType();
+  }
+  if (failed(verifyOneStage(*this, b)))
+    return failure();
+  int64_t n = getTransB() ? b.getRows() : b.getCols(), depthB = getTransB() ? b.getCols() : b.getRows();
+  if (m != acc.getRows() || n != acc.getCols() || depth != depthB)
+    return emitOpError("multiplies ") << m << "x" << depth << " by " << depthB << "x" << n << ", which does not give " << acc.getRows()
+                                      << "x" << acc.getCols();
+  bool same = element == b.getElement();
+  if (!same || !(isa<Float16Type, BFloat16Type>(element) || element.isF32()))
+    return emitOpError("multiplies f16, bf16 or f32 by the same, not ") << element << " by " << b.getElement();
+  if (depth % (element.isF32() ? 4 : 16) != 0)
+    return emitOpError("needs a depth in multiples of ") << (element.isF32() ? 4 : 16) << ", got " << depth;
+  if (!element.isF32() && (b.getRowBytes() % 16 != 0))
+    return emitOpError("reads rows of 16 bytes, but those of its right operand have ") << b.getRowBytes() << " bytes";
+  return success();
+}
+
+LogicalResult ConvertOp::verify() {
+  auto from = cast<RegType>(getValue().getType()), to = cast<RegType>(getResult().getType());
+  bool layouts = (from.getKind() == LayoutKind::Acc && to.getKind() == LayoutKind::A) ||
+                 (from.getKind() == LayoutKind::WgmmaAcc && to.getKind() == LayoutKind::WgmmaA);
+  if (!layouts || from.getLayout().getWarpsN() != 1 || to.getLayout().getWarpsN() != 1 ||
+      from.getLayout().getWarpsM() != to.getLayout().getWarpsM())
+    return emitOpError("renames an accumulator whose warps hold whole rows to the left operand of the same warps, not ")
+           << from.getLayout() << " to " << to.getLayout();
+  if (from.getRows() != to.getRows() || from.getCols() != to.getCols())
+    return emitOpError("keeps the shape, but goes from ")
+           << from.getRows() << "x" << from.getCols() << " to " << to.getRows() << "x" << to.getCols();
+  if (!from.getElement().isF32() || !isa<Float16Type, BFloat16Type>(to.getElement()))
+    return emitOpError("rounds f32 to f16 or bf16, not ") << from.getElement() << " to " << to.getElement();
+  return success();
+}
+
+static bool packed(RegType type) {
+  return type.getKind() == LayoutKind::A || type.getKind() == LayoutKind::B || type.getKind() == LayoutKind::WgmmaA;
+}
+
+LogicalResult MapOp::verify() {
+  if (getResults().empty())
+    return emitOpError("needs a result; tile.for_each has none");
+  auto first = cast<RegType>(getResults().front().getType());
+  SmallVector<Type> arguments, yields;
+  for (Value v : getResults()) {
+    auto type = cast<RegType>(v.getType());
+    if (type.getRows() != first.getRows() || type.getCols() != first.getCols() || type.getLayout() != first.getLayout())
+      return emitOpError("needs results of one shape and layout, got ") << Type(first) << " and " << Type(type);
+    yields.push_back(type.getElement());
+  }
+  if (packed(first))
+    return emitOpError("does not work on packed operands, layout ") << stringifyLayoutKind(first.getKind());
+  for (Value v : getTiles()) {
+    auto type = cast<RegType>(v.getType());
+    bool row = type.getKind() == LayoutKind::Row && type.getRows() == first.getRows() &&
+               (first.getKind() == LayoutKind::Acc || first.getKind() == LayoutKind::WgmmaAcc) &&
+               type.getLayout().getWarpsM() == first.getLayout().getWarpsM() &&
+               type.getLayout().getWarpsN() == first.getLayout().getWarpsN();
+    bool same = type.getRows() == first.getRows() && type.getCols() == first.getCols() && type.getLayout() == first.getLayout();
+    if (!row && !same)
+      return emitOpError("needs operands of its result's shape and layout, or the row slice of that, got ")
+             << Type(type) << " for " << Type(first);
+    arguments.push_back(type.getElement());
+  }
+  arguments.append(2, IndexType::get(getContext()));
+  return verifyRegion(*this, getBody(), arguments, yields);
+}
+
+LogicalResult ForEachOp::verify() {
+  auto type = cast<RegType>(getTile().getType());
+  if (packed(type))
+    return emitOpError("does not work on packed operands, layout ") << stringifyLayoutKind(type.getKind());
+  Type index = IndexType::get(getContext());
+  return verifyRegion(*this, getBody(), {type.getElement(), index, index}, {});
+}
+
+LogicalResult ReduceOp::verify() {
+  auto from = cast<RegType>(getTile().getType()), to = cast<RegType>(getResult().getType());
+  bool acc = from.getKind() == LayoutKind::Acc || from.getKind() == LayoutKind::WgmmaAcc;
+  if (!acc || from.getLayout().getWarpsN() != 1)
+    return emitOpError("needs an accumulator whose warps hold whole rows, got ") << from.getLayout();
+  if (!from.getElement().isF32())
+    return emitOpError("combines f32, got ") << from.getElement();
+  if (to != RegType::get(getContext(), from.getRows(), 1, from.getElement(),
+                         LayoutAttr::get(getContext(), LayoutKind::Row, from.getLayout().getWarpsM(), 1)))
+    return emitOpError("gives one element for each row of ") << Type(from) << ", not " << Type(to);
+  return success();
+}
+
+LogicalResult JoinOp::verify() {
+  auto type = cast<RegType>(getTile().getType());
+  if (type.getKind() != LayoutKind::Row)
+    return emitOpError("joins a row slice, got layout ") << stringifyLayoutKind(type.getKind());
+  return success();
+}
+
+LogicalResult PipelineOp::verify() {
+  if (getBuffers().empty())
+    return emitOpError("needs buffers to bring tiles into");
+  SmallVector<Type> produce{IndexType::get(getContext())};
+  int64_t stages = cast<SharedType>(getBuffers().front().getType()).getStages();
+  for (Value v : getBuffers()) {
+    auto type = cast<SharedType>(v.getType());
+    if (type.getStages() != stages || stages < 2)
+      return emitOpError("needs buffers of one number of stages, two at least, got ") << Type(type);
+    produce.push_back(type.oneStage());
+  }
+  SmallVector<Type> consume(produce);
+  llvm::append_range(consume, getInits().getTypes());
+  if (getInits().getTypes() != getResultTypes())
+    return emitOpError("carries values of the types of its results");
+  if (failed(verifyRegion(*this, getProduce(), produce, {}, "produce region")))
+    return failure();
+  return verifyRegion(*this, getConsume(), consume, SmallVector<Type>(getInits().getTypes()), "consume region");
+}
+
+} // namespace leat::tile

@@ -1,0 +1,239 @@
+// Ops of one GPU kernel in terms of tiles.
+include "dialects/Tile/TileDialect.td"
+
+def Tile_YieldOp : Tile_Op<"yield", [Pure, Terminator, ReturnLike]> {
+  let summary = "values of a region";
+  let arguments = (ins Variadic<AnyType>:$values);
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
+  let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
+}
+
+def Tile_ProgramOp : Tile_Op<"program", [SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "what one block of threads does";
+  let description = [{
+    All threads run the region; control flow around tile ops is the same for all of them. Shared memory of its `tile.alloc` ops is the block's dynamic shared
+    memory; the lowering writes how much that is on the function, as `tile.shared_bytes`.
+  }];
+  let arguments = (ins I64Attr:$threads);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "`threads` $threads attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+}
+
+def Tile_BlockIdOp : Tile_Op<"block_id", [Pure]> {
+  let summary = "which block of the grid this is, along dimension 0, 1 or 2";
+  let arguments = (ins I64Attr:$dim);
+  let results = (outs Index:$id);
+  let assemblyFormat = "$dim attr-dict";
+  let hasVerifier = 1;
+}
+
+def Tile_ThreadIdOp : Tile_Op<"thread_id", [Pure]> {
+  let summary = "which thread of the block this is: for scalar code beside tiles";
+  let results = (outs Index:$id);
+  let assemblyFormat = "attr-dict";
+}
+
+def Tile_ViewOp : Tile_Op<"view", [Pure]> {
+  let summary = "a matrix in global memory";
+  let description = [{
+    Element [i, j] is at `base` + i*`stride` + j, for i < `rows`, j < `cols`. Elements outside read as zero and are not written. `align`: bytes that the address of every row
+    is a multiple of, at columns that are; 16 lets copies be asynchronous.
+  }];
+  let arguments = (ins AnyType:$base, Index:$rows, Index:$cols, Index:$stride, I64Attr:$align);
+  let results = (outs Tile_ViewType:$view);
+  let assemblyFormat = "$base `rows` $rows `cols` $cols `stride` $stride `align` $align attr-dict `:` type($base) `->` type($view)";
+  let hasVerifier = 1;
+}
+
+def Tile_AllocOp : Tile_Op<"alloc"> {
+  let summary = "a tile in shared memory; its content is undefined";
+  let description = [{
+    Tiles follow each other in the order of their ops, unless `at` says where in the block's memory: then they may share bytes with others, and a `tile.barrier` has to stand
+    between the last use of the one and the first of the other.
+  }];
+  let arguments = (ins OptionalAttr<I64Attr>:$at);
+  let results = (outs Tile_SharedType:$tile);
+  let assemblyFormat = "(`at` $at^)? attr-dict `:` type($tile)";
+  let hasVerifier = 1;
+}
+
+def Tile_SlotOp : Tile_Op<"slot", [Pure]> {
+  let summary = "one of the stages of a tile in shared memory";
+  let arguments = (ins Tile_SharedType:$tile, Index:$stage);
+  let results = (outs Tile_SharedType:$slot);
+  let assemblyFormat = "$tile `[` $stage `]` attr-dict `:` type($tile) `->` type($slot)";
+  let hasVerifier = 1;
+}
+
+def Tile_CopyAsyncOp : Tile_Op<"copy_async"> {
+  let summary = "begins to copy a tile from global to shared memory";
+  let description = [{
+    The tile of `view` whose first element is [row, col]; elements outside of the view arrive as zero. The copy is part of the next `tile.commit` of the block's threads and is seen after
+    a `tile.wait` for that and a `tile.barrier`.
+  }];
+  let arguments = (ins Tile_ViewType:$view, Index:$row, Index:$col, Tile_SharedType:$tile);
+  let assemblyFormat = "$view `[` $row `,` $col `]` `to` $tile attr-dict `:` type($view) `to` type($tile)";
+  let hasVerifier = 1;
+}
+
+def Tile_CommitOp : Tile_Op<"commit"> {
+  let summary = "closes a group of copies: all begun since the one before";
+  let results = (outs Tile_TokenType:$group);
+  let assemblyFormat = "attr-dict `:` type($group)";
+}
+
+def Tile_WaitOp : Tile_Op<"wait"> {
+  let summary = "waits until at most `pending` groups of copies are in flight, oldest first";
+  let description = "A thread waits for its own copies: what others copied is seen after a `tile.barrier` behind the wait.";
+  let arguments = (ins I64Attr:$pending);
+  let assemblyFormat = "`pending` $pending attr-dict";
+  let hasVerifier = 1;
+}
+
+def Tile_BarrierOp : Tile_Op<"barrier"> {
+  let summary = "all threads of the block meet; what they wrote to shared memory before is seen by all after";
+  let assemblyFormat = "attr-dict";
+}
+
+def Tile_FillOp : Tile_Op<"fill", [SingleBlock]> {
+  let summary = "writes computed elements to a tile in shared memory";
+  let description = [{
+    The region gives the element at its two arguments, row and column within the tile; neighbouring threads have neighbouring columns, or rows with `by_rows`. What is read of global memory is
+    up to the region, bounds too.
+  }];
+  let arguments = (ins Tile_SharedType:$tile, UnitAttr:$by_rows);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$tile attr-dict `:` type($tile) $body";
+  let hasVerifier = 1;
+}
+
+def Tile_VisitOp : Tile_Op<"visit", [SingleBlock]> {
+  let summary = "runs a region for each element of a tile in shared memory";
+  let description = "Arguments of the region: the element, its row and column within the tile. Neighbouring threads have neighbouring columns, so that what the region stores is coalesced.";
+  let arguments = (ins Tile_SharedType:$tile);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$tile attr-dict `:` type($tile) $body";
+  let hasVerifier = 1;
+}
+
+def Tile_LoadOp : Tile_Op<"load"> {
+  let summary = "reads a tile from shared memory into the registers of its layout";
+  let description = [{
+    `a` and `b` of equal 16-bit elements: ldmatrix. f32 elements may be read as f16 or bf16 in layout `a`: rounded on the way, and with `residual` what the rounding took away.
+    `transposed`: the tile in shared memory is [columns, rows].
+  }];
+  let arguments = (ins Tile_SharedType:$tile, UnitAttr:$transposed, UnitAttr:$residual);
+  let results = (outs Tile_RegType:$result);
+  let assemblyFormat = "$tile attr-dict `:` type($tile) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_StoreOp : Tile_Op<"store"> {
+  let summary = "writes a tile of registers to global memory, within the bounds of the view, rounded to its elements";
+  let arguments = (ins Tile_RegType:$value, Tile_ViewType:$view, Index:$row, Index:$col);
+  let assemblyFormat = "$value `,` $view `[` $row `,` $col `]` attr-dict `:` type($value) `,` type($view)";
+  let hasVerifier = 1;
+}
+
+def Tile_StoreSharedOp : Tile_Op<"store_shared"> {
+  let summary = "writes a tile of registers to shared memory, rounded to its elements";
+  let arguments = (ins Tile_RegType:$value, Tile_SharedType:$tile);
+  let assemblyFormat = "$value `,` $tile attr-dict `:` type($value) `,` type($tile)";
+  let hasVerifier = 1;
+}
+
+def Tile_SplatOp : Tile_Op<"splat", [Pure]> {
+  let summary = "a tile of one value";
+  let arguments = (ins AnyType:$value);
+  let results = (outs Tile_RegType:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_DotOp : Tile_Op<"dot", [AllTypesMatch<["init", "result"]>]> {
+  let summary = "init + a * b";
+  let description = [{
+    `a` [M, K] in registers (layout `a`) or shared memory, `b` in shared memory as [K, N], or [N, K] with `trans_b`. 16-bit operands go to mma.sync m16n8k16 and are accumulated in f32. f32 operands,
+    both in shared memory, are multiplied and added one by one in the order of K.
+  }];
+  let arguments = (ins AnyType:$a, Tile_SharedType:$b, Tile_RegType:$init, UnitAttr:$trans_b);
+  let results = (outs Tile_RegType:$result);
+  let assemblyFormat = "$a `,` $b `,` $init attr-dict `:` type($a) `,` type($b) `,` type($init)";
+  let hasVerifier = 1;
+}
+
+def Tile_ConvertOp : Tile_Op<"convert", [Pure]> {
+  let summary = "an accumulator as the left operand of the next product, rounded: the same registers under another name";
+  let arguments = (ins Tile_RegType:$value);
+  let results = (outs Tile_RegType:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_MapOp : Tile_Op<"map", [SingleBlock, RecursiveMemoryEffects]> {
+  let summary = "elementwise: results[i, j] = region(operands[i, j], i, j)";
+  let description = [{
+    Tiles have one shape and layout; an operand in layout `row` gives the element of its row to every column. Last two arguments of the region: row and column within the tile.
+    The region runs for the elements of each thread.
+  }];
+  let arguments = (ins Variadic<Tile_RegType>:$tiles);
+  let results = (outs Variadic<Tile_RegType>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "(`ins` `(` $tiles^ `:` type($tiles) `)`)? `->` type($results) attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+}
+
+def Tile_ForEachOp : Tile_Op<"for_each", [SingleBlock]> {
+  let summary = "runs a region once for each element of a tile";
+  let description = "As `tile.map` without results: an element that several lanes hold (layout `row`) is visited by one of them.";
+  let arguments = (ins Tile_RegType:$tile);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$tile attr-dict `:` type($tile) $body";
+  let hasVerifier = 1;
+}
+
+def Tile_Combine : I32EnumAttr<"Combine", "how elements of a row are combined", [I32EnumAttrCase<"Add", 0, "add">, I32EnumAttrCase<"Max", 1, "max">]> {
+  let cppNamespace = "::leat::tile";
+}
+
+def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
+  let summary = "combines the elements of each row";
+  let description = "`partial`: each lane combines what it holds and `tile.join` ends it: a sum that a loop carries needs no shuffles inside.";
+  let arguments = (ins Tile_Combine:$combine, Tile_RegType:$tile, UnitAttr:$partial);
+  let results = (outs Tile_RegType:$result);
+  let assemblyFormat = "$combine $tile attr-dict `:` type($tile) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_JoinOp : Tile_Op<"join", [Pure, AllTypesMatch<["tile", "result"]>]> {
+  let summary = "combines what the four lanes of a row hold";
+  let arguments = (ins Tile_Combine:$combine, Tile_RegType:$tile);
+  let results = (outs Tile_RegType:$result);
+  let assemblyFormat = "$combine $tile attr-dict `:` type($tile)";
+  let hasVerifier = 1;
+}
+
+def Tile_Exp2Op : Tile_Op<"exp2", [Pure, SameOperandsAndResultType]> {
+  let summary = "2^x in one instruction: relative error below 2^-22, denormals become zero";
+  let arguments = (ins F32:$x);
+  let results = (outs F32:$result);
+  let assemblyFormat = "$x attr-dict";
+}
+
+def Tile_PipelineOp : Tile_Op<"pipeline", [AttrSizedOperandSegments]> {
+  let summary = "a loop whose next tiles are on their way while it works on the present ones";
+  let description = [{
+    For i = `lower`, `lower` + `step`, ... below `upper`: `produce`(i, slots) begins to bring what step i needs into one stage of each of `buffers`; `consume`(i, slots, carried) works on it and
+    yields what is carried on. `produce` runs `stages` - 1 steps ahead, `stages` as the buffers have (two at least). Memory is ordered by the op: a slot is written after all threads are done with it,
+    and read after what was written is there. `produce` may write a slot by tile.copy_async or tile.fill; `consume` neither writes nor keeps them.
+  }];
+  let arguments = (ins Index:$lower, Index:$upper, Index:$step, Variadic<Tile_SharedType>:$buffers, Variadic<AnyType>:$inits);
+  let results = (outs Variadic<AnyType>:$results);
+  let regions = (region SizedRegion<1>:$produce, SizedRegion<1>:$consume);
+  let assemblyFormat = [{
+    $lower `to` $upper `step` $step `buffers` `(` $buffers `:` type($buffers) `)` (`carry` `(` $inits^ `:` type($inits) `)` `->` type($results))?
+    `produce` $produce `consume` $consume attr-dict
+  }];
+  let hasVerifier = 1;
+}

@@ -1,0 +1,256 @@
+// The structure of the lowering of tile programs: shared memory is planned, the program's ops are lowered in order, loops and branches
+// carry the registers of the tiles they carry.
+#include "passes/CUDA/Passes.h"
+#include "passes/CUDA/TileLowering.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace leat::cuda {
+#define GEN_PASS_DEF_LOWERTILE
+#include "passes/CUDA/Passes.h.inc"
+
+static constexpr StringLiteral kSharedName = "tile_shared";
+
+TileLowering::TileLowering(tile::ProgramOp program) : program(program), b(program.getLoc(), program), threads(program.getThreads()) {}
+
+/// Tiles follow each other unless they say where they are.
+void TileLowering::planShared() {
+  program.getBody().walk([&](tile::AllocOp op) {
+    auto type = cast<tile::SharedType>(op.getTile().getType());
+    int64_t offset = op.getAt() ? int64_t(*op.getAt()) : llvm::alignTo(sharedBytes, type.getAlignment());
+    offsets[op] = offset;
+    sharedBytes = std::max(sharedBytes, offset + type.getBytes());
+  });
+}
+
+LogicalResult TileLowering::run() {
+  planShared();
+  Type i32Type = b.getI32Type();
+  tid = NVVM::ThreadIdXOp::create(b, i32Type);
+  lane = rem(tid, 32);
+  warp = div(tid, 32);
+  if (sharedBytes) {
+    auto module = program->getParentOfType<ModuleOp>();
+    auto pointer = LLVM::LLVMPointerType::get(b.getContext(), kSharedSpace);
+    if (!module.lookupSymbol(kSharedName)) {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(module.getBody());
+      LLVM::GlobalOp::create(b, LLVM::LLVMArrayType::get(b.getI8Type(), 0), /*isConstant=*/false, LLVM::Linkage::External, kSharedName,
+                             Attribute(), /*alignment=*/1024, kSharedSpace);
+    }
+    sharedBase = LLVM::PtrToIntOp::create(b, i32Type, LLVM::AddressOfOp::create(b, pointer, kSharedName));
+  }
+  lowerBlock(program.getBody().front());
+  if (failed)
+    return failure();
+  Operation *function = program->getParentOfType<FunctionOpInterface>();
+  function->setAttr("tile.threads", b.getI64IntegerAttr(threads));
+  function->setAttr("tile.shared_bytes", b.getI64IntegerAttr(sharedBytes));
+  for (Operation *op : llvm::reverse(dead))
+    op->erase();
+  Block &body = program.getBody().front();
+  body.getTerminator()->erase();
+  program->getBlock()->getOperations().splice(program->getIterator(), body.getOperations());
+  program.erase();
+  return success();
+}
+
+static bool isTile(Type type) { return isa<tile::RegType, tile::SharedType>(type); }
+
+Values TileLowering::expand(ValueRange values) {
+  Values out;
+  for (Value v : values) {
+    if (isa<tile::RegType>(v.getType()))
+      llvm::append_range(out, regs[v]);
+    else if (isa<tile::SharedType>(v.getType()))
+      out.push_back(addresses[v]);
+    else
+      out.push_back(v);
+  }
+  return out;
+}
+
+/// Maps `originals` to the values they expanded to.
+static unsigned takeOver(Value original, ValueRange from, DenseMap<Value, Values> &regs, DenseMap<Value, Value> &addresses) {
+  if (auto reg = dyn_cast<tile::RegType>(original.getType())) {
+    // Packed operands hold two elements a register.
+    bool packed = reg.getKind() == tile::LayoutKind::A || reg.getKind() == tile::LayoutKind::B || reg.getKind() == tile::LayoutKind::WgmmaA;
+    unsigned count = reg.getThreadElements() / (packed ? 2 : 1);
+    regs[original] = Values(from.take_front(count));
+    return count;
+  }
+  if (isa<tile::SharedType>(original.getType()))
+    addresses[original] = from.front();
+  else
+    original.replaceAllUsesWith(from.front());
+  return 1;
+}
+
+void TileLowering::replace(Operation *op, ValueRange results) {
+  for (Value result : op->getResults())
+    results = results.drop_front(takeOver(result, results, regs, addresses));
+  dead.push_back(op);
+}
+
+bool TileLowering::carriesTiles(Operation *op) {
+  return llvm::any_of(op->getResultTypes(), isTile) || llvm::any_of(op->getOperandTypes(), isTile);
+}
+
+void TileLowering::lowerBlock(Block &block) {
+  for (Operation &op : llvm::make_early_inc_range(block))
+    lower(&op);
+}
+
+void TileLowering::lowerFor(scf::ForOp op) {
+  auto loop = scf::ForOp::create(b, op.getLowerBound(), op.getUpperBound(), op.getStep(), expand(op.getInitArgs()));
+  Block *body = loop.getBody();
+  if (!body->empty())
+    body->getTerminator()->erase();
+  op.getInductionVar().replaceAllUsesWith(loop.getInductionVar());
+  ValueRange carried = loop.getRegionIterArgs();
+  for (Value arg : op.getRegionIterArgs())
+    carried = carried.drop_front(takeOver(arg, carried, regs, addresses));
+  body->getOperations().splice(body->end(), op.getBody()->getOperations());
+  replace(op, loop.getResults());
+  OpBuilder::InsertionGuard guard(b);
+  lowerBlock(*body);
+}
+
+void TileLowering::lowerIf(scf::IfOp op) {
+  SmallVector<Type> types;
+  // Types are known from what the branches yield; those are lowered first, in place.
+  for (Region *region : {&op.getThenRegion(), &op.getElseRegion()})
+    if (!region->empty()) {
+      OpBuilder::InsertionGuard guard(b);
+      lowerBlock(region->front());
+    }
+  if (!carriesTiles(op))
+    return;
+  types = llvm::map_to_vector(op.thenYield().getOperands(), [](Value v) { return v.getType(); });
+  b.setInsertionPoint(op);
+  auto branch = scf::IfOp::create(b, types, op.getCondition(), /*addThenBlock=*/false, /*addElseBlock=*/false);
+  branch.getThenRegion().takeBody(op.getThenRegion());
+  branch.getElseRegion().takeBody(op.getElseRegion());
+  replace(op, branch.getResults());
+}
+
+void TileLowering::lower(Operation *op) {
+  b.setInsertionPoint(op);
+  b.setLoc(op->getLoc());
+  llvm::TypeSwitch<Operation *>(op)
+      .Case([&](tile::YieldOp) {})
+      .Case([&](tile::AllocOp alloc) {
+        addresses[alloc.getTile()] = add(sharedBase, offsets[alloc]);
+        dead.push_back(op);
+      })
+      .Case([&](tile::SlotOp slot) {
+        auto type = cast<tile::SharedType>(slot.getSlot().getType());
+        addresses[slot.getSlot()] = add(addresses[slot.getTile()], mul(toI32(slot.getStage()), type.getStageBytes()));
+        dead.push_back(op);
+      })
+      .Case([&](tile::BlockIdOp id) {
+        Value value;
+        if (id.getDim() == 0)
+          value = NVVM::BlockIdXOp::create(b, b.getI32Type());
+        else if (id.getDim() == 1)
+          value = NVVM::BlockIdYOp::create(b, b.getI32Type());
+        else
+          value = NVVM::BlockIdZOp::create(b, b.getI32Type());
+        replace(op, ValueRange(toIndex(value)));
+      })
+      .Case([&](tile::ThreadIdOp) { replace(op, ValueRange(toIndex(tid))); })
+      .Case([&](tile::ViewOp) { dead.push_back(op); })
+      .Case([&](tile::CopyAsyncOp copy) { lowerCopy(copy); })
+      .Case([&](tile::CommitOp) {
+        NVVM::CpAsyncCommitGroupOp::create(b);
+        dead.push_back(op);
+      })
+      .Case([&](tile::WaitOp wait) {
+        NVVM::CpAsyncWaitGroupOp::create(b, b.getI32IntegerAttr(wait.getPending()));
+        dead.push_back(op);
+      })
+      .Case([&](tile::BarrierOp) {
+        NVVM::Barrier0Op::create(b);
+        dead.push_back(op);
+      })
+      .Case([&](tile::FillOp fill) { lowerFill(fill); })
+      .Case([&](tile::VisitOp visit) { lowerVisit(visit); })
+      .Case([&](tile::LoadOp load) { lowerLoad(load); })
+      .Case([&](tile::StoreOp store) { lowerStore(store); })
+      .Case([&](tile::StoreSharedOp store) { lowerStoreShared(store); })
+      .Case([&](tile::SplatOp splat) {
+        int64_t count = cast<tile::RegType>(splat.getResult().getType()).getThreadElements();
+        replace(op, Values(count, splat.getValue()));
+      })
+      .Case([&](tile::DotOp dot) { lowerDot(dot); })
+      .Case([&](tile::ConvertOp convert) { lowerConvert(convert); })
+      .Case([&](tile::MapOp map) { lowerMap(map); })
+      .Case([&](tile::ForEachOp each) { lowerForEach(each); })
+      .Case([&](tile::ReduceOp reduce) { lowerReduce(reduce); })
+      .Case([&](tile::JoinOp join) { lowerJoin(join); })
+      .Case([&](tile::Exp2Op exp2) { replace(op, ValueRange(lowerExp2(exp2.getX()))); })
+      .Case([&](scf::ForOp loop) {
+        if (carriesTiles(loop))
+          return lowerFor(loop);
+        lowerBlock(*loop.getBody());
+      })
+      .Case([&](scf::IfOp branch) { lowerIf(branch); })
+      .Case([&](scf::YieldOp yield) {
+        if (carriesTiles(yield)) {
+          scf::YieldOp::create(b, expand(yield.getOperands()));
+          yield.erase();
+        }
+      })
+      .Default([&](Operation *other) {
+        if (isa<tile::TileDialect>(other->getDialect()) || carriesTiles(other)) {
+          other->emitError("cannot be lowered inside a tile.program: '")
+              << other->getName() << "' works on tiles; tile ops, scf.for and scf.if do";
+          failed = true;
+          return;
+        }
+        for (Region &region : other->getRegions())
+          for (Block &block : region)
+            lowerBlock(block);
+      });
+}
+
+Values TileLowering::inlineAsm(StringRef text, StringRef constraints, ValueRange operands, TypeRange results) {
+  Type type = results.size() == 1 ? results[0] : Type(LLVM::LLVMStructType::getLiteral(b.getContext(), llvm::to_vector(results)));
+  Value out = LLVM::InlineAsmOp::create(b, type, operands, text, constraints, /*has_side_effects=*/false, /*is_align_stack=*/false,
+                                        LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+                  .getResult(0);
+  if (results.size() == 1)
+    return {out};
+  Values values;
+  for (size_t i = 0; i < results.size(); ++i)
+    values.push_back(LLVM::ExtractValueOp::create(b, out, i));
+  return values;
+}
+
+Value TileLowering::warpRow(tile::RegType type) {
+  auto layout = type.getLayout();
+  return mul(div(warp, layout.getWarpsN()), type.getWarpRows());
+}
+
+Value TileLowering::warpCol(tile::RegType type) {
+  auto layout = type.getLayout();
+  return mul(rem(warp, layout.getWarpsN()), type.getWarpCols());
+}
+
+namespace {
+struct LowerTile : impl::LowerTileBase<LowerTile> {
+  void runOnOperation() override {
+    SmallVector<tile::ProgramOp> programs;
+    getOperation().walk([&](tile::ProgramOp op) { programs.push_back(op); });
+    for (tile::ProgramOp program : programs)
+      if (mlir::failed(TileLowering(program).run()))
+        return signalPassFailure();
+  }
+};
+} // namespace
+
+} // namespace leat::cuda

@@ -274,6 +274,28 @@ LogicalResult JoinOp::verify() {
   return success();
 }
 
+/// `value` is an element of the tile or a vector of them.
+static LogicalResult verifyAccess(Operation *op, Type value, SharedType tile) {
+  auto vector = dyn_cast<VectorType>(value);
+  if (getElementTypeOrSelf(value) != tile.getElement() || (vector && vector.getRank() != 1))
+    return op->emitOpError("needs an element or a vector of elements of the tile, ") << tile.getElement() << ", got " << value;
+  int64_t bytes = vector ? vector.getNumElements() * tile.getElementBytes() : 0;
+  if (bytes > 16 || (bytes & (bytes - 1)) || (bytes && tile.getRowBytes() % bytes != 0))
+    return op->emitOpError("needs vectors of a power of two, at most 16 bytes, that rows are a multiple of, got ")
+           << value << " of " << Type(tile);
+  return verifyOneStage(op, tile);
+}
+
+LogicalResult ReadOp::verify() { return verifyAccess(*this, getValue().getType(), cast<SharedType>(getTile().getType())); }
+LogicalResult WriteOp::verify() { return verifyAccess(*this, getValue().getType(), cast<SharedType>(getTile().getType())); }
+
+LogicalResult LanesOp::verify() {
+  int64_t width = getWidth();
+  if (width < 2 || width > 32 || (width & (width - 1)))
+    return emitOpError("needs groups of 2, 4, 8, 16 or 32 lanes, got ") << width;
+  return success();
+}
+
 LogicalResult PipelineOp::verify() {
   if (getBuffers().empty())
     return emitOpError("needs buffers to bring tiles into");

@@ -221,6 +221,30 @@ def Tile_Exp2Op : Tile_Op<"exp2", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "$x attr-dict";
 }
 
+def Tile_ReadOp : Tile_Op<"read"> {
+  let summary = "an element of a tile in shared memory, or a vector of neighbours in its row: for scalar code beside tiles";
+  let description = "A vector has at most 16 bytes, begins at a multiple of its size and does not leave its row.";
+  let arguments = (ins Tile_SharedType:$tile, Index:$row, Index:$col);
+  let results = (outs AnyType:$value);
+  let assemblyFormat = "$tile `[` $row `,` $col `]` attr-dict `:` type($tile) `->` type($value)";
+  let hasVerifier = 1;
+}
+
+def Tile_WriteOp : Tile_Op<"write"> {
+  let summary = "writes an element of a tile in shared memory, or a vector of neighbours in its row";
+  let arguments = (ins AnyType:$value, Tile_SharedType:$tile, Index:$row, Index:$col);
+  let assemblyFormat = "$value `,` $tile `[` $row `,` $col `]` attr-dict `:` type($value) `,` type($tile)";
+  let hasVerifier = 1;
+}
+
+def Tile_LanesOp : Tile_Op<"lanes", [Pure, SameOperandsAndResultType]> {
+  let summary = "combines a value over groups of neighbouring lanes of each warp; all of them get the result";
+  let arguments = (ins Tile_Combine:$combine, F32:$value, I64Attr:$width);
+  let results = (outs F32:$result);
+  let assemblyFormat = "$combine $value `width` $width attr-dict";
+  let hasVerifier = 1;
+}
+
 def Tile_PipelineOp : Tile_Op<"pipeline", [AttrSizedOperandSegments]> {
   let summary = "a loop whose next tiles are on their way while it works on the present ones";
   let description = [{

@@ -109,6 +109,9 @@ FailureOr<std::vector<DeviceModule>> generateDeviceCode(ModuleOp module, const D
       if (Operation *function = module.lookupSymbol((kernel + suffix).str()))
         function->erase();
   }
+  for (auto function : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
+    if (function->hasAttr("leat.program"))
+      function.erase();
   Builder b(module.getContext());
   if (auto list = module->getAttrOfType<ArrayAttr>("leat.kernels")) {
     SmallVector<Attribute> all;

@@ -78,7 +78,7 @@ Value AttendEmitter::keyCount(unsigned segment) {
   return op.getKvLen() ? k.max(k.min(count, toIndex(pullScalar(op.getKvLen(), {batch}))), k.idx(0)) : count;
 }
 
-void AttendEmitter::storeRange(Value r, Value low, Value high) {
+std::pair<Value, Value> AttendEmitter::rangeOf(Value r) {
   Value query = rowAt(r).first, position;
   if (Value given = op.getQPos()) {
     auto type = cast<RankedTensorType>(given.getType());
@@ -96,9 +96,13 @@ void AttendEmitter::storeRange(Value r, Value low, Value high) {
     hi = e.min(hi, e.add(position, e.c(right)));
   if (int64_t left = op.getWindowLeft(); left >= 0)
     lo = e.max(lo, e.sub(position, e.c(left)));
-  Value row = e.fromIndex(r);
-  e.store(e.convert(e.min(lo, last), i32), e.at(low, i32, row));
-  e.store(e.convert(e.max(hi, e.c(-1)), i32), e.at(high, i32, row));
+  return {e.convert(e.min(lo, last), i32), e.convert(e.max(hi, e.c(-1)), i32)};
+}
+
+void AttendEmitter::storeRange(Value r, Value low, Value high) {
+  auto [first, final] = rangeOf(r);
+  k.store(first, low, i32, r);
+  k.store(final, high, i32, r);
 }
 
 void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t block, Value low, Value high, Value positions,
@@ -177,18 +181,41 @@ Value AttendEmitter::pullBias(unsigned segment, Value r, Value key, int64_t widt
   return convertCarried(k, pull.pullVector(bias, at), f32);
 }
 
+Value AttendEmitter::logSum(Value maximum, Value sum) {
+  Emit e = emitter();
+  Value seen = arith::CmpFOp::create(e, arith::CmpFPredicate::OGT, sum, e.constant(f32, 0));
+  Value lse = e.add(e.mul(maximum, e.constant(f32, natural())), math::LogOp::create(e, sum));
+  return e.select(seen, lse, e.constant(f32, -std::numeric_limits<double>::infinity()));
+}
+
 void AttendEmitter::emitLse(Value r, Value maximum, Value sum) {
   if (!op.getLse())
     return;
   auto [query, head] = rowAt(r);
-  Emit e = emitter();
-  Value seen = arith::CmpFOp::create(e, arith::CmpFPredicate::OGT, sum, e.constant(f32, 0));
-  Value lse = e.add(e.mul(maximum, e.constant(f32, natural())), math::LogOp::create(e, sum));
-  lse = e.select(seen, lse, e.constant(f32, -std::numeric_limits<double>::infinity()));
+  Value lse = logSum(maximum, sum);
   Puller pull(k, 1);
   pull.bind(op.getLse(), [&](Puller &, ArrayRef<Idx>) { return lse; });
   for (unsigned result : epilogueResults(k, op.getLse()))
     pull.emitResult(result, pull.at(ValueRange{batch, head, query}));
+}
+
+Cost attendCost(KVAttendOp op, KernelBuilder &k) {
+  AttendEmitter z(op, k);
+  auto bytes = [&](Value tensor) {
+    return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType())));
+  };
+  Value moved = bytes(op.getOutput()), products = k.idx(0), rows = k.mul(k.dim(op.getQ()[0], 0), z.heads);
+  for (auto [q, key, value] : llvm::zip(op.getQ(), op.getK(), op.getV())) {
+    moved = k.add(moved, k.add(bytes(q), k.add(bytes(key), bytes(value))));
+    Value keys = k.dim(key, 3 - z.kvHeads), seen = k.mul(z.queryCount, keys);
+    // The last query sees all keys, the one before it one less, ...
+    if (op.getCausal() && op.getQ().size() == 1 && op.getKPos().empty() && !op.getQPos() && !op.getKvLen()) {
+      Value s = k.min(z.queryCount, keys);
+      seen = k.sub(seen, k.div(k.mul(s, k.sub(s, k.idx(1))), k.idx(2)));
+    }
+    products = k.add(products, seen);
+  }
+  return {moved, k.mul(k.mul(rows, products), k.mul(k.idx(2), k.add(z.depth, z.valueDepth)))};
 }
 
 namespace {
@@ -229,24 +256,7 @@ public:
   void finish(KernelBuilder &k, Value task) override { AttendFew(op, k).finish(task); }
   Value shared(KernelBuilder &k) override { return AttendFew(op, k).shared(); }
 
-  Cost cost(KernelBuilder &k) override {
-    AttendMany z(op, k);
-    auto bytes = [&](Value tensor) {
-      return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType())));
-    };
-    Value moved = bytes(op.getOutput()), products = k.idx(0), rows = k.mul(k.dim(op.getQ()[0], 0), z.heads);
-    for (auto [q, key, value] : llvm::zip(op.getQ(), op.getK(), op.getV())) {
-      moved = k.add(moved, k.add(bytes(q), k.add(bytes(key), bytes(value))));
-      Value keys = k.dim(key, 3 - z.kvHeads), seen = k.mul(z.queryCount, keys);
-      // The last query sees all keys, the one before it one less, ...
-      if (op.getCausal() && op.getQ().size() == 1 && op.getKPos().empty() && !op.getQPos() && !op.getKvLen()) {
-        Value s = k.min(z.queryCount, keys);
-        seen = k.sub(seen, k.div(k.mul(s, k.sub(s, k.idx(1))), k.idx(2)));
-      }
-      products = k.add(products, seen);
-    }
-    return {moved, k.mul(k.mul(rows, products), k.mul(k.idx(2), k.add(z.depth, z.valueDepth)))};
-  }
+  Cost cost(KernelBuilder &k) override { return attendCost(op, k); }
 
 private:
   bool hasFew(KernelBuilder &k) { return mayHaveFew = AttendFew::possible(op, k); }

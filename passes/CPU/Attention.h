@@ -12,10 +12,6 @@ namespace leat::cpu {
 class AttendEmitter {
 public:
   AttendEmitter(KVAttendOp op, KernelBuilder &k);
-  virtual ~AttendEmitter() = default;
-
-  virtual mlir::Value tasks() = 0;
-  virtual void run(mlir::Value task) = 0;
   mlir::Value scratch() { return scratchEnd; }
 
   mlir::Value heads, kvHeadCount, group, queryCount, depth, valueDepth, paddedValueDepth;
@@ -41,6 +37,8 @@ protected:
 
   /// Keys of a segment that exist.
   mlir::Value keyCount(unsigned segment);
+  /// The first and last position that row `r` may see (i32).
+  std::pair<mlir::Value, mlir::Value> rangeOf(mlir::Value r);
   /// Stores the first and last position that row `r` may see, as i32.
   void storeRange(mlir::Value r, mlir::Value low, mlir::Value high);
   /// Runs `body` over blocks of keys [from, to) of a segment that some row of the tile may see. `masked` (i1): some key is hidden from some
@@ -64,6 +62,8 @@ protected:
   mlir::Value raw(Emit &e, mlir::Value x);
   /// The bias of `lanes` keys from t0 + j on for row r.
   mlir::Value pullBias(unsigned segment, mlir::Value r, mlir::Value key, int64_t width);
+  /// The log-sum-exp of a row by its maximum and sum in raw units; -inf where it saw nothing.
+  mlir::Value logSum(mlir::Value maximum, mlir::Value sum);
   /// Stores a row's lse: maximum and sum as scalars in raw units.
   void emitLse(mlir::Value r, mlir::Value maximum, mlir::Value sum);
 
@@ -77,6 +77,9 @@ protected:
   mlir::Value batch, kvHead, row0, rows;
 };
 
+/// Every operand and result moves once; products of the keys that are seen where that is known.
+Cost attendCost(KVAttendOp op, KernelBuilder &k);
+
 /// Few rows: each is a row of logits; keys are read in place and split over tasks, whose results a second phase joins.
 class AttendFew : public AttendEmitter {
 public:
@@ -84,8 +87,8 @@ public:
   /// Statically: keys and values of every segment can be read in place.
   static bool possible(KVAttendOp op, KernelBuilder &k);
   AttendFew(KVAttendOp op, KernelBuilder &k);
-  mlir::Value tasks() override;
-  void run(mlir::Value task) override;
+  mlir::Value tasks();
+  void run(mlir::Value task);
   mlir::Value finishTasks() { return pairs; }
   void finish(mlir::Value task);
   mlir::Value shared();
@@ -107,8 +110,8 @@ private:
 class AttendMany : public AttendEmitter {
 public:
   AttendMany(KVAttendOp op, KernelBuilder &k);
-  mlir::Value tasks() override;
-  void run(mlir::Value task) override;
+  mlir::Value tasks();
+  void run(mlir::Value task);
 
 private:
   void start();

@@ -26,5 +26,7 @@ Entry createEntry(KernelFuncOp kernel, unsigned phase, unsigned maxThreads, unsi
 
 /// The attribute on entries: the kernel that they belong to and the phase. lib/Target takes what has it to device code.
 constexpr llvm::StringLiteral kEntryAttr = "leat.entry";
+/// The attribute on functions that only entries call: the host has no code for them.
+constexpr llvm::StringLiteral kProgramAttr = "leat.program";
 
 } // namespace leat::cuda

@@ -1,8 +1,23 @@
-// The choice of a tuned generator. Families are added here as they are written.
+// The choice of a tuned generator, for kernels whose schedule asks for tiles.
 #include "passes/CUDA/Generator.h"
+#include "passes/CUDA/TileGenerator.h"
 
 namespace leat::cuda {
 
-std::unique_ptr<Generator> createGenerator(KernelFuncOp, const GpuTarget &) { return nullptr; }
+std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const GpuTarget &target) {
+  ScheduleAttr schedule = kernel.getScheduleAttr();
+  if (!schedule || schedule.getStrategy() != "tile")
+    return nullptr;
+  // A kernel that also changes a state takes the generic form.
+  for (mlir::Operation &op : kernel.getBody().front())
+    if (mlir::isa<CacheAppendOp, StateWriteOp>(op))
+      return nullptr;
+  mlir::Operation *root = cpu::findRoot(kernel);
+  if (auto matmul = mlir::dyn_cast_or_null<MatmulOp>(root))
+    return createTiledGemm(matmul, target);
+  if (auto attend = mlir::dyn_cast_or_null<KVAttendOp>(root))
+    return createTiledAttention(attend, target);
+  return nullptr;
+}
 
 } // namespace leat::cuda

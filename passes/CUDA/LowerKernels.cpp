@@ -1,4 +1,5 @@
 // leat-lower-kernels-cuda: each kernel by its tuned generator or in the generic form, and what the artifact must know of it.
+#include "dialects/Tile/Tile.h"
 #include "passes/CUDA/Entry.h"
 #include "passes/CUDA/Generator.h"
 #include "passes/CUDA/Generic.h"

@@ -17,23 +17,24 @@ static constexpr StringLiteral kSharedName = "tile_shared";
 
 TileLowering::TileLowering(tile::ProgramOp program) : program(program), b(program.getLoc(), program), threads(program.getThreads()) {}
 
-/// Tiles follow each other unless they say where they are.
-void TileLowering::planShared() {
+SharedPlan planShared(tile::ProgramOp program) {
+  SharedPlan plan;
   program.getBody().walk([&](tile::AllocOp op) {
     auto type = cast<tile::SharedType>(op.getTile().getType());
-    int64_t offset = op.getAt() ? int64_t(*op.getAt()) : llvm::alignTo(sharedBytes, type.getAlignment());
-    offsets[op] = offset;
-    sharedBytes = std::max(sharedBytes, offset + type.getBytes());
+    int64_t offset = op.getAt() ? int64_t(*op.getAt()) : llvm::alignTo(plan.bytes, type.getAlignment());
+    plan.offsets[op] = offset;
+    plan.bytes = std::max(plan.bytes, offset + type.getBytes());
   });
+  return plan;
 }
 
 LogicalResult TileLowering::run() {
-  planShared();
+  plan = planShared(program);
   Type i32Type = b.getI32Type();
   tid = NVVM::ThreadIdXOp::create(b, i32Type);
   lane = rem(tid, 32);
   warp = div(tid, 32);
-  if (sharedBytes) {
+  if (plan.bytes) {
     auto module = program->getParentOfType<ModuleOp>();
     auto pointer = LLVM::LLVMPointerType::get(b.getContext(), kSharedSpace);
     if (!module.lookupSymbol(kSharedName)) {
@@ -49,7 +50,7 @@ LogicalResult TileLowering::run() {
     return failure();
   Operation *function = program->getParentOfType<FunctionOpInterface>();
   function->setAttr("tile.threads", b.getI64IntegerAttr(threads));
-  function->setAttr("tile.shared_bytes", b.getI64IntegerAttr(sharedBytes));
+  function->setAttr("tile.shared_bytes", b.getI64IntegerAttr(plan.bytes));
   for (Operation *op : llvm::reverse(dead))
     op->erase();
   Block &body = program.getBody().front();
@@ -91,8 +92,11 @@ static unsigned takeOver(Value original, ValueRange from, DenseMap<Value, Values
 }
 
 void TileLowering::replace(Operation *op, ValueRange results) {
-  for (Value result : op->getResults())
+  for (Value result : op->getResults()) {
+    if (!isTile(result.getType()))
+      scalars[result] = results.front();
     results = results.drop_front(takeOver(result, results, regs, addresses));
+  }
   dead.push_back(op);
 }
 
@@ -144,7 +148,7 @@ void TileLowering::lower(Operation *op) {
   llvm::TypeSwitch<Operation *>(op)
       .Case([&](tile::YieldOp) {})
       .Case([&](tile::AllocOp alloc) {
-        addresses[alloc.getTile()] = add(sharedBase, offsets[alloc]);
+        addresses[alloc.getTile()] = add(sharedBase, plan.offsets[alloc]);
         dead.push_back(op);
       })
       .Case([&](tile::SlotOp slot) {
@@ -192,6 +196,9 @@ void TileLowering::lower(Operation *op) {
       .Case([&](tile::ForEachOp each) { lowerForEach(each); })
       .Case([&](tile::ReduceOp reduce) { lowerReduce(reduce); })
       .Case([&](tile::JoinOp join) { lowerJoin(join); })
+      .Case([&](tile::ReadOp read) { lowerRead(read); })
+      .Case([&](tile::WriteOp write) { lowerWrite(write); })
+      .Case([&](tile::LanesOp lanes) { replace(op, ValueRange(joinLanes(lanes.getCombine(), lanes.getValue(), lanes.getWidth()))); })
       .Case([&](tile::Exp2Op exp2) { replace(op, ValueRange(lowerExp2(exp2.getX()))); })
       .Case([&](scf::ForOp loop) {
         if (carriesTiles(loop))

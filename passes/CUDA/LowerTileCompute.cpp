@@ -183,13 +183,19 @@ Values TileLowering::cloneBody(Region &region, ValueRange arguments) {
   IRMapping mapping;
   mapping.map(region.getArguments(), arguments);
   for (Operation &op : region.front().without_terminator()) {
-    if (auto exp2 = dyn_cast<tile::Exp2Op>(op))
-      mapping.map(exp2.getResult(), lowerExp2(mapping.lookupOrDefault(exp2.getX())));
-    else
-      b.clone(op, mapping)->walk([&](tile::Exp2Op nested) {
-        OpBuilder::InsertionGuard guard(b);
-        lower(nested);
-      });
+    Operation *clone = b.clone(op, mapping);
+    // What a body has of this dialect is lowered where it is cloned to; its results are other values then.
+    OpBuilder::InsertionGuard guard(b);
+    SmallVector<Operation *> tiles;
+    clone->walk([&](Operation *nested) {
+      if (isa<tile::TileDialect>(nested->getDialect()))
+        tiles.push_back(nested);
+    });
+    for (Operation *nested : tiles)
+      lower(nested);
+    for (auto [original, result] : llvm::zip_equal(op.getResults(), clone->getResults()))
+      if (Value other = scalars.lookup(result))
+        mapping.map(original, other);
   }
   return llvm::map_to_vector(region.front().getTerminator()->getOperands(), [&](Value v) { return mapping.lookupOrDefault(v); });
 }
@@ -241,14 +247,12 @@ Value TileLowering::combine(tile::Combine kind, Value x, Value y) {
   return arith::MaxNumFOp::create(b, x, y);
 }
 
-/// The four lanes that hold a row are neighbours.
-Values TileLowering::joinLanes(tile::Combine kind, Values rows) {
-  for (Value &v : rows)
-    for (int64_t distance : {1, 2}) {
-      Value other = NVVM::ShflOp::create(b, b.getF32Type(), i32(-1), v, i32(distance), i32(31), NVVM::ShflKind::bfly, UnitAttr());
-      v = combine(kind, v, other);
-    }
-  return rows;
+Value TileLowering::joinLanes(tile::Combine kind, Value x, int64_t width) {
+  for (int64_t distance = 1; distance < width; distance *= 2) {
+    Value other = NVVM::ShflOp::create(b, b.getF32Type(), i32(-1), x, i32(distance), i32(31), NVVM::ShflKind::bfly, UnitAttr());
+    x = combine(kind, x, other);
+  }
+  return x;
 }
 
 void TileLowering::lowerReduce(tile::ReduceOp op) {
@@ -266,9 +270,18 @@ void TileLowering::lowerReduce(tile::ReduceOp op) {
         }
       rows.push_back(sum);
     }
-  replace(op, op.getPartial() ? rows : joinLanes(op.getCombine(), rows));
+  // The four lanes that hold a row are neighbours.
+  if (!op.getPartial())
+    for (Value &v : rows)
+      v = joinLanes(op.getCombine(), v, 4);
+  replace(op, rows);
 }
 
-void TileLowering::lowerJoin(tile::JoinOp op) { replace(op, joinLanes(op.getCombine(), registers(op.getTile()))); }
+void TileLowering::lowerJoin(tile::JoinOp op) {
+  Values rows = registers(op.getTile());
+  for (Value &v : rows)
+    v = joinLanes(op.getCombine(), v, 4);
+  replace(op, rows);
+}
 
 } // namespace leat::cuda

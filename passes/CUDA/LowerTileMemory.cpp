@@ -230,6 +230,26 @@ void TileLowering::lowerLoad(tile::LoadOp op) {
   replace(op, out);
 }
 
+/// Bytes that an access of `type` has.
+static int64_t accessBytes(Type type, int64_t elementBytes) {
+  auto vector = dyn_cast<VectorType>(type);
+  return elementBytes * (vector ? vector.getNumElements() : 1);
+}
+
+void TileLowering::lowerRead(tile::ReadOp op) {
+  int64_t bytes = cast<tile::SharedType>(op.getTile().getType()).getElementBytes();
+  Value at = sharedPointer(sharedAddress(op.getTile(), toI32(op.getRow()), mul(toI32(op.getCol()), bytes)));
+  Type type = op.getValue().getType();
+  replace(op, ValueRange(LLVM::LoadOp::create(b, type, at, accessBytes(type, bytes))));
+}
+
+void TileLowering::lowerWrite(tile::WriteOp op) {
+  int64_t bytes = cast<tile::SharedType>(op.getTile().getType()).getElementBytes();
+  Value at = sharedPointer(sharedAddress(op.getTile(), toI32(op.getRow()), mul(toI32(op.getCol()), bytes)));
+  LLVM::StoreOp::create(b, op.getValue(), at, accessBytes(op.getValue().getType(), bytes));
+  dead.push_back(op);
+}
+
 // --- registers to memory
 // -----------------------------------------------------------------------------------------------------------------------
 

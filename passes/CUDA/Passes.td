@@ -25,7 +25,7 @@ def LowerKernelsToCUDA : Pass<"leat-lower-kernels-cuda", "::mlir::ModuleOp"> {
   }];
   let options = [Option<"gpu", "gpu", "std::string", "\"sm_80\"", "the GPU: sm_80, sm_90a, ...">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
-                           "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+                           "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::leat::tile::TileDialect"];
 }
 
 def ExpandPipelines : Pass<"leat-cuda-expand-pipelines", ""> {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dialects/Tile/Tile.h"
+#include "passes/CUDA/SharedPlan.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -24,7 +25,6 @@ public:
 
 private:
   // --- LowerTile.cpp: structure
-  void planShared();
   void lowerBlock(mlir::Block &block);
   void lower(mlir::Operation *op);
   void lowerFor(mlir::scf::ForOp op);
@@ -41,6 +41,8 @@ private:
   void lowerLoad(tile::LoadOp op);
   void lowerStore(tile::StoreOp op);
   void lowerStoreShared(tile::StoreSharedOp op);
+  void lowerRead(tile::ReadOp op);
+  void lowerWrite(tile::WriteOp op);
   /// Address (i32) of byte `byteCol` of row `row`, both i32.
   mlir::Value sharedAddress(mlir::Value tile, mlir::Value row, mlir::Value byteCol);
   mlir::Value sharedPointer(mlir::Value address);
@@ -61,11 +63,11 @@ private:
   void lowerForEach(tile::ForEachOp op);
   void lowerReduce(tile::ReduceOp op);
   void lowerJoin(tile::JoinOp op);
+  mlir::Value joinLanes(tile::Combine kind, mlir::Value x, int64_t width);
   void lowerConvert(tile::ConvertOp op);
   mlir::Value lowerExp2(mlir::Value x);
   Values mma(mlir::Type element, mlir::ValueRange a, mlir::ValueRange b, mlir::ValueRange c);
   mlir::Value combine(tile::Combine kind, mlir::Value x, mlir::Value y);
-  Values joinLanes(tile::Combine kind, Values rows);
   /// Row and column (index) within the tile of each element that the thread holds, in the order of registers.
   struct Place {
     mlir::Value row, col;
@@ -103,11 +105,12 @@ private:
 
   tile::ProgramOp program;
   mlir::ImplicitLocOpBuilder b;
-  int64_t threads, sharedBytes = 0;
+  int64_t threads;
+  SharedPlan plan;
   mlir::Value tid, lane, warp, sharedBase; ///< i32
   llvm::DenseMap<mlir::Value, Values> regs;
   llvm::DenseMap<mlir::Value, mlir::Value> addresses; ///< of tiles in shared memory (i32)
-  llvm::DenseMap<mlir::Operation *, int64_t> offsets; ///< of tile.alloc
+  llvm::DenseMap<mlir::Value, mlir::Value> scalars;   ///< what replaced results that are no tiles
   llvm::SmallVector<mlir::Operation *> dead;
   bool failed = false;
 };

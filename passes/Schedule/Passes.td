@@ -42,8 +42,12 @@ def ScheduleCPU : Pass<"leat-schedule-cpu", "mlir::ModuleOp"> {
 def ScheduleCUDA : Pass<"leat-schedule-cuda", "mlir::ModuleOp"> {
   let summary = "choose how each kernel runs on a GPU";
   let description = [{
-    Writes `#leat.schedule<strategy, {...}>` on each leat.kernel_func that has none; a schedule written by hand stays. `thread`, which every kernel can take: a thread handles one row of a
-    reduction (`columns` results of one that runs along another dimension) and `grain` elements of elementwise work.
+    Writes `#leat.schedule<strategy, {...}>` on each leat.kernel_func that has none; a schedule written by hand stays.
+
+      - `thread`, which every kernel can take: a thread handles one row of a reduction (`columns` results of one that runs along another dimension) and `grain` elements of
+        elementwise work;
+      - `tile`, for products and attention: a block makes a tile of the result, from tiles in shared memory with `stages` steps in flight. Products: `rows` x `cols` of the output, `depth` a step.
+        Attention: `rows` of queries, `keys` a step. Where no tuned generator takes the kernel it runs as `thread`.
 
     ```mlir
     leat.kernel_func @softmax_0 inputs 1 -> [tensor<?x64xf32>] {...}

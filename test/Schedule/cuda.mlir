@@ -16,3 +16,28 @@ leat.kernel_func @given inputs 1 -> [tensor<8x64xf32>] attributes {schedule = #l
   %0 = leat.softmax %a {axis = 1 : i64} : tensor<8x64xf32>
   leat.yield %0 : tensor<8x64xf32>
 }
+
+// Products and attention are made in tiles.
+// CHECK-LABEL: leat.kernel_func @exact
+// CHECK-SAME: #leat.schedule<"tile", {cols = 64 : i64, columns = 1 : i64, depth = 16 : i64, grain = 1 : i64, rows = 64 : i64, stages = 3 : i64}>
+leat.kernel_func @exact inputs 2 -> [tensor<?x32xf32>] {
+^bb0(%a: tensor<?x64xf32>, %b: tensor<64x32xf32>):
+  %0 = leat.matmul %a, %b : (tensor<?x64xf32>, tensor<64x32xf32>) -> tensor<?x32xf32>
+  leat.yield %0 : tensor<?x32xf32>
+}
+
+// CHECK-LABEL: leat.kernel_func @half
+// CHECK-SAME: depth = 32 : i64, grain = 1 : i64, rows = 128 : i64, stages = 3 : i64}>
+leat.kernel_func @half inputs 2 -> [tensor<?x32xf16>] {
+^bb0(%a: tensor<?x64xf16>, %b: tensor<64x32xf16>):
+  %0 = leat.matmul %a, %b : (tensor<?x64xf16>, tensor<64x32xf16>) -> tensor<?x32xf16>
+  leat.yield %0 : tensor<?x32xf16>
+}
+
+// CHECK-LABEL: leat.kernel_func @attend
+// CHECK-SAME: #leat.schedule<"tile", {columns = 1 : i64, grain = 1 : i64, keys = 64 : i64, rows = 64 : i64, stages = 2 : i64}>
+leat.kernel_func @attend inputs 3 -> [tensor<1x4x?x64xf16>] {
+^bb0(%q: tensor<1x4x?x64xf16>, %k: tensor<1x2x?x64xf16>, %v: tensor<1x2x?x64xf16>):
+  %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125 : f64, causal} : (tensor<1x4x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>) -> tensor<1x4x?x64xf16>
+  leat.yield %0 : tensor<1x4x?x64xf16>
+}

@@ -39,6 +39,8 @@ public:
   /// Prints the reason and returns null on error.
   /// `more`: names of further processor features that the code may use.
   static std::unique_ptr<Kernels> compile(const std::string &text, unsigned bits, const std::vector<std::string> &more = {});
+  /// Widths of vectors that tests of kernels go through.
+  static std::vector<unsigned> widths();
   static bool hostHas(const std::string &feature);
   static leat::cpu::Target target(unsigned bits);
   /// False if this machine lacks the instructions.

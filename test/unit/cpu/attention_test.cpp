@@ -345,6 +345,6 @@ TEST_P(Attention, ARowOfABatchIsTheRowAlone) {
   EXPECT_EQ(std::memcmp(o1.bytes.data(), o.bytes.data() + o1.bytes.size(), o1.bytes.size()), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(VectorBits, Attention, testing::Values(128, 256, 512));
+INSTANTIATE_TEST_SUITE_P(VectorBits, Attention, testing::ValuesIn(Kernels::widths()));
 
 } // namespace

@@ -285,6 +285,6 @@ TEST_P(Gemm, StridedOperands) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(VectorBits, Gemm, testing::Values(128, 256, 512));
+INSTANTIATE_TEST_SUITE_P(VectorBits, Gemm, testing::ValuesIn(Kernels::widths()));
 
 } // namespace

@@ -212,6 +212,6 @@ TEST(NBitsInt8, ActivationsInEightBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(VectorBits, NBits, testing::Values(128, 256, 512));
+INSTANTIATE_TEST_SUITE_P(VectorBits, NBits, testing::ValuesIn(Kernels::widths()));
 
 } // namespace

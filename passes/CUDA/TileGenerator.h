@@ -1,0 +1,66 @@
+// Tuned kernels: each phase is a launch of one tile program. This is what their generators share: entries and geometry around the programs,
+// operands as views where they can be copied as they are, computed elements where not, results through the kernel's own epilogue.
+#pragma once
+
+#include "dialects/Tile/Tile.h"
+#include "passes/CPU/Generator.h"
+#include "passes/CPU/Operands.h"
+#include "passes/CUDA/Generator.h"
+
+namespace leat::cuda {
+
+using cpu::Idx;
+using cpu::KernelBuilder;
+using cpu::Puller;
+using Values = llvm::SmallVector<mlir::Value>;
+
+class TileGenerator : public Generator {
+public:
+  mlir::LogicalResult emit(KernelFuncOp kernel) final;
+
+protected:
+  /// Launches of the kernel, in order; one with an empty grid is skipped.
+  virtual unsigned phases() { return 1; }
+  virtual int64_t threads(unsigned phase) = 0;
+  /// Blocks along x, y, z (index).
+  virtual Values grid(KernelBuilder &k, unsigned phase) = 0;
+  /// The body of the program; the insertion point of k.b is in it.
+  virtual void program(KernelBuilder &k, unsigned phase) = 0;
+  /// Bytes that all phases share in global memory, k.shared() (index).
+  virtual mlir::Value joined(KernelBuilder &k) { return k.idx(0); }
+  /// Bytes moved (a lower bound) and operations.
+  virtual cpu::Cost cost(KernelBuilder &k) = 0;
+};
+
+// --- parts of programs. All of them build at k.b ------------------------------------------------------------------------------------
+
+/// A number that the index value is known to be a multiple of.
+int64_t knownMultiple(mlir::Value index);
+
+/// A matrix whose rows can be copied as they are: `stride` from row to row, columns adjacent, rows aligned to 16 bytes.
+struct Matrix {
+  mlir::Value pointer, stride;
+  mlir::Type element;
+};
+/// `tensor` at the coordinates `at` (index; those of rowDim and colDim are ignored) as a matrix, if it is one in memory.
+std::optional<Matrix> matrixOf(KernelBuilder &k, mlir::Value tensor, mlir::ArrayRef<mlir::Value> at, unsigned rowDim, unsigned colDim);
+
+/// tile.fill with element(row, col) where row < rows and col < cols, zero elsewhere; indices within the tile.
+void fillTile(KernelBuilder &k, mlir::Value tile, mlir::Value rows, mlir::Value cols, bool byRows,
+              llvm::function_ref<mlir::Value(mlir::Value row, mlir::Value col)> element);
+/// A carried value (f32 for the 16-bit floats) as an element of type `type`.
+mlir::Value toElement(KernelBuilder &k, mlir::Value carried, mlir::Type type);
+
+/// Runs `body` as a region of an op with these arguments.
+void buildRegion(KernelBuilder &k, mlir::Region &region, mlir::TypeRange arguments, llvm::function_ref<Values(mlir::ValueRange)> body);
+/// tile.map of `tiles` to `types`.
+Values mapTiles(KernelBuilder &k, mlir::ValueRange tiles, mlir::TypeRange types, llvm::function_ref<Values(mlir::ValueRange)> body);
+
+/// Stores what the kernel makes of the element `sum` (f32) of `root` at the coordinates `at`.
+void emitElement(KernelBuilder &k, mlir::Value root, mlir::ArrayRef<mlir::Value> at, mlir::Value sum);
+
+// --- families, null where the kernel does not fit -----------------------------------------------------------------------------------
+std::unique_ptr<Generator> createTiledGemm(MatmulOp op, const GpuTarget &target);
+std::unique_ptr<Generator> createTiledAttention(KVAttendOp op, const GpuTarget &target);
+
+} // namespace leat::cuda

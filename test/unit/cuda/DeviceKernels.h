@@ -1,0 +1,40 @@
+// Runs kernels of a GPU in process: textual leat.kernel_func ops through the CUDA passes to PTX, which the simulator executes with all
+// checks.
+#pragma once
+
+#include "../cpu/KernelJit.h"
+
+#include "runtime/device/sim/Simulator.h"
+
+namespace leat::test {
+
+class DeviceKernels {
+public:
+  /// Compiles a module of kernel functions for a GPU; prints the reason and returns null on error.
+  static std::unique_ptr<DeviceKernels> compile(const std::string &text, const std::string &gpu = "sm_80");
+  ~DeviceKernels();
+
+  /// Modules of device code, which a test may change before it runs them.
+  std::vector<std::string> ptx;
+
+  struct Outcome {
+    std::vector<std::string> errors; ///< reports of the simulator, and what the host refused
+    leat::sim::Counters counters;    ///< of all phases
+    unsigned launches = 0;
+  };
+  /// Runs a kernel. `results`: arrays of the right type and dims, whose contents are replaced. States among `inputs` are updated.
+  Outcome run(const std::string &name, const std::vector<Array *> &inputs, const std::vector<Array *> &results,
+              const std::vector<int64_t> &scalars = {}, const leat::sim::Options &options = {});
+  /// Launches that a kernel has: 0 if it runs on the host.
+  unsigned phases(const std::string &name) const;
+  /// Bytes moved and operations, by the kernel's model.
+  std::array<int64_t, 2> cost(const std::string &name, const std::vector<Array *> &inputs, const std::vector<Array *> &results,
+                              const std::vector<int64_t> &scalars = {});
+
+private:
+  DeviceKernels();
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+};
+
+} // namespace leat::test

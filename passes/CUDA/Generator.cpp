@@ -15,8 +15,12 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const GpuTarget 
   mlir::Operation *root = cpu::findRoot(kernel);
   if (auto matmul = mlir::dyn_cast_or_null<MatmulOp>(root))
     return createTiledGemm(matmul, target);
+  if (auto product = mlir::dyn_cast_or_null<MatmulNBitsOp>(root))
+    return createTiledNBits(product, target);
   if (auto attend = mlir::dyn_cast_or_null<KVAttendOp>(root))
     return createTiledAttention(attend, target);
+  if (mlir::isa_and_nonnull<SoftmaxOp, LayerNormOp>(root))
+    return createTiledRows(root, target);
   return nullptr;
 }
 

@@ -61,6 +61,8 @@ void emitElement(KernelBuilder &k, mlir::Value root, mlir::ArrayRef<mlir::Value>
 
 // --- families, null where the kernel does not fit -----------------------------------------------------------------------------------
 std::unique_ptr<Generator> createTiledGemm(MatmulOp op, const GpuTarget &target);
+std::unique_ptr<Generator> createTiledNBits(MatmulNBitsOp op, const GpuTarget &target);
 std::unique_ptr<Generator> createTiledAttention(KVAttendOp op, const GpuTarget &target);
+std::unique_ptr<Generator> createTiledRows(mlir::Operation *root, const GpuTarget &target);
 
 } // namespace leat::cuda

@@ -186,7 +186,6 @@ private:
       where.push_back(d);
       return pullScalar(op.getQ()[segment], where);
     });
-    tile::BarrierOp::create(b);
   }
 
   /// Keys or values [t0, t0 + tileKeys) of a segment.
@@ -211,8 +210,10 @@ private:
     bool given = !op.getKPos().empty(), limited = isBounded(op);
     loadQueries(segment);
     Value operand = queries;
-    if (!element.isF32() && headSize <= 128)
+    if (!element.isF32() && headSize <= 128) {
+      tile::BarrierOp::create(b);
       operand = tile::LoadOp::create(b, reg(tile::LayoutKind::A, headSize, element), queries, UnitAttr(), UnitAttr());
+    } // else they are read behind the first barrier of the loop
     // What each row sees, and what blocks of keys may be skipped or need no mask.
     Value count = keyCount(segment), from = k.idx(0), to = count, allLow = k.idx(0), allHigh = count;
     Values ranges;

@@ -1,7 +1,7 @@
 // leat.matmul in tiles: copies in flight, tensor cores for 16-bit operands, multiply-adds for f32. A block makes a tile of the output; its
 // sums go through shared memory to the kernel's epilogue, so that what that reads and writes is in order of columns.
 #include "passes/CPU/Products.h"
-#include "passes/CUDA/TileGenerator.h"
+#include "passes/CUDA/FewRows.h"
 
 using namespace mlir;
 
@@ -36,11 +36,20 @@ public:
   }
 
 protected:
-  int64_t threads(unsigned) override { return 128; }
+  // Tiles, and where the weights allow it a form for few rows; which, the number of rows decides at the launch.
+  unsigned phases() override { return hasFew() ? 2 : 1; }
+  int64_t threads(unsigned phase) override { return phase ? kFewRowsThreads : 128; }
 
-  Values grid(KernelBuilder &k, unsigned) override {
+  Values grid(KernelBuilder &k, unsigned phase) override {
     Plan p = plan(k);
-    return {k.ceilDiv(p.n, k.idx(bn)), k.ceilDiv(p.rows, k.idx(bm)), p.batch};
+    Values blocks{k.ceilDiv(p.n, k.idx(bn)), k.ceilDiv(p.rows, k.idx(bm)), p.batch};
+    if (phase)
+      blocks = fewRowsGrid(k, p.rows, p.n, !trans);
+    if (hasFew()) {
+      Value few = k.compare(arith::CmpIPredicate::sle, p.rows, k.idx(kFewRows));
+      blocks[0] = arith::SelectOp::create(k.b, few, phase ? blocks[0] : k.idx(0), phase ? k.idx(0) : blocks[0]);
+    }
+    return blocks;
   }
 
   cpu::Cost cost(KernelBuilder &k) override {
@@ -53,7 +62,9 @@ protected:
     return {k.add(k.add(bytes(op.getLhs()), bytes(op.getRhs())), bytes(op.getOutput())), k.mul(macs, k.idx(2))};
   }
 
-  void program(KernelBuilder &k, unsigned) override {
+  void program(KernelBuilder &k, unsigned phase) override {
+    if (phase)
+      return fewRows(k);
     cpu::checkEpilogue(k, op.getOutput());
     auto &b = k.b;
     Plan p = plan(k);
@@ -122,6 +133,43 @@ protected:
   }
 
 private:
+  /// The weights are one matrix in memory, of whole accesses, which all rows share.
+  bool hasFew() {
+    auto shape = rhsType.getShape();
+    bool whole = isa<BlockArgument>(op.getRhs()) && rhsType.hasStaticShape() && rhsType.getNumElements() != 0 &&
+                 llvm::all_of(shape.drop_back(2), [](int64_t d) { return d == 1; });
+    int64_t most = ShapedType::isDynamic(lhsType.getDimSize(lhsType.getRank() - 2)) ? 0 : lhsType.getDimSize(lhsType.getRank() - 2);
+    return whole && most <= kFewRows && (packed || shape.back() % (16 / KernelBuilder::byteWidth(rhsType.getElementType())) == 0);
+  }
+
+  void fewRows(KernelBuilder &k) {
+    Plan p = plan(k);
+    Values dims;
+    for (int64_t d = 0; d + 1 < outType.getRank(); ++d)
+      dims.push_back(k.dim(op.getOutput(), d));
+    FewRows product{op.getOutput(), dims, p.rows, p.n, p.depth, [&, dims](Value row, Value depth) {
+                      SmallVector<Value> at = cpu::delinearize(k, row, dims);
+                      at.erase(at.begin(), at.end() - (lhsType.getRank() - 1));
+                      at.push_back(depth);
+                      Puller pull(k, 1);
+                      return pull.pull(op.getLhs(), pull.at(at));
+                    }};
+    Type element = rhsType.getElementType();
+    Value base = k.buffer(cast<BlockArgument>(op.getRhs()));
+    if (trans) {
+      int64_t step = 4, words = step * KernelBuilder::byteWidth(element) / 4;
+      return multiplyAlongDepth(k, product, step, [&](Value column, Value depth) {
+        return unpackWords(k, loadWords(k, base, element, k.add(k.mul(column, p.depth), depth), words), element);
+      });
+    }
+    multiplyAlongColumns(k, product, [&](Value column) -> Panel {
+      if (!packed)
+        return {{base, p.n, element}, column, false};
+      Value panel = k.mul(k.div(column, k.idx(kPanel)), k.mul(p.depth, k.idx(kPanel)));
+      return {{k.elementPtr(base, element, panel), k.idx(kPanel), element}, k.idx(0), true};
+    });
+  }
+
   struct Plan {
     SmallVector<Value> outBatch;
     Value m, n, depth;

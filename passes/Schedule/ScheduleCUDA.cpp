@@ -45,7 +45,7 @@ struct ScheduleCUDA : impl::ScheduleCUDABase<ScheduleCUDA> {
           llvm::append_range(params, productTiles(matmul));
         else if (auto attend = dyn_cast<KVAttendOp>(op))
           llvm::append_range(params, attentionTiles(attend));
-        else
+        else if (!isa<MatmulNBitsOp>(op))
           continue;
         strategy = "tile";
         break;

@@ -41,6 +41,9 @@ bool Kernels::supported(unsigned bits) {
 
 std::vector<unsigned> Kernels::widths() { return {128, 256, 512}; }
 
+bool Kernels::oneForm() { return true; }
+bool Kernels::readsPacked() { return true; }
+
 bool Kernels::hostHas(const std::string &feature) { return llvm::sys::getHostCPUFeatures().lookup(feature); }
 
 std::unique_ptr<Kernels> Kernels::compile(const std::string &text, unsigned bits, const std::vector<std::string> &more) {

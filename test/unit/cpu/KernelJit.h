@@ -41,6 +41,10 @@ public:
   static std::unique_ptr<Kernels> compile(const std::string &text, unsigned bits, const std::vector<std::string> &more = {});
   /// Widths of vectors that tests of kernels go through.
   static std::vector<unsigned> widths();
+  /// A kernel adds in the same order however many rows there are: results of a row do not depend on those around it.
+  static bool oneForm();
+  /// Weights may be stored in the layouts of leat-pack-params.
+  static bool readsPacked();
   static bool hostHas(const std::string &feature);
   static leat::cpu::Target target(unsigned bits);
   /// False if this machine lacks the instructions.

@@ -269,7 +269,10 @@ TEST_P(Gemm, RowsDoNotDependOnTheRowsAround) {
     Array some("f32", {m, 2100}), z("f32", {m, 64});
     std::memcpy(some.bytes.data(), all.bytes.data() + 50 * 2100 * 4, some.bytes.size());
     jit->run("deep", {&some, &packed}, {&z});
-    EXPECT_EQ(std::memcmp(z.bytes.data(), y.bytes.data() + 50 * 64 * 4, z.bytes.size()), 0) << m << " rows";
+    if (!Kernels::oneForm())
+      expectProduct(z, 0, m, 64, 2100, rowMajor(all, 2100, 50 * 2100), rowMajor(w, 64), 3e-6);
+    else
+      EXPECT_EQ(std::memcmp(z.bytes.data(), y.bytes.data() + 50 * 64 * 4, z.bytes.size()), 0) << m << " rows";
   }
 }
 

@@ -116,7 +116,7 @@ protected:
       GTEST_SKIP() << "this processor has no vectors of " << GetParam() << " bits";
     std::string text;
     for (const Case &c : cases)
-      text += kernel(c, false) + kernel(c, true);
+      text += kernel(c, false) + (Kernels::readsPacked() ? kernel(c, true) : "");
     jit = Kernels::compile(text, GetParam());
     ASSERT_TRUE(jit);
   }
@@ -135,9 +135,13 @@ TEST_P(NBits, ProductsOfAllForms) {
         in.push_back(&w.packedZeros);
         raw.push_back(&w.zeros);
       }
-      jit->run(c.name() + "_packed", in, {&y});
       jit->run(c.name(), raw, {&plain});
-      EXPECT_EQ(y.bytes, plain.bytes) << "packed and plain weights differ, " << rows << " rows";
+      if (Kernels::readsPacked()) {
+        jit->run(c.name() + "_packed", in, {&y});
+        EXPECT_EQ(y.bytes, plain.bytes) << "packed and plain weights differ, " << rows << " rows";
+      } else {
+        y = plain;
+      }
       double epsilon = c.lhs == "f32" ? 3e-6 : c.lhs == "f16" ? 1e-3 : 1e-2;
       for (int64_t i = 0; i < 2 * rows; ++i)
         for (int64_t n = 0; n < c.n; ++n) {

@@ -21,6 +21,8 @@ leat::cpu::Target Kernels::target(unsigned) {
 
 bool Kernels::supported(unsigned bits) { return bits == 128; }
 std::vector<unsigned> Kernels::widths() { return {128}; }
+bool Kernels::oneForm() { return false; }
+bool Kernels::readsPacked() { return false; }
 bool Kernels::hostHas(const std::string &) { return false; }
 
 std::unique_ptr<Kernels> Kernels::compile(const std::string &text, unsigned, const std::vector<std::string> &) {
@@ -47,6 +49,8 @@ void Kernels::run(const std::string &name, std::vector<Array *> inputs, std::vec
     options.landing = landing;
     options.randomSchedule = landing == sim::Landing::Random;
     options.seed = 42;
+    // Neighbours of less than 4 bytes would count as one.
+    options.globalRaces = llvm::all_of(results, [](Array *array) { return array->elementBytes() >= 4; });
     auto outcome = impl->device->run(name, inputs, results, scalars, options);
     for (const std::string &error : outcome.errors)
       ADD_FAILURE() << "@" << name << ": " << error;

@@ -72,7 +72,7 @@ std::unique_ptr<DeviceKernels> DeviceKernels::compile(const std::string &text, c
     kernels->ptx.push_back(std::move(device.ptx));
 
   PassManager host(&context);
-  cpu::buildToLLVM(host, Kernels::target(128));
+  cpu::buildToLLVM(host, cpu::Target());
   if (failed(host.run(*module)))
     return nullptr;
   kernels->impl->host = compileForHost(*module, "x86-64");

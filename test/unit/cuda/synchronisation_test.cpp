@@ -1,0 +1,132 @@
+// Whether the tests of tuned kernels would notice a missing wait: each instruction that orders something is deleted (or weakened) by itself
+// in the PTX text, and the simulator has to report it. A survivor is either a hole in the tests or an instruction that is not needed.
+#include "DeviceKernels.h"
+
+#include <gtest/gtest.h>
+#include <regex>
+
+using namespace leat::test;
+
+namespace {
+
+const char *kKernels = R"(
+leat.kernel_func @gemm inputs 2 -> [tensor<?x72xf16>] {
+^bb0(%x: tensor<?x1100xf16>, %w: tensor<1100x72xf16>):
+  %y = leat.matmul %x, %w : (tensor<?x1100xf16>, tensor<1100x72xf16>) -> tensor<?x72xf16>
+  leat.yield %y : tensor<?x72xf16>
+}
+leat.kernel_func @mixed inputs 2 -> [tensor<?x64xf32>] {
+^bb0(%x: tensor<?x1100xf32>, %w: tensor<64x1100xbf16>):
+  %y = leat.matmul %x, %w {trans_b} : (tensor<?x1100xf32>, tensor<64x1100xbf16>) -> tensor<?x64xf32>
+  leat.yield %y : tensor<?x64xf32>
+}
+leat.kernel_func @exact inputs 2 -> [tensor<?x33xf32>] {
+^bb0(%x: tensor<?x130xf32>, %w: tensor<130x33xf32>):
+  %y = leat.matmul %x, %w : (tensor<?x130xf32>, tensor<130x33xf32>) -> tensor<?x33xf32>
+  leat.yield %y : tensor<?x33xf32>
+}
+leat.kernel_func @attend inputs 3 -> [tensor<1x4x?x64xbf16>] {
+^bb0(%q: tensor<1x4x?x64xbf16>, %k: tensor<1x2x?x64xbf16>, %v: tensor<1x2x?x64xbf16>):
+  %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125 : f64, causal} : (tensor<1x4x?x64xbf16>, tensor<1x2x?x64xbf16>, tensor<1x2x?x64xbf16>) -> tensor<1x4x?x64xbf16>
+  leat.yield %0 : tensor<1x4x?x64xbf16>
+}
+leat.kernel_func @ring inputs 4 -> [tensor<1x4x?x16xf32>] {
+^bb0(%q: tensor<1x4x?x16xf32>, %k: tensor<1x2x?x16xf32>, %v: tensor<1x2x?x16xf32>, %at: tensor<?xi64>):
+  %0 = leat.kv_attend q(%q) k(%k) v(%v) k_pos(%at) {scale = 0.25 : f64, causal} : (tensor<1x4x?x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>, tensor<?xi64>) -> tensor<1x4x?x16xf32>
+  leat.yield %0 : tensor<1x4x?x16xf32>
+}
+)";
+
+struct Case {
+  std::string kernel;
+  std::vector<Array> inputs, results;
+};
+
+/// Operands with which every ring of stages is gone through twice, and every phase of a kernel runs in one of its cases.
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  auto random = [](const char *type, std::vector<int64_t> dims) { return Array::random(type, std::move(dims), 7); };
+  for (int64_t rows : {40, 3}) {
+    all.push_back({"gemm", {random("f16", {rows, 1100}), random("f16", {1100, 72})}, {Array("f16", {rows, 72})}});
+    all.push_back({"mixed", {random("f32", {rows, 1100}), random("bf16", {64, 1100})}, {Array("f32", {rows, 64})}});
+  }
+  all.push_back({"exact", {random("f32", {40, 130}), random("f32", {130, 33})}, {Array("f32", {40, 33})}});
+  for (int64_t queries : {70, 2})
+    all.push_back({"attend",
+                   {random("bf16", {1, 4, queries, 64}), random("bf16", {1, 2, 400, 64}), random("bf16", {1, 2, 400, 64})},
+                   {Array("bf16", {1, 4, queries, 64})}});
+  for (int64_t queries : {20, 1}) {
+    Array positions("i64", {200});
+    for (int64_t i = 0; i < 200; ++i)
+      positions.set(i, i < 190 ? (i + 37) % 190 : -1);
+    all.push_back({"ring",
+                   {random("f32", {1, 4, queries, 16}), random("f32", {1, 2, 200, 16}), random("f32", {1, 2, 200, 16}), positions},
+                   {Array("f32", {1, 4, queries, 16})}});
+  }
+  return all;
+}
+
+/// The text with one instruction changed, and which.
+struct Mutant {
+  std::string text, what;
+};
+
+/// Mutants of one entry of a module.
+std::vector<Mutant> mutants(const std::string &ptx, const std::string &entry) {
+  std::vector<Mutant> all;
+  size_t begin = ptx.find(".entry " + entry + "("), end = ptx.find("\n}", begin);
+  if (begin == std::string::npos)
+    return all;
+  static const std::regex order(R"((bar\.sync|barrier\.sync|barrier\.cta\.sync|cp\.async\.commit_group|cp\.async\.wait_group)[^;\n]*;)");
+  for (std::sregex_iterator it(ptx.begin() + begin, ptx.begin() + end, order), last; it != last; ++it) {
+    size_t at = begin + it->position(), length = it->length();
+    all.push_back({ptx.substr(0, at) + std::string(length, ' ') + ptx.substr(at + length), "without '" + it->str() + "'"});
+    static const std::regex wait(R"((cp\.async\.wait_group\s+)(\d+);)");
+    std::smatch number;
+    std::string text = it->str();
+    if (std::regex_search(text, number, wait)) {
+      std::string weaker = number[1].str() + std::to_string(std::stoi(number[2]) + 1) + ";";
+      all.push_back({ptx.substr(0, at) + weaker + ptx.substr(at + length), "'" + weaker + "' for '" + text + "'"});
+    }
+  }
+  return all;
+}
+
+TEST(Synchronisation, EveryMutantIsReported) {
+  auto kernels = DeviceKernels::compile(kKernels);
+  ASSERT_TRUE(kernels);
+  std::map<std::string, std::vector<Case>> byKernel;
+  for (Case &c : cases())
+    byKernel[c.kernel].push_back(c);
+  auto run = [&](Case c) {
+    std::vector<Array *> inputs, results;
+    for (Array &a : c.inputs)
+      inputs.push_back(&a);
+    for (Array &a : c.results)
+      results.push_back(&a);
+    return kernels->run(c.kernel, inputs, results);
+  };
+  unsigned count = 0;
+  const std::vector<std::string> original = kernels->ptx;
+  for (auto &[name, list] : byKernel) {
+    for (const Case &c : list)
+      for (const std::string &error : run(c).errors)
+        ADD_FAILURE() << "@" << name << " as it is: " << error;
+    for (unsigned phase = 0; phase < kernels->phases(name); ++phase)
+      for (size_t m = 0; m < original.size(); ++m)
+        for (const Mutant &mutant : mutants(original[m], "leat_" + name + (phase ? "_phase" + std::to_string(phase) : ""))) {
+          kernels->ptx[m] = mutant.text;
+          bool found = false;
+          for (const Case &c : list)
+            found = found || !run(c).errors.empty();
+          EXPECT_TRUE(found) << "@" << name << ", phase " << phase << ", " << mutant.what << ": nothing is reported";
+          kernels->ptx[m] = original[m];
+          ++count;
+        }
+  }
+  EXPECT_GT(count, 30u);
+  RecordProperty("mutants", static_cast<int>(count));
+  std::cout << count << " mutants\n";
+}
+
+} // namespace

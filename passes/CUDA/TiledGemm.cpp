@@ -75,6 +75,8 @@ protected:
 
     MLIRContext *context = b.getContext();
     Type left = lhsType.getElementType(), right = rhsType.getElementType();
+    if (left.isF32() && right.isF16()) // f32 has numbers that f16 has not: the weights become f32
+      right = left;
     auto leftTile = sharedType(bm, bk, left, right.isF32() ? 16 : 32),
          rightTile = trans ? sharedType(bn, bk, right, 16) : sharedType(bk, bn, right, 0);
     auto staged = [&](tile::SharedType t) {
@@ -243,7 +245,8 @@ private:
     unsigned rank = rhsType.getRank();
     SmallVector<Value> at = operandBatch(k, rhsType, batchAt);
     at.append(2, k.idx(0));
-    if (packed) {
+    Type stored = cast<tile::SharedType>(tile.getType()).getElement();
+    if (packed && rhsType.getElementType() == stored) {
       // Panels of 64 columns, whatever the operand's orientation: the block's columns are one.
       Value panels = k.ceilDiv(p.n, k.idx(kPanel)), matrix = k.idx(0);
       for (unsigned d = 0; d + 2 < rank; ++d)
@@ -254,7 +257,8 @@ private:
       return copy(k, {base, k.idx(kPanel), element}, p.depth, k.idx(kPanel), k0, k.idx(0), tile);
     }
     Value rows = trans ? p.n : p.depth, cols = trans ? p.depth : p.n, row0 = trans ? n0 : k0, col0 = trans ? k0 : n0;
-    if (auto matrix = matrixOf(k, op.getRhs(), at, rank - 2, rank - 1))
+    auto matrix = matrixOf(k, op.getRhs(), at, rank - 2, rank - 1);
+    if (matrix && matrix->element == stored)
       return copy(k, *matrix, rows, cols, row0, col0, tile);
     // Seen through a transposition, neighbouring threads read down a column.
     auto s = cpu::traceStrided(k, op.getRhs());

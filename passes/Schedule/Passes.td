@@ -46,7 +46,7 @@ def ScheduleCUDA : Pass<"leat-schedule-cuda", "mlir::ModuleOp"> {
 
       - `thread`, which every kernel can take: a thread handles one row of a reduction (`columns` results of one that runs along another dimension) and `grain` elements of
         elementwise work;
-      - `tile`, for products and attention: a block makes a tile of the result, from tiles in shared memory with `stages` steps in flight. Products: `rows` x `cols` of the output, `depth` a step.
+      - `tile`, for products, attention and rows that are normalised: a block makes a tile of the result, from tiles in shared memory with `stages` steps in flight. Products: `rows` x `cols` of the output, `depth` a step.
         Attention: `rows` of queries, `keys` a step. Where no tuned generator takes the kernel it runs as `thread`.
 
     ```mlir

@@ -18,7 +18,8 @@ namespace {
 /// f32 products are bound by multiply-adds, so small steps serve them as well. The tiles of all steps stay within 48 KiB.
 SmallVector<std::pair<StringRef, int64_t>> productTiles(MatmulOp op) {
   auto lhs = cast<RankedTensorType>(op.getLhs().getType());
-  bool exact = cast<RankedTensorType>(op.getRhs().getType()).getElementType().isF32();
+  // f32 by f32, and by f16: bf16 has the range of f32, and two of its numbers make one of f32.
+  bool exact = lhs.getElementType().isF32() && !cast<RankedTensorType>(op.getRhs().getType()).getElementType().isBF16();
   int64_t rows = lhs.getDimSize(lhs.getRank() - 2);
   bool few = !ShapedType::isDynamic(rows) && rows <= 64;
   return {{"rows", exact || few ? 64 : 128}, {"cols", 64}, {"depth", exact ? 16 : 32}, {"stages", 3}};
@@ -45,7 +46,7 @@ struct ScheduleCUDA : impl::ScheduleCUDABase<ScheduleCUDA> {
           llvm::append_range(params, productTiles(matmul));
         else if (auto attend = dyn_cast<KVAttendOp>(op))
           llvm::append_range(params, attentionTiles(attend));
-        else if (!isa<MatmulNBitsOp>(op))
+        else if (!isa<MatmulNBitsOp, SoftmaxOp, LayerNormOp>(op))
           continue;
         strategy = "tile";
         break;

@@ -46,7 +46,7 @@ leat.kernel_func @half inputs 1 -> [tensor<?x?xf32>] {
 // NVVM-LABEL:  llvm.func @softmax(
 // NVVM-NOT:      llvm.call
 // NVVM:          llvm.return
-leat.kernel_func @softmax inputs 1 -> [tensor<?x64xf32>] {
+leat.kernel_func @softmax inputs 1 -> [tensor<?x64xf32>] attributes {schedule = #leat.schedule<"thread", {columns = 1, grain = 1}>} {
 ^bb0(%x: tensor<?x64xf32>):
   %0 = leat.softmax %x {axis = 1 : i64} : tensor<?x64xf32>
   leat.yield %0 : tensor<?x64xf32>

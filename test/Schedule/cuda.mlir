@@ -1,7 +1,7 @@
 // RUN: leat-opt %s --leat-schedule-cuda | FileCheck %s
 
 // CHECK-LABEL: leat.kernel_func @softmax
-// CHECK-SAME: #leat.schedule<"thread", {columns = 1 : i64, grain = 1 : i64}>
+// CHECK-SAME: #leat.schedule<"tile", {columns = 1 : i64, grain = 1 : i64}>
 leat.kernel_func @softmax inputs 1 -> [tensor<8x64xf32>] {
 ^bb0(%a: tensor<8x64xf32>):
   %0 = leat.softmax %a {axis = 1 : i64} : tensor<8x64xf32>

@@ -45,6 +45,8 @@ public:
   static bool oneForm();
   /// Weights may be stored in the layouts of leat-pack-params.
   static bool readsPacked();
+  /// Elementary functions of f64 are there: calls of the mathematical library.
+  static bool hasLibrary();
   static bool hostHas(const std::string &feature);
   static leat::cpu::Target target(unsigned bits);
   /// False if this machine lacks the instructions.

@@ -61,7 +61,9 @@ std::string softmaxText(const std::string &type, int axis, const std::string &fl
 }
 
 TEST_P(Rows, Softmax) {
-  for (const char *type : {"f32", "f16", "bf16", "f64"})
+  for (const char *type : {"f32", "f16", "bf16", "f64"}) {
+    if (std::string(type) == "f64" && !Kernels::hasLibrary())
+      continue;
     for (int axis : {0, 1, 2})
       for (bool log : {false, true}) {
         if (type != std::string("f32") && axis == 0)
@@ -82,6 +84,7 @@ TEST_P(Rows, Softmax) {
           expectNear(y, softmax(x, axis, log), tolerance, std::string(type) + " axis " + std::to_string(axis) + " n " + std::to_string(n));
         }
       }
+  }
 }
 
 TEST_P(Rows, SoftmaxOfMaskedRows) {
@@ -260,6 +263,6 @@ leat.kernel_func @f inputs 1 -> [tensor<f32>] {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Widths, Rows, ::testing::Values(128, 256, 512));
+INSTANTIATE_TEST_SUITE_P(Widths, Rows, ::testing::ValuesIn(Kernels::widths()));
 
 } // namespace

@@ -89,6 +89,14 @@ std::array<int64_t, 2> DeviceKernels::cost(const std::string &name, const std::v
   return out;
 }
 
+const std::vector<std::string> &DeviceKernels::entries(const std::string &name) const { return impl->entries.at(name); }
+
+std::vector<LeatGeometry> DeviceKernels::geometry(const std::string &name, const std::vector<int64_t> &allScalars) {
+  std::vector<LeatGeometry> launches(phases(name));
+  reinterpret_cast<void (*)(const int64_t *, LeatGeometry *)>(lookup(*impl->host, name + ".geometry"))(allScalars.data(), launches.data());
+  return launches;
+}
+
 DeviceKernels::Outcome DeviceKernels::run(const std::string &name, const std::vector<Array *> &inputs, const std::vector<Array *> &results,
                                           const std::vector<int64_t> &given, const sim::Options &options) {
   Outcome outcome;
@@ -97,9 +105,7 @@ DeviceKernels::Outcome DeviceKernels::run(const std::string &name, const std::ve
     return outcome;
   };
   std::vector<int64_t> scalars = impl->signatures.at(name).launchScalars(name, inputs, results, given);
-  const std::vector<std::string> &entries = impl->entries.at(name);
-  std::vector<LeatGeometry> geometry(entries.size());
-  reinterpret_cast<void (*)(const int64_t *, LeatGeometry *)>(lookup(*impl->host, name + ".geometry"))(scalars.data(), geometry.data());
+  std::vector<LeatGeometry> launches = geometry(name, scalars);
 
   std::vector<std::unique_ptr<sim::Module>> modules;
   for (const std::string &text : ptx) {
@@ -123,14 +129,14 @@ DeviceKernels::Outcome DeviceKernels::run(const std::string &name, const std::ve
   for (auto [i, array] : llvm::enumerate(results))
     open(array->bytes.size(), "result " + std::to_string(i), nullptr);
   int64_t scratch = 0, joined = 0;
-  for (const LeatGeometry &phase : geometry)
+  for (const LeatGeometry &phase : launches)
     scratch = std::max(scratch, phase.scratch), joined = std::max(joined, phase.joined);
   open(scratch, "scratch", nullptr);
   open(joined, "memory that phases share", nullptr);
   if (scalars.empty())
     scalars.push_back(0);
 
-  for (auto [entry, phase] : llvm::zip_equal(entries, geometry)) {
+  for (auto [entry, phase] : llvm::zip_equal(entries(name), launches)) {
     if (phase.grid[0] == 0 || phase.grid[1] == 0 || phase.grid[2] == 0)
       continue;
     auto holder = llvm::find_if(modules, [&](auto &module) { return module->kernel(entry) != nullptr; });

@@ -25,6 +25,10 @@ public:
   /// Runs a kernel. `results`: arrays of the right type and dims, whose contents are replaced. States among `inputs` are updated.
   Outcome run(const std::string &name, const std::vector<Array *> &inputs, const std::vector<Array *> &results,
               const std::vector<int64_t> &scalars = {}, const leat::sim::Options &options = {});
+  /// How each phase of a kernel would be launched.
+  std::vector<LeatGeometry> geometry(const std::string &name, const std::vector<int64_t> &allScalars);
+  /// Names of a kernel's entries in PTX, by phase.
+  const std::vector<std::string> &entries(const std::string &name) const;
   /// Launches that a kernel has: 0 if it runs on the host.
   unsigned phases(const std::string &name) const;
   /// Bytes moved and operations, by the kernel's model.

@@ -1,0 +1,129 @@
+// The tuned kernels as the GPU gets them: every variant of the list below is assembled for Ampere and for Hopper. Registers that spill, and
+// notices of the assembler that it serialised something, fail; what each kernel needs of a multiprocessor is written to
+// kernel-resources-<gpu>.txt. Skipped where there is no ptxas.
+#include "DeviceKernels.h"
+
+#include "lib/Target/Ptx.h"
+
+#include <chrono>
+#include <fstream>
+#include <gtest/gtest.h>
+
+using namespace leat::test;
+
+namespace {
+
+std::string product(const std::string &name, const std::string &lhs, const std::string &rhs, const std::string &out, bool trans) {
+  std::string weight = trans ? "tensor<768x512x" + rhs + ">" : "tensor<512x768x" + rhs + ">";
+  return "leat.kernel_func @" + name + " inputs 3 -> [tensor<?x768x" + out + ">] {\n^bb0(%a: tensor<?x512x" + lhs + ">, %w: " + weight +
+         ", %r: tensor<?x768x" + out + ">):\n  %c0 = arith.constant 0 : index\n  %m = tensor.dim %a, %c0 : tensor<?x512x" + lhs +
+         ">\n  %y = leat.matmul %a, %w" + (trans ? " {trans_b}" : "") + " : (tensor<?x512x" + lhs + ">, " + weight + ") -> tensor<?x768x" +
+         out + ">\n  %e = tensor.empty(%m) : tensor<?x768x" + out +
+         ">\n  %z = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, "
+         "j)>], "
+         "iterator_types = [\"parallel\", \"parallel\"]} ins(%y, %r : tensor<?x768x" +
+         out + ">, tensor<?x768x" + out + ">) outs(%e : tensor<?x768x" + out + ">) {\n  ^bb0(%p: " + out + ", %q: " + out + ", %o: " + out +
+         "):\n    %s = arith.addf %p, %q : " + out + "\n    linalg.yield %s : " + out + "\n  } -> tensor<?x768x" + out +
+         ">\n  leat.yield %z : tensor<?x768x" + out + ">\n}\n";
+}
+
+std::string quantised(const std::string &name, int bits) {
+  std::string codes = "tensor<768x16x" + std::to_string(32 * bits / 8) + "xi8>";
+  return "leat.kernel_func @" + name + " inputs 3 -> [tensor<?x768xf32>] {\n^bb0(%a: tensor<?x512xf32>, %c: " + codes +
+         ", %s: tensor<768x16xf16>):\n  %y = leat.matmul_nbits %a, %c, %s {k = 512, n = 768, bits = " + std::to_string(bits) +
+         ", block = 32} : (tensor<?x512xf32>, " + codes +
+         ", tensor<768x16xf16>) -> tensor<?x768xf32>\n  leat.yield %y : tensor<?x768xf32>\n}\n";
+}
+
+std::string attention(const std::string &name, const std::string &type, int size, const std::string &options, bool positions) {
+  std::string d = std::to_string(size) + "x" + type + ">", q = "tensor<?x8x?x" + d, kv = "tensor<?x2x?x" + d;
+  return "leat.kernel_func @" + name + " inputs " + (positions ? "4" : "3") + " -> [" + q + "] {\n^bb0(%q: " + q + ", %k: " + kv +
+         ", %v: " + kv + (positions ? ", %at: tensor<?xi64>" : "") + "):\n  %o = leat.kv_attend q(%q) k(%k) v(%v) " +
+         (positions ? "k_pos(%at) " : "") + "{scale = 0.125 : f64" + options + "} : (" + q + ", " + kv + ", " + kv +
+         (positions ? ", tensor<?xi64>" : "") + ") -> " + q + "\n  leat.yield %o : " + q + "\n}\n";
+}
+
+std::string rows(const std::string &name, const std::string &op) {
+  return "leat.kernel_func @" + name + " inputs 1 -> [tensor<?x768xf32>] {\n^bb0(%x: tensor<?x768xf32>):\n  %y = " + op +
+         " : tensor<?x768xf32>\n  leat.yield %y : tensor<?x768xf32>\n}\n";
+}
+
+std::vector<std::pair<std::string, std::string>> variants() {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (bool trans : {false, true}) {
+    std::string end = trans ? "_trans" : "";
+    for (const char *type : {"f16", "bf16", "f32"})
+      all.push_back({std::string("gemm_") + type + end, product(std::string("gemm_") + type + end, type, type, type, trans)});
+    all.push_back({"gemm_f32_bf16" + end, product("gemm_f32_bf16" + end, "f32", "bf16", "f32", trans)});
+  }
+  for (int bits : {4, 8})
+    all.push_back({"nbits_" + std::to_string(bits), quantised("nbits_" + std::to_string(bits), bits)});
+  for (int size : {64, 96, 128, 256})
+    for (const char *type : {"f16", "bf16"}) {
+      std::string name = std::string("attend_") + type + "_" + std::to_string(size);
+      all.push_back({name, attention(name, type, size, ", causal", false)});
+    }
+  for (int size : {64, 128})
+    all.push_back({"attend_f32_" + std::to_string(size), attention("attend_f32_" + std::to_string(size), "f32", size, ", causal", false)});
+  all.push_back({"attend_full", attention("attend_full", "bf16", 128, "", false)});
+  all.push_back({"attend_window_softcap",
+                 attention("attend_window_softcap", "bf16", 128, ", causal, window_left = 1024 : i64, softcap = 30.0 : f64", false)});
+  all.push_back({"attend_ring", attention("attend_ring", "f16", 64, ", causal", true)});
+  return all;
+}
+
+/// Blocks that fit a multiprocessor.
+int64_t blocksPerSM(int64_t threads, int64_t registers, int64_t sharedBytes, bool hopper) {
+  int64_t shared = hopper ? 228 << 10 : 164 << 10, perWarp = (registers * 32 + 255) / 256 * 256;
+  int64_t blocks = std::min<int64_t>(32, 2048 / threads);
+  blocks = std::min(blocks, 65536 / (perWarp * (threads / 32)));
+  return std::min(blocks, shared / (sharedBytes + 1024));
+}
+
+class Assembly : public testing::TestWithParam<const char *> {};
+
+TEST_P(Assembly, NothingSpillsOrIsSerialised) {
+  std::string ptxas = leat::target::findPtxas(""), gpu = GetParam();
+  if (ptxas.empty())
+    GTEST_SKIP() << "ptxas is not installed";
+  auto spec = leat::target::resolveGpu(gpu);
+  ASSERT_TRUE(bool(spec));
+  std::ofstream table("kernel-resources-" + gpu + ".txt");
+  table << "kernel                          threads  registers  shared bytes  blocks per SM  warps per SM  seconds\n";
+  for (auto &[name, text] : variants()) {
+    SCOPED_TRACE(name);
+    auto kernels = DeviceKernels::compile(text, gpu);
+    ASSERT_TRUE(kernels);
+    ASSERT_EQ(kernels->ptx.size(), 1u);
+    std::vector<int64_t> ones(64, 1);
+    auto launches = kernels->geometry(name, ones);
+    // The machine may be busy with other things: the best of three counts.
+    double seconds = 1e9;
+    llvm::Expected<leat::target::Assembled> assembled = leat::target::Assembled{};
+    for (int attempt = 0; attempt < 3 && seconds > 1; ++attempt) {
+      auto begin = std::chrono::steady_clock::now();
+      assembled = leat::target::assemblePtx(ptxas, *spec, kernels->ptx[0]);
+      seconds = std::min(seconds, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+      ASSERT_TRUE(bool(assembled)) << llvm::toString(assembled.takeError());
+    }
+    EXPECT_LT(seconds / launches.size(), 1) << "seconds for one entry";
+    EXPECT_TRUE(assembled->notices.empty()) << assembled->notices.front();
+    for (size_t phase = 0; phase < launches.size(); ++phase)
+      for (const auto &entry : assembled->entries) {
+        if (entry.name != kernels->entries(name)[phase])
+          continue;
+        EXPECT_EQ(entry.spillBytes, 0) << entry.name << " spills registers";
+        int64_t threads = launches[phase].block[0], shared = launches[phase].dynamic_shared + entry.sharedBytes;
+        int64_t blocks = blocksPerSM(threads, entry.registers, shared, gpu == "sm_90a");
+        EXPECT_GT(blocks, 0) << entry.name << " does not fit a multiprocessor";
+        char line[200];
+        std::snprintf(line, sizeof line, "%-32s %6lld %10lld %13lld %14lld %13lld %8.2f\n", entry.name.c_str() + 5, (long long)threads,
+                      (long long)entry.registers, (long long)shared, (long long)blocks, (long long)(blocks * threads / 32), seconds);
+        table << line;
+      }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpus, Assembly, testing::Values("sm_80", "sm_90a"));
+
+} // namespace

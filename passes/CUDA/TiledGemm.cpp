@@ -31,6 +31,9 @@ public:
   static bool fits(MatmulOp op) {
     Type l = cast<RankedTensorType>(op.getLhs().getType()).getElementType(),
          r = cast<RankedTensorType>(op.getRhs().getType()).getElementType();
+    // Panels are copied as they are.
+    if (l.isF32() && r.isF16() && !cpu::operandLayout(op->getParentOfType<KernelFuncOp>(), op.getRhs()).empty())
+      return false;
     bool half = isa<Float16Type, BFloat16Type>(r);
     return !op.getTransA() && ((l == r && (half || l.isF32())) || (l.isF32() && half));
   }

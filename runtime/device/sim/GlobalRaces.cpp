@@ -24,7 +24,7 @@ GlobalRaces::Page &GlobalRaces::pageOf(Warp &warp, u64 number) {
 }
 
 // The number of this instruction's event, counted from 1; 0 when there are too many to tell apart.
-u32 GlobalRaces::eventOf(Warp &warp, const Op &op) {
+u32 GlobalRaces::eventOf(Warp &warp, const Op &op, u32 bytes) {
   auto &entry = warp.raceCache.events[op.index % 16];
   if (entry.pc == op.index && entry.clock == warp.clock)
     return entry.event;
@@ -36,7 +36,7 @@ u32 GlobalRaces::eventOf(Warp &warp, const Op &op) {
   auto &chunk = chunks[eventCount / chunkEvents];
   if (!chunk)
     chunk = std::make_unique<Event[]>(chunkEvents);
-  chunk[eventCount % chunkEvents] = {warp.cta->cluster->index, Record(op.index, warp.clock, warp.agent, 0)};
+  chunk[eventCount % chunkEvents] = {warp.cta->cluster->index, Record(op.index, warp.clock, warp.agent, 0), bytes};
   entry.pc = op.index;
   entry.clock = warp.clock;
   return entry.event = ++eventCount;
@@ -48,6 +48,7 @@ struct GlobalRaces::Walk {
   Access access;
   bool strong; // strong accesses do not race with each other
   u32 event;   // number
+  u64 bytes;   // of a lane's access
   int lane = 0;
   u64 begin = 0;   // of the lane's access
   u32 inOrder = 0; // the last event that was found to be ordered before all lanes
@@ -61,7 +62,7 @@ static bool orderedHere(const Warp &warp, Record record, u32 lane) {
 }
 
 bool GlobalRaces::ordered(Walk &walk, Touch earlier) const {
-  if (earlier >> 5 == walk.inOrder)
+  if (earlier >> 7 == walk.inOrder)
     return true;
   const Event &e = event(earlier);
   Warp &warp = walk.warp;
@@ -71,7 +72,7 @@ bool GlobalRaces::ordered(Walk &walk, Touch earlier) const {
     u32 entry = warp.clocks.generic.at[record.agent()];
     bool allLanes = record.agent() == warp.agent ? record.clock() <= warp.syncClock : record.clock() < entry >> 6;
     if (allLanes)
-      walk.inOrder = earlier >> 5;
+      walk.inOrder = earlier >> 7;
     return allLanes || orderedHere(warp, record, u32(walk.lane));
   }
   for (const Acquired &acquired : cluster.acquired)
@@ -79,6 +80,18 @@ bool GlobalRaces::ordered(Walk &walk, Touch earlier) const {
         orderedHere(warp, acquired.when, u32(walk.lane)))
       return true;
   return false;
+}
+
+// Neighbours of less than 4 bytes share a granule and nothing else.
+bool GlobalRaces::clashes(Walk &walk, Touch earlier) const {
+  if (!earlier)
+    return false;
+  if (u64 bytes = event(earlier).bytes; bytes < 4 && walk.bytes < 4) {
+    u64 from = earlier >> 5 & 3, mine = walk.begin & 3;
+    if (from + bytes <= mine || mine + walk.bytes <= from)
+      return false;
+  }
+  return !ordered(walk, earlier);
 }
 
 bool GlobalRaces::storesSameValue(const Walk &walk, u64 address) const {
@@ -95,7 +108,7 @@ void GlobalRaces::race(Walk &walk, u64 address, Touch earlier, const char *what)
   Warp &warp = walk.warp;
   Launch &launch = *warp.cta->cluster->launch;
   const Event &e = event(earlier);
-  Kind kind = earlier >> 5 && what == writtenText && storesSameValue(walk, address) ? Kind::GlobalSameValueWrites : Kind::GlobalRace;
+  Kind kind = earlier >> 7 && what == writtenText && storesSameValue(walk, address) ? Kind::GlobalSameValueWrites : Kind::GlobalRace;
   if (launch.reports.seen(&walk.op, kind, e.record.pc()))
     return;
   std::string who = e.cluster == warp.cta->cluster->index
@@ -107,16 +120,17 @@ void GlobalRaces::race(Walk &walk, u64 address, Touch earlier, const char *what)
 
 // Everything but two reads, or two strong accesses, has to be ordered.
 void GlobalRaces::touch(Walk &walk, Cell &cell, u64 address) {
-  Touch now = walk.event << 5 | u32(walk.lane);
+  u32 offset = walk.begin > address ? u32(walk.begin - address) : 0;
+  Touch now = walk.event << 7 | offset << 5 | u32(walk.lane);
   bool writes = walk.access != Access::Read;
-  if (cell.writer && cell.writer >> 5 != walk.event && !ordered(walk, cell.writer))
+  if (cell.writer >> 7 != walk.event && clashes(walk, cell.writer))
     race(walk, address, cell.writer, writtenText);
-  if (cell.strong && !walk.strong && !ordered(walk, cell.strong))
+  if (!walk.strong && clashes(walk, cell.strong))
     race(walk, address, cell.strong, "was accessed");
   if (writes) {
-    if (cell.reader && !ordered(walk, cell.reader))
+    if (clashes(walk, cell.reader))
       race(walk, address, cell.reader, "was read");
-    if (cell.otherReader && !ordered(walk, cell.otherReader))
+    if (clashes(walk, cell.otherReader))
       race(walk, address, cell.otherReader, "was read");
   }
   if (walk.strong) {
@@ -125,7 +139,7 @@ void GlobalRaces::touch(Walk &walk, Cell &cell, u64 address) {
     cell.writer = now;
     cell.reader = cell.otherReader = 0;
   } else {
-    if (cell.reader && cell.reader >> 5 != walk.event && event(cell.reader).cluster != walk.warp.cta->cluster->index)
+    if (cell.reader && cell.reader >> 7 != walk.event && event(cell.reader).cluster != walk.warp.cta->cluster->index)
       cell.otherReader = cell.reader;
     cell.reader = now;
   }
@@ -143,7 +157,7 @@ void GlobalRaces::access(Warp &warp, const Op &op, u32 mask, const u64 *addresse
     synchronise(warp, op, mask, addresses, access);
   if (isReadOnly(warp, addresses[firstLane(mask)], bytes))
     return;
-  Walk walk = {warp, op, access, strong, eventOf(warp, op)};
+  Walk walk = {warp, op, access, strong, eventOf(warp, op, bytes), bytes};
   if (!walk.event)
     return;
   Page *page = nullptr;
@@ -169,7 +183,7 @@ void GlobalRaces::access(Warp &warp, const Op &op, u32 mask, const u64 *addresse
 void GlobalRaces::accessRange(Warp &warp, const Op &op, int lane, u64 address, u64 bytes, bool write) {
   if (bytes == 0 || isReadOnly(warp, address, bytes))
     return;
-  Walk walk = {warp, op, write ? Access::Write : Access::Read, false, eventOf(warp, op), lane, address};
+  Walk walk = {warp, op, write ? Access::Write : Access::Read, false, eventOf(warp, op, 4), 4, lane, address};
   if (!walk.event)
     return;
   for (u64 at = address >> granuleLog2; at <= (address + bytes - 1) >> granuleLog2; ++at) {

@@ -53,9 +53,10 @@ private:
   struct Event {
     u64 cluster;
     Record record; // of lane 0
+    u32 bytes;     // of a lane's access
   };
-  using Touch = u32; // (number + 1) << 5 | lane; 0: none
-  static constexpr u32 chunkEvents = 4096, mostChunks = 8192;
+  using Touch = u32; // (number + 1) << 7 | the access's first byte in the granule << 5 | lane; 0: none
+  static constexpr u32 chunkEvents = 4096, mostChunks = 8191;
 
 public:
   struct Cell {
@@ -66,10 +67,11 @@ private:
   struct Walk; // an access while it goes from cell to cell
 
   Page &pageOf(Warp &warp, u64 number);
-  u32 eventOf(Warp &warp, const Op &op);
-  const Event &event(Touch touch) const { return chunks[((touch >> 5) - 1) / chunkEvents][((touch >> 5) - 1) % chunkEvents]; }
+  u32 eventOf(Warp &warp, const Op &op, u32 bytes);
+  const Event &event(Touch touch) const { return chunks[((touch >> 7) - 1) / chunkEvents][((touch >> 7) - 1) % chunkEvents]; }
   void touch(Walk &walk, Cell &cell, u64 address);
   bool ordered(Walk &walk, Touch earlier) const;
+  bool clashes(Walk &walk, Touch earlier) const; // has common bytes, and no order
   void race(Walk &walk, u64 address, Touch earlier, const char *what);
   bool storesSameValue(const Walk &walk, u64 address) const;
   void synchronise(Warp &warp, const Op &op, u32 mask, const u64 *addresses, Access access);

@@ -50,8 +50,6 @@ void Kernels::run(const std::string &name, std::vector<Array *> inputs, std::vec
     options.landing = landing;
     options.randomSchedule = landing == sim::Landing::Random;
     options.seed = 42;
-    // Neighbours of less than 4 bytes would count as one.
-    options.globalRaces = llvm::all_of(results, [](Array *array) { return array->elementBytes() >= 4; });
     auto outcome = impl->device->run(name, inputs, results, scalars, options);
     for (const std::string &error : outcome.errors)
       ADD_FAILURE() << "@" << name << ": " << error;

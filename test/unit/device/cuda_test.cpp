@@ -146,6 +146,46 @@ TEST_F(CudaTest, SessionsMoveBetweenThreads) {
   EXPECT_EQ(values<float>(s->output(0)), (std::vector<float>{3, 6, 9}));
 }
 
+TEST_F(CudaTest, WhatTheHostReadsCutsAGraph) {
+  compile(leat::test::kLoop, "cuda");
+  auto s = session(load("cuda", openFake));
+  ASSERT_TRUE(s) << error;
+  Tensor x = tensor<float>({4}, {0, 0, 0, 0});
+  // The number of iterations, which a kernel computes, changes what is launched.
+  for (int64_t n : {1, 3, 0, 2, 2}) {
+    Tensor count = tensor<int64_t>({}, {n});
+    ASSERT_TRUE(run(*s, "main", {&x, &count})) << error;
+    EXPECT_EQ(values<float>(s->output(0))[1], 4.f * n);
+    EXPECT_EQ(values<int64_t>(s->output(1))[0], 2 * n);
+  }
+  FakeCuda before = fake();
+  Tensor count = tensor<int64_t>({}, {2});
+  ASSERT_TRUE(run(*s, "main", {&x, &count})) << error;
+  EXPECT_EQ(fake().graphLaunches, before.graphLaunches + 2);
+  EXPECT_EQ(fake().graphsUpdated, before.graphsUpdated + 2);
+}
+
+TEST_F(CudaTest, TensorMapsAreTheSimulators) {
+  auto cuda = openCudaDevice(FAKE_CUDA), sim = openSimDevice("sim", 1);
+  ASSERT_TRUE(cuda.ok() && sim.ok());
+  alignas(128) static uint8_t base[4096];
+  LeatTensorMap map = {};
+  map.dtype = 16; // bf16
+  map.rank = 3;
+  int64_t dims[] = {64, 10, 3}, strides[] = {2, 128, 1280}, box[] = {64, 8, 1};
+  std::copy_n(dims, 3, map.dims), std::copy_n(strides, 3, map.strides), std::copy_n(box, 3, map.box);
+  for (int64_t swizzle : {0, 128}) {
+    map.swizzle = swizzle;
+    uint8_t a[128] = {}, b[128] = {};
+    Status first = (*cuda)->encodeTensorMap(map, base, a), second = (*sim)->encodeTensorMap(map, base, b);
+    ASSERT_TRUE(first.ok() && second.ok()) << first.message() << second.message();
+    EXPECT_EQ(std::memcmp(a, b, sizeof(a)), 0);
+  }
+  map.rank = 6;
+  uint8_t bytes[128];
+  EXPECT_FALSE((*cuda)->encodeTensorMap(map, base, bytes).ok());
+}
+
 TEST_F(CudaTest, MeasuresWithoutGraphs) {
   compile(kSoftmax, "cuda");
   SessionOptions options;

@@ -9,37 +9,8 @@ namespace {
 
 using DeviceExecutorTest = leat::test::DeviceModel;
 
-/// A loop whose end the host reads from a tensor that a kernel made, and whose body reads a constant tensor.
-const char *kLoop = R"(
-  #id = affine_map<(d0) -> (d0)>
-  func.func @main(%x: tensor<4xf32>, %n: tensor<i64>) -> (tensor<4xf32>, tensor<1xi64>) {
-    %c0 = arith.constant 0 : index
-    %c1 = arith.constant 1 : index
-    %k = arith.constant dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32>
-    %e64 = tensor.empty() : tensor<i64>
-    %twice = linalg.generic {indexing_maps = [affine_map<() -> ()>, affine_map<() -> ()>], iterator_types = []} ins(%n : tensor<i64>) outs(%e64 : tensor<i64>) {
-    ^bb0(%a: i64, %o: i64):
-      %0 = arith.addi %a, %a : i64
-      linalg.yield %0 : i64
-    } -> tensor<i64>
-    %count = tensor.extract %twice[] : tensor<i64>
-    %end = arith.index_cast %count : i64 to index
-    %r = scf.for %i = %c0 to %end step %c1 iter_args(%t = %x) -> (tensor<4xf32>) {
-      %e = tensor.empty() : tensor<4xf32>
-      %y = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel"]} ins(%t, %k : tensor<4xf32>, tensor<4xf32>) outs(%e : tensor<4xf32>) {
-      ^bb0(%a: f32, %b: f32, %o: f32):
-        %0 = arith.addf %a, %b : f32
-        linalg.yield %0 : f32
-      } -> tensor<4xf32>
-      scf.yield %y : tensor<4xf32>
-    }
-    %made = tensor.from_elements %count : tensor<1xi64>
-    return %r, %made : tensor<4xf32>, tensor<1xi64>
-  }
-)";
-
 TEST_F(DeviceExecutorTest, HostProgramReadsAndWritesTheDevice) {
-  compile(kLoop, "cuda");
+  compile(leat::test::kLoop, "cuda");
   auto model = load("sim:checked");
   ASSERT_TRUE(model) << error;
   EXPECT_EQ(model->deviceName(), "GPU simulator with checks");
@@ -127,7 +98,7 @@ TEST_F(DeviceExecutorTest, StatesAreSavedLoadedAndForked) {
 }
 
 TEST_F(DeviceExecutorTest, KernelsAreMeasured) {
-  compile(kLoop, "cuda");
+  compile(leat::test::kLoop, "cuda");
   SessionOptions options;
   options.profile = true;
   auto s = session(load("sim"), options);
@@ -145,13 +116,13 @@ TEST_F(DeviceExecutorTest, KernelsAreMeasured) {
 }
 
 TEST_F(DeviceExecutorTest, SaysWhereAModelRuns) {
-  compile(kLoop, "cuda");
+  compile(leat::test::kLoop, "cuda");
   EXPECT_FALSE(load("cpu"));
   EXPECT_NE(error.find("compiled for cuda (sm_80)"), std::string::npos) << error;
   EXPECT_NE(error.find("--target=cpu"), std::string::npos) << error;
   EXPECT_FALSE(load("tpu"));
   EXPECT_NE(error.find("there is no device 'tpu' here"), std::string::npos) << error;
-  compile(kLoop, "cpu");
+  compile(leat::test::kLoop, "cpu");
   EXPECT_FALSE(load("sim"));
   EXPECT_NE(error.find("compile it with --target=cuda"), std::string::npos) << error;
   EXPECT_TRUE(load("cpu")) << error;

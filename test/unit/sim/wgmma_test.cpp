@@ -199,25 +199,28 @@ TEST_P(WgmmaProtocol, IsReported) {
 
 INSTANTIATE_TEST_SUITE_P(
     Sim, WgmmaProtocol,
-    testing::Values(Broken{"wgmma-missing-fence", "wgmma.fence.sync.aligned;", ""},
-                    Broken{"wgmma-result-early", "wgmma.wait_group.sync.aligned 0;", ""},
-                    Broken{"wgmma-unwaited", "wgmma.wait_group.sync.aligned 0;", ""},
-                    Broken{"wgmma-register-write", "wgmma.commit_group.sync.aligned;", "mov.b32 %d0, 0; wgmma.commit_group.sync.aligned;"},
-                    Broken{"wgmma-register-write", "add.u64 %rd2, %rd2, 2;", "add.u64 %rd2, %rd2, 2; mov.b32 %d0, 0;"},
-                    Broken{"wgmma-missing-fence-overwritten", "wgmma.fence.sync.aligned;", "wgmma.fence.sync.aligned; mov.b32 %d0, 0;"},
-                    Broken{"wgmma-divergent", "wgmma.fence.sync.aligned;",
-                           "wgmma.fence.sync.aligned; setp.lt.u32 %p2, %r1, 32; @%p2 add.u64 %rd2, %rd2, 2;"},
-                    Broken{"wgmma-descriptor", "wgmma.fence.sync.aligned;",
-                           "wgmma.fence.sync.aligned; or.b64 %rd2, %rd2, 0x2000000000000;"},
-                    Broken{"wgmma-descriptor", "wgmma.fence.sync.aligned;", "wgmma.fence.sync.aligned; or.b64 %rd2, %rd2, 0x8000;"},
-                    Broken{"swizzle-misaligned", "add.u64 %rd3, %rd2, 512;", "add.u64 %rd2, %rd2, 8; add.u64 %rd3, %rd2, 504;"},
-                    Broken{"shared-out-of-bounds", "add.u64 %rd3, %rd2, 512;", "add.u64 %rd3, %rd2, 1000;"},
-                    Broken{"shared-unwritten", "add.u64 %rd3, %rd2, 512;", "add.u64 %rd3, %rd2, 576;"},
-                    Broken{"tensor-copy", "2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [sm], [%rd0, {%r2, %r2}]",
-                           "1d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [sm], [%rd0, {%r2}]"},
-                    Broken{"misaligned", "bytes [sm], [%rd0", "bytes [sm+64], [%rd0"},
-                    Broken{"bad-tensor-map", "mov.b64 %rd0, mapA;", "mov.b64 %rd0, mapA; add.u64 %rd0, %rd0, 64;"},
-                    Broken{"bulk-copy-read-early", "@!%p1 bra WAIT;", ""}));
+    testing::Values(
+        Broken{"wgmma-missing-fence", "wgmma.fence.sync.aligned;", ""},
+        Broken{"wgmma-result-early", "wgmma.wait_group.sync.aligned 0;", ""},
+        Broken{"wgmma-unwaited", "wgmma.wait_group.sync.aligned 0;", ""},
+        Broken{"wgmma-register-write", "wgmma.commit_group.sync.aligned;", "mov.b32 %d0, 0; wgmma.commit_group.sync.aligned;"},
+        Broken{"wgmma-register-write", "add.u64 %rd2, %rd2, 2;", "add.u64 %rd2, %rd2, 2; mov.b32 %d0, 0;"},
+        Broken{"wgmma-missing-fence-overwritten", "wgmma.fence.sync.aligned;", "wgmma.fence.sync.aligned; mov.b32 %d0, 0;"},
+        Broken{"wgmma-register-hazard", "wgmma.commit_group.sync.aligned;",
+               "{ .reg .b32 %e<8>; wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {%e0, %e1, %e2, %e3, %e4, %e5, %e6, %e7},"
+               "{%d0, %d1, %d2, %d3}, %rd3, 0, 1, 1, 0; } wgmma.commit_group.sync.aligned;"},
+        Broken{"wgmma-divergent", "wgmma.fence.sync.aligned;",
+               "wgmma.fence.sync.aligned; setp.lt.u32 %p2, %r1, 32; @%p2 add.u64 %rd2, %rd2, 2;"},
+        Broken{"wgmma-descriptor", "wgmma.fence.sync.aligned;", "wgmma.fence.sync.aligned; or.b64 %rd2, %rd2, 0x2000000000000;"},
+        Broken{"wgmma-descriptor", "wgmma.fence.sync.aligned;", "wgmma.fence.sync.aligned; or.b64 %rd2, %rd2, 0x8000;"},
+        Broken{"swizzle-misaligned", "add.u64 %rd3, %rd2, 512;", "add.u64 %rd2, %rd2, 8; add.u64 %rd3, %rd2, 504;"},
+        Broken{"shared-out-of-bounds", "add.u64 %rd3, %rd2, 512;", "add.u64 %rd3, %rd2, 1000;"},
+        Broken{"shared-unwritten", "add.u64 %rd3, %rd2, 512;", "add.u64 %rd3, %rd2, 576;"},
+        Broken{"tensor-copy", "2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [sm], [%rd0, {%r2, %r2}]",
+               "1d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [sm], [%rd0, {%r2}]"},
+        Broken{"misaligned", "bytes [sm], [%rd0", "bytes [sm+64], [%rd0"},
+        Broken{"bad-tensor-map", "mov.b64 %rd0, mapA;", "mov.b64 %rd0, mapA; add.u64 %rd0, %rd0, 64;"},
+        Broken{"bulk-copy-read-early", "@!%p1 bra WAIT;", ""}));
 
 TEST(Wgmma, SwizzleOfTheCopyHasToBeThatOfTheDescriptor) {
   Shape shape = {"bf16", "f32", 2, 64};

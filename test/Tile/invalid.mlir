@@ -495,3 +495,31 @@ func.func @f(%n: index, %t: !tile.shared<16x16xf16, stages = 2>, %x: f32) {
   }
   return
 }
+
+// -----
+func.func @f(%t: !tile.shared<8x8xf16>, %i: index) {
+  // expected-error @+1 {{needs an element or a vector of elements of the tile, 'f16', got 'f32'}}
+  %0 = tile.read %t[%i, %i] : !tile.shared<8x8xf16> -> f32
+  return
+}
+
+// -----
+func.func @f(%t: !tile.shared<8x8xf16>, %i: index) {
+  // expected-error @+1 {{needs vectors of a power of two, at most 16 bytes, that rows are a multiple of}}
+  %0 = tile.read %t[%i, %i] : !tile.shared<8x8xf16> -> vector<16xf16>
+  return
+}
+
+// -----
+func.func @f(%t: !tile.shared<8x8xf16, stages = 2>, %i: index, %x: f16) {
+  // expected-error @+1 {{needs one stage of a tile}}
+  tile.write %x, %t[%i, %i] : f16, !tile.shared<8x8xf16, stages = 2>
+  return
+}
+
+// -----
+func.func @f(%x: f32) {
+  // expected-error @+1 {{needs groups of 2, 4, 8, 16 or 32 lanes, got 3}}
+  %0 = tile.lanes add %x width 3
+  return
+}

@@ -30,6 +30,11 @@
 // CHECK:   tile.fill %{{.*}} {by_rows} : {{.*}}<64x64xbf16, swizzle = 128> {
 // CHECK:   tile.visit %{{.*}} : {{.*}}<64x64xbf16, swizzle = 128> {
 // CHECK:   tile.store %{{.*}}, %{{.*}}[%{{.*}}, %{{.*}}] : {{.*}}<64x64xf32, #tile.layout<acc, 4x1>>, {{.*}}<bf16>
+// CHECK-LABEL: func.func @beside_tiles
+// CHECK:   tile.read %{{.*}}[%{{.*}}, %{{.*}}] : {{.*}}<1x64xf32> -> f32
+// CHECK:   tile.read %{{.*}}[%{{.*}}, %{{.*}}] : {{.*}}<1x64xf32> -> vector<4xf32>
+// CHECK:   tile.lanes add %{{.*}} width 32
+// CHECK:   tile.write %{{.*}}, %{{.*}}[%{{.*}}, %{{.*}}] : f32, {{.*}}<1x64xf32>
 !tile64 = !tile.shared<64x64xbf16, swizzle = 128>
 !acc = !tile.reg<64x64xf32, #tile.layout<acc, 4x1>>
 !row = !tile.reg<64x1xf32, #tile.layout<row, 4x1>>
@@ -88,6 +93,18 @@ func.func @attend_step(%Q: !llvm.ptr, %K: !llvm.ptr, %n: index) {
       tile.yield
     }
     tile.store %o, %q[%x, %c0] : !acc, !tile.view<bf16>
+  }
+  return
+}
+
+func.func @beside_tiles(%i: index) {
+  %c0 = arith.constant 0 : index
+  tile.program threads 32 {
+    %t = tile.alloc : !tile.shared<1x64xf32>
+    %x = tile.read %t[%c0, %i] : !tile.shared<1x64xf32> -> f32
+    %v = tile.read %t[%c0, %c0] : !tile.shared<1x64xf32> -> vector<4xf32>
+    %s = tile.lanes add %x width 32
+    tile.write %s, %t[%c0, %i] : f32, !tile.shared<1x64xf32>
   }
   return
 }

@@ -1,0 +1,136 @@
+// RUN: leat-opt %s -leat-cuda-lower-tile -canonicalize -cse -split-input-file | FileCheck %s
+
+// What each op becomes for one thread.
+
+!acc = !tile.reg<16x16xf32, #tile.layout<acc, 1x1>>
+!row = !tile.reg<16x1xf32, #tile.layout<row, 1x1>>
+
+// A row lies in four neighbouring lanes; each of them holds elements of two rows.
+// CHECK-LABEL: func.func @rows
+// CHECK: arith.maxnumf
+// CHECK: nvvm.shfl.sync  bfly %{{.*}}, %{{.*}}, %c1_i32
+// CHECK: nvvm.shfl.sync  bfly %{{.*}}, %{{.*}}, %c2_i32
+// CHECK: arith.subf
+// CHECK: llvm.inline_asm "ex2.approx.ftz.f32 $0, $1;", "=f,f"
+// A partial sum needs no shuffles until it is joined.
+// CHECK-COUNT-8: arith.addf
+// CHECK: nvvm.shfl.sync
+// CHECK: llvm.store
+func.func @rows(%p: !llvm.ptr, %x: f32, %n: index) {
+  %c0 = arith.constant 0 : index
+  tile.program threads 32 {
+    %t = tile.splat %x : f32 -> !acc
+    %v = tile.map ins(%t : !acc) -> !acc {
+    ^bb0(%e: f32, %i: index, %j: index):
+      %k = arith.index_cast %j : index to i32
+      %f = arith.sitofp %k : i32 to f32
+      %s = arith.mulf %e, %f : f32
+      tile.yield %s : f32
+    }
+    %m = tile.reduce max %v : !acc -> !row
+    %w = tile.map ins(%v, %m : !acc, !row) -> !acc {
+    ^bb0(%e: f32, %top: f32, %i: index, %j: index):
+      %d = arith.subf %e, %top : f32
+      %s = tile.exp2 %d
+      tile.yield %s : f32
+    }
+    %l = tile.reduce add %w {partial} : !acc -> !row
+    %all = tile.join add %l : !row
+    tile.for_each %all : !row {
+    ^bb0(%e: f32, %i: index, %j: index):
+      %k = arith.index_cast %i : index to i64
+      %q = llvm.getelementptr %p[%k] : (!llvm.ptr, i64) -> !llvm.ptr, f32
+      llvm.store %e, %q : f32, !llvm.ptr
+      tile.yield
+    }
+  }
+  return
+}
+
+// -----
+
+// An accumulator is the next product's left operand: pairs are rounded, nothing moves between lanes.
+// CHECK-LABEL: func.func @second_product
+// CHECK-NOT: nvvm.shfl
+// CHECK-COUNT-3: llvm.inline_asm "cvt.rn.bf16x2.f32 $0, $1, $2;"
+// CHECK: nvvm.ldmatrix {{.*}}layout = #nvvm.mma_layout<col>{{.*}}num = 2
+// CHECK: llvm.inline_asm "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+// Bounds of the view guard each pair of columns.
+// CHECK: scf.if
+// CHECK: llvm.store {{.*}} : vector<2xf32>, !llvm.ptr
+func.func @second_product(%p: !llvm.ptr, %x: f32, %n: index) {
+  %c0 = arith.constant 0 : index
+  tile.program threads 32 {
+    %c = tile.view %p rows %n cols %n stride %n align 16 : !llvm.ptr -> !tile.view<f32>
+    %t = tile.alloc : !tile.shared<16x8xbf16>
+    %s = tile.map -> !tile.reg<16x16xf32, #tile.layout<acc, 1x1>> {
+    ^bb0(%i: index, %j: index):
+      %sum = arith.addi %i, %j : index
+      %k = arith.index_cast %sum : index to i32
+      %f = arith.sitofp %k : i32 to f32
+      %e = arith.mulf %f, %x : f32
+      tile.yield %e : f32
+    }
+    %a = tile.convert %s : !tile.reg<16x16xf32, #tile.layout<acc, 1x1>> -> !tile.reg<16x16xbf16, #tile.layout<a, 1x1>>
+    %z = tile.splat %x : f32 -> !tile.reg<16x8xf32, #tile.layout<acc, 1x1>>
+    %o = tile.dot %a, %t, %z : !tile.reg<16x16xbf16, #tile.layout<a, 1x1>>, !tile.shared<16x8xbf16>, !tile.reg<16x8xf32, #tile.layout<acc, 1x1>>
+    tile.store %o, %c[%c0, %c0] : !tile.reg<16x8xf32, #tile.layout<acc, 1x1>>, !tile.view<f32>
+  }
+  return
+}
+
+// -----
+
+// f32 stays f32: a loop over the depth, four steps at a time, of fused multiply-adds.
+// CHECK-LABEL: func.func @exact
+// CHECK: scf.for {{.*}} -> (f32, f32, f32, f32)
+// CHECK:   llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr<3> -> vector<4xf32>
+// CHECK-COUNT-16: llvm.intr.fma
+// CHECK: llvm.store {{.*}} : vector<2xf32>, !llvm.ptr<3>
+func.func @exact(%x: f32) {
+  tile.program threads 32 {
+    %a = tile.alloc : !tile.shared<16x32xf32, pad = 16>
+    %b = tile.alloc : !tile.shared<8x32xf32, pad = 16>
+    %c = tile.alloc : !tile.shared<16x8xf32, pad = 32>
+    %z = tile.splat %x : f32 -> !tile.reg<16x8xf32, #tile.layout<acc, 1x1>>
+    %o = tile.dot %a, %b, %z {trans_b} : !tile.shared<16x32xf32, pad = 16>, !tile.shared<8x32xf32, pad = 16>, !tile.reg<16x8xf32, #tile.layout<acc, 1x1>>
+    tile.store_shared %o, %c : !tile.reg<16x8xf32, #tile.layout<acc, 1x1>>, !tile.shared<16x8xf32, pad = 32>
+  }
+  return
+}
+
+// -----
+
+// Threads take elements in turns; a tile behind another begins where it says.
+// CHECK-LABEL: func.func @elements
+// CHECK-SAME: tile.shared_bytes = 1024 : i64, tile.threads = 64 : i64
+// CHECK: scf.for
+// CHECK:   llvm.store {{.*}} : f16, !llvm.ptr<3>
+// CHECK: nvvm.barrier0
+// CHECK: scf.for
+// CHECK:   llvm.load {{.*}} : !llvm.ptr<3> -> f16
+// CHECK: llvm.load {{.*}} : !llvm.ptr<3> -> vector<4xf16>
+// CHECK-COUNT-5: nvvm.shfl.sync
+func.func @elements(%p: !llvm.ptr, %h: f16, %x: f32) {
+  %c0 = arith.constant 0 : index
+  tile.program threads 64 {
+    %t = tile.alloc at 512 : !tile.shared<8x32xf16>
+    tile.fill %t : !tile.shared<8x32xf16> {
+    ^bb0(%i: index, %j: index):
+      tile.yield %h : f16
+    }
+    tile.barrier
+    tile.visit %t : !tile.shared<8x32xf16> {
+    ^bb0(%e: f16, %i: index, %j: index):
+      %k = arith.index_cast %j : index to i64
+      %q = llvm.getelementptr %p[%k] : (!llvm.ptr, i64) -> !llvm.ptr, f16
+      llvm.store %e, %q : f16, !llvm.ptr
+      tile.yield
+    }
+    %v = tile.read %t[%c0, %c0] : !tile.shared<8x32xf16> -> vector<4xf16>
+    llvm.store %v, %p : vector<4xf16>, !llvm.ptr
+    %s = tile.lanes add %x width 32
+    llvm.store %s, %p : f32, !llvm.ptr
+  }
+  return
+}

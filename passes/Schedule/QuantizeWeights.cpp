@@ -43,7 +43,10 @@ private:
   StringRef reasonToKeep(ParamOp param, Uses &uses);
   std::optional<WeightMatrix> matrixOf(ParamOp param, bool transposed);
   LogicalResult convert(ParamOp param, Uses &uses);
-  void toCodes(ParamOp param, Uses &uses, const WeightMatrix &matrix, float largest, CodingError &error);
+  /// Of a weight's codes. An embedding that is also the last product gets 8: its error falls on every token that is read and on every
+  /// logit.
+  int codeBits(const Uses &uses) const { return uses.lookups.empty() ? bits : std::max(bits, 8); }
+  void toCodes(ParamOp param, Uses &uses, const WeightMatrix &matrix, int codeBits, float largest, CodingError &error);
   void toShort(ParamOp param, Uses &uses, const WeightMatrix &matrix, CodingError &error);
   ParamOp addParam(ParamOp model, const Twine &suffix, RankedTensorType type);
   ParamStore &store() { return getContext().getLoadedDialect<LeatDialect>()->params(); }
@@ -187,23 +190,17 @@ void QuantizeWeights::toShort(ParamOp param, Uses &uses, const WeightMatrix &mat
   }
 }
 
-/// The element of a looked-up weight, computed from its code and its scale.
-static Value decodeElement(OpBuilder &builder, tensor::ExtractOp lookup, Value codes, Value scales, bool transposed, int bits) {
+/// The element of a looked-up weight, computed from its code of 8 bits and its scale.
+static Value decodeElement(OpBuilder &builder, tensor::ExtractOp lookup, Value codes, Value scales, bool transposed) {
   Location loc = lookup.getLoc();
   auto index = [&](int64_t v) -> Value { return arith::ConstantIndexOp::create(builder, loc, v); };
   auto integer = [&](int64_t v) -> Value { return arith::ConstantIntOp::create(builder, loc, builder.getI32Type(), v); };
   Value n = lookup.getIndices()[transposed ? 0 : 1], k = lookup.getIndices()[transposed ? 1 : 0];
   Value block = arith::DivUIOp::create(builder, loc, k, index(kCodeBlock));
   Value rest = arith::RemUIOp::create(builder, loc, k, index(kCodeBlock));
-  Value byteAt = bits == 8 ? rest : arith::DivUIOp::create(builder, loc, rest, index(2)).getResult();
-  Value byte = tensor::ExtractOp::create(builder, loc, codes, ValueRange{n, block, byteAt});
-  Value code = arith::ExtUIOp::create(builder, loc, builder.getI32Type(), byte);
-  if (bits == 4) {
-    Value half = arith::RemUIOp::create(builder, loc, rest, index(2));
-    Value shift = arith::MulIOp::create(builder, loc, arith::IndexCastOp::create(builder, loc, builder.getI32Type(), half), integer(4));
-    code = arith::AndIOp::create(builder, loc, arith::ShRUIOp::create(builder, loc, code, shift), integer(15));
-  }
-  code = arith::SubIOp::create(builder, loc, code, integer(int64_t(1) << (bits - 1)));
+  Value code = tensor::ExtractOp::create(builder, loc, codes, ValueRange{n, block, rest});
+  code = arith::ExtUIOp::create(builder, loc, builder.getI32Type(), code);
+  code = arith::SubIOp::create(builder, loc, code, integer(128));
   Value value = arith::SIToFPOp::create(builder, loc, builder.getF32Type(), code);
   Value scale = tensor::ExtractOp::create(builder, loc, scales, ValueRange{n, block});
   if (!scale.getType().isF32())
@@ -212,13 +209,14 @@ static Value decodeElement(OpBuilder &builder, tensor::ExtractOp lookup, Value c
   return lookup.getType().isF32() ? value : arith::TruncFOp::create(builder, loc, lookup.getType(), value).getResult();
 }
 
-void QuantizeWeights::toCodes(ParamOp param, Uses &uses, const WeightMatrix &matrix, float largest, CodingError &error) {
+void QuantizeWeights::toCodes(ParamOp param, Uses &uses, const WeightMatrix &matrix, int codeBits, float largest, CodingError &error) {
   MLIRContext *context = &getContext();
   auto run = [context](size_t count, llvm::function_ref<void(size_t)> body) { parallel(context, count, body); };
-  BlockCoding coding = BlockCoding::forWeights(bits, largest);
+  BlockCoding coding = BlockCoding::forWeights(codeBits, largest);
   std::vector<float> scales = coding.scales(matrix, run, error);
 
-  int64_t blocks = llvm::divideCeil(matrix.k, kCodeBlock), blockBytes = kCodeBlock * bits / 8;
+  int64_t blocks = llvm::divideCeil(matrix.k, kCodeBlock), blockBytes = kCodeBlock * codeBits / 8;
+  std::string suffix = ".int" + std::to_string(codeBits);
   Builder types(context);
   Type scaleType = coding.halfScales ? Type(types.getF16Type()) : types.getF32Type();
   std::string scaleBytes;
@@ -227,8 +225,8 @@ void QuantizeWeights::toCodes(ParamOp param, Uses &uses, const WeightMatrix &mat
     for (int byte = 0; byte < (coding.halfScales ? 2 : 4); ++byte)
       scaleBytes.push_back(static_cast<char>(word >> (8 * byte)));
   }
-  ParamOp codes = addParam(param, "." + kind, RankedTensorType::get({matrix.n, blocks, blockBytes}, types.getI8Type()));
-  ParamOp scale = addParam(param, "." + kind + ".scales", RankedTensorType::get({matrix.n, blocks}, scaleType));
+  ParamOp codes = addParam(param, suffix, RankedTensorType::get({matrix.n, blocks, blockBytes}, types.getI8Type()));
+  ParamOp scale = addParam(param, suffix + ".scales", RankedTensorType::get({matrix.n, blocks}, scaleType));
   after += scaleBytes.size() + matrix.n * blocks * blockBytes;
   store().set(scale.getSymName(), std::move(scaleBytes));
   store().setComputed(codes.getSymName(), matrix.n * blocks * blockBytes,
@@ -238,14 +236,14 @@ void QuantizeWeights::toCodes(ParamOp param, Uses &uses, const WeightMatrix &mat
     OpBuilder builder(product);
     auto quantized =
         MatmulNBitsOp::create(builder, product.getLoc(), product.getOutput().getType(), product.getLhs(), refTo(codes, product),
-                              refTo(scale, product), Value(), matrix.k, matrix.n, bits, kCodeBlock, int8Activations);
+                              refTo(scale, product), Value(), matrix.k, matrix.n, codeBits, kCodeBlock, int8Activations);
     product.getOutput().replaceAllUsesWith(quantized.getOutput());
     product.erase();
   }
   for (tensor::ExtractOp lookup : uses.lookups) {
     Operation *generic = lookup->getParentOp();
     OpBuilder builder(lookup);
-    lookup.replaceAllUsesWith(decodeElement(builder, lookup, refTo(codes, generic), refTo(scale, generic), matrix.transposed, bits));
+    lookup.replaceAllUsesWith(decodeElement(builder, lookup, refTo(codes, generic), refTo(scale, generic), matrix.transposed));
     lookup.erase();
   }
 }
@@ -266,13 +264,13 @@ LogicalResult QuantizeWeights::convert(ParamOp param, Uses &uses) {
                                        << ", beyond 65504; use bf16, or keep it as it is with --keep='" << param.getSymName() << "'";
   CodingError error;
   int64_t sizeBefore = matrix->bytes.size(), sizeAfter = after;
-  std::string name = param.getSymName().str();
+  std::string name = param.getSymName().str(), stored = bits == 16 ? kind.getValue() : "int" + std::to_string(codeBits(uses));
   if (bits == 16)
     toShort(param, uses, *matrix, error);
   else
-    toCodes(param, uses, *matrix, *largest, error);
-  param.emitRemark(llvm::formatv("weight '{0}' is stored as {1}: relative error {2:E2}, {3} of {4} bytes", name, kind.getValue(),
-                                 error.relative(), after - sizeAfter, sizeBefore));
+    toCodes(param, uses, *matrix, codeBits(uses), *largest, error);
+  param.emitRemark(llvm::formatv("weight '{0}' is stored as {1}: relative error {2:E2}, {3} of {4} bytes", name, stored, error.relative(),
+                                 after - sizeAfter, sizeBefore));
   before += sizeBefore;
   ++converted;
   sum += error.relative();

@@ -36,6 +36,7 @@ def decode_model(path, out, kind, keep=()):
     model = onnx.load(path)
     weights = {i.name: i for i in model.graph.initializer}
     turned = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Transpose" and n.input[0] in weights}
+    looked_up = {n.input[0] for n in model.graph.node if n.op_type == "Gather"}
     changed = 0
     for node in model.graph.node:
         if node.op_type not in ("MatMul", "Gemm"):
@@ -46,7 +47,8 @@ def decode_model(path, out, kind, keep=()):
         if name not in weights or name in keep:
             continue
         w = onnx.numpy_helper.to_array(weights[name])
-        w = decoded(w.T, kind).T if flip else decoded(w, kind)
+        stored = "int8" if kind == "int4" and name in looked_up else kind
+        w = decoded(w.T, stored).T if flip else decoded(w, stored)
         weights[name].CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(w), name))
         changed += 1
     assert changed

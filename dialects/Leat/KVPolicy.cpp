@@ -105,6 +105,20 @@ static bool parsePositions(StringRef text, KVPolicy &policy, std::string &error)
   return true;
 }
 
+static bool parsePrecision(StringRef text, KVPolicy &policy, std::string &error) {
+  text.consume_front("*:");
+  if (text.contains(':') || text.contains(';')) {
+    error = "prec: different precisions per segment (dimension D7) are not built; built is one for all, f16 or bf16";
+    return false;
+  }
+  if (text != "f16" && text != "bf16") {
+    error = ("prec: '" + text + "' (dimension D7) is not built; built are f16 and bf16").str();
+    return false;
+  }
+  policy.precision = text == "f16" ? KVPolicy::Precision::F16 : KVPolicy::Precision::BF16;
+  return true;
+}
+
 std::optional<KVPolicy> KVPolicy::parse(llvm::StringRef text, std::string &error) {
   KVPolicy policy;
   text = text.trim();
@@ -136,6 +150,9 @@ std::optional<KVPolicy> KVPolicy::parse(llvm::StringRef text, std::string &error
     } else if (key == "pos") {
       if (!parsePositions(value, policy, error))
         return std::nullopt;
+    } else if (key == "prec") {
+      if (!parsePrecision(value, policy, error))
+        return std::nullopt;
     } else if (key == "event") {
       if (value != "after") {
         error = ("event '" + value + "' (dimension D12) is not built; built is after").str();
@@ -151,7 +168,6 @@ std::optional<KVPolicy> KVPolicy::parse(llvm::StringRef text, std::string &error
     } else {
       StringRef dimension = llvm::StringSwitch<StringRef>(key)
                                 .Case("select", "D5")
-                                .Case("prec", "D7")
                                 .Case("place", "D8")
                                 .Case("share", "D9")
                                 .Case("assign", "D10")
@@ -168,14 +184,15 @@ std::optional<KVPolicy> KVPolicy::parse(llvm::StringRef text, std::string &error
 }
 
 std::string KVPolicy::str() const {
+  StringRef stored = precision == Precision::AsModel ? "" : precision == Precision::F16 ? ",prec=f16" : ",prec=bf16";
   if (retainsAll())
-    return "retain=all,pos=*:abs";
+    return "retain=all,pos=*:abs" + stored.str();
   std::string text = "retain=";
   if (sink)
     text += "sink(" + std::to_string(sink) + ")+";
   text += "recent(" + std::to_string(recent) + ")";
   text += sink && sinkPosition == Position::Rank ? ",pos=sink:rank;local:abs" : ",pos=*:abs";
-  return text + ",event=after";
+  return text + stored.str() + ",event=after";
 }
 
 LogicalResult KVAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, llvm::StringRef text) {

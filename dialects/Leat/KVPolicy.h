@@ -14,6 +14,8 @@ struct KVPolicy {
   int64_t recent = -1; // past tokens visible besides the sinks; -1: all
   Position sinkPosition = Position::Rank;
   Position localPosition = Position::Absolute;
+  enum class Precision { AsModel, F16, BF16 };
+  Precision precision = Precision::AsModel; // how keys and values are stored
 
   bool retainsAll() const { return recent < 0; }
   /// The canonical text.

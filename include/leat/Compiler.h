@@ -50,7 +50,7 @@ typedef enum leat_compile_code {
 typedef struct leat_compile_options {
   size_t struct_size;
   const char *target_cpu;    /* "native" (default), "generic", "x86-64-v3", "x86-64-v4", or a processor's name as LLVM knows it */
-  const char *kv;            /* what caches keep: "retain=all" (default), "recent(R)", "sink(S)+recent(R)" */
+  const char *kv;            /* what caches keep: "retain=all" (default), "recent(R)", "sink(S)+recent(R)"; ",prec=f16" stores them in 16 bits */
   const char *const *shapes; /* shape_count texts: "batch=1" fixes a symbol, "input=1x128" an input's shape */
   size_t shape_count;
   const char *states;       /* file with pairs of past and present tensors that are not recognised by name */

@@ -70,6 +70,9 @@ void buildStream(OpPassManager &pm, const CompileOptions &options, const target:
   stream::ApplyKVPolicyOptions policy;
   policy.policy = options.kvPolicy;
   pm.addPass(stream::createApplyKVPolicy(policy));
+  stream::NarrowCachesOptions precision;
+  precision.policy = options.kvPolicy;
+  pm.addPass(stream::createNarrowCaches(precision));
   canonicalize(pm);
   pm.addPass(createCSEPass());
 }

@@ -71,6 +71,25 @@ def ApplyKVPolicy : Pass<"leat-apply-kv-policy", "::mlir::ModuleOp"> {
   let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect"];
 }
 
+def NarrowCaches : Pass<"leat-narrow-caches", "::mlir::ModuleOp"> {
+  let summary = "store caches in 16 bits, where the policy says so";
+  let description = [{
+    `prec=f16` or `prec=bf16` in the policy: f32 caches that only attention reads hold 16-bit floats. Entries are rounded before anyone reads them, also the
+    step that brings them, so that results do not depend on how the text is cut. Attention widens what it reads and computes as before.
+
+    ```mlir
+    %s1 = leat.cache_append %s0, %new at %seen : !leat.state<tensor<?x2x?x8xf32>>, tensor<?x2x?x8xf32>
+    %k = leat.cache_view %s1[%c0, %total] : !leat.state<tensor<?x2x?x8xf32>> -> tensor<?x2x?x8xf32>
+    // becomes
+    %rounded = linalg.generic ... ins(%new) { arith.truncf }
+    %s1 = leat.cache_append %s0, %rounded at %seen : !leat.state<tensor<?x2x?x8xf16>>, tensor<?x2x?x8xf16>
+    %k = leat.cache_view %s1[%c0, %total] : !leat.state<tensor<?x2x?x8xf16>> -> tensor<?x2x?x8xf16>
+    ```
+  }];
+  let options = [Option<"policy", "policy", "std::string", "\"retain=all\"", "policy in the grammar of #leat.kv">];
+  let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect"];
+}
+
 def StateToValues : Pass<"leat-state-to-values", "::mlir::ModuleOp"> {
   let summary = "make the slots that a function uses its operands and results";
   let description = [{

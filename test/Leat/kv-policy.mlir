@@ -39,3 +39,14 @@ func.func @f() attributes {a = #leat.kv<"recent(9),colour=blue">} { return }
 // -----
 // expected-error @+1 {{retain: 'recents(9)' is unknown}}
 func.func @f() attributes {a = #leat.kv<"recents(9)">} { return }
+
+// -----
+func.func @precision() attributes {a = #leat.kv<"prec=f16">, b = #leat.kv<"sink(4)+recent(60),prec=*:bf16">} { return }
+
+// -----
+// expected-error @+1 {{prec: 'i4(g=32)' (dimension D7) is not built; built are f16 and bf16}}
+func.func @f() attributes {a = #leat.kv<"retain=all,prec=i4(g=32)">} { return }
+
+// -----
+// expected-error @+1 {{prec: different precisions per segment (dimension D7) are not built}}
+func.func @f() attributes {a = #leat.kv<"sink(4)+recent(60),prec=sink:f16;local:bf16">} { return }

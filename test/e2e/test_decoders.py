@@ -1,4 +1,5 @@
 """Small random decoders in every export style, streamed: against ONNX Runtime, a float64 oracle, and against themselves cut differently."""
+import dataclasses
 import json
 
 import numpy as np
@@ -106,6 +107,28 @@ def test_any_cut_gives_the_same_stream(model, compile_model, library, tokens):
     session.reset()
     broken = np.concatenate([first, stream(session, tokens[32:64], [])])
     assert np.abs(broken - whole).max() > 1e-2
+
+
+@pytest.fixture(scope="module", params=STYLES)
+def one_layer(request, tmp_path_factory):
+    """What its cache holds depends on the tokens only, to the last bit; behind an attention, rounding to 16 bits would magnify what differs in the last bit."""
+    config = dataclasses.replace(CONFIG, layers=1)
+    return export(tmp_path_factory.mktemp(request.param) / "model.onnx", request.param, config, RandomWeights(config))
+
+
+@pytest.mark.parametrize("retain", ["retain=all", "sink(4)+recent(28)"])
+@pytest.mark.parametrize("precision, step", [("f16", 2.0**-11), ("bf16", 2.0**-8)])
+def test_caches_of_16_bits(retain, precision, step, one_layer, compile_model, library, tokens):
+    """Half the bytes, an error of their rounding, and still the same stream however it is cut: the step that brings an entry sees it rounded."""
+    narrow, wide = (library.load(compile_model(one_layer, f"--kv={retain}{prec}")) for prec in (f",prec={precision}", ""))
+    states = [m.session(context=512) for m in (narrow, wide)]
+    caches = [s.counters().state_bytes for s in states]
+    assert caches[0] < 0.6 * caches[1]
+    whole, exact = (stream(s, tokens[:64], []) for s in states)
+    error, scale = np.abs(whole - exact).max(), np.abs(exact).max()
+    assert 0.01 * step * scale < error < 4 * step * scale
+    for cuts in ([1, 2, 3, 40], range(1, 64)):
+        np.testing.assert_allclose(stream(narrow.session(context=512), tokens[:64], cuts), whole, atol=2e-5, rtol=2e-5)
 
 
 def test_rows_of_a_batch_are_rows_alone(model, compile_model, library):

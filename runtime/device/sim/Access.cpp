@@ -138,7 +138,7 @@ static u32 resolveShared(Warp &warp, const Op &op, u32 mask, const u64 *addresse
       continue;
     Shadow &shadow = place.cta->shadow;
     if (access == Access::Read) {
-      shadow.read(warp, op, *place.cta, place.offset, bytes, u32(l));
+      shadow.read(warp, op, place.offset, bytes, u32(l));
     } else if (access == Access::Atomic) {
       shadow.atomic(warp, op, *place.cta, place.offset, bytes, u32(l));
     } else {

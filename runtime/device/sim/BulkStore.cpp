@@ -43,7 +43,7 @@ Flow bulkStore(Warp &warp, const Op &op, u32 mask) {
       continue;
     copy.shared = place.offset;
     if (cluster.checks) {
-      cta.shadow.asyncReadCheck(warp, op, cta, copy.shared, copy.bytes, swizzleBytes);
+      cta.shadow.asyncReadCheck(warp, op, copy.shared, copy.bytes, swizzleBytes);
       cta.shadow.asyncReadBegin(copy.shared, copy.bytes);
     }
     cluster.counters.bulkBytes += copy.bytes;

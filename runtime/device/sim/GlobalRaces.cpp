@@ -108,7 +108,7 @@ void GlobalRaces::race(Walk &walk, u64 address, Touch earlier, const char *what)
   Warp &warp = walk.warp;
   Launch &launch = *warp.cta->cluster->launch;
   const Event &e = event(earlier);
-  Kind kind = earlier >> 7 && what == writtenText && storesSameValue(walk, address) ? Kind::GlobalSameValueWrites : Kind::GlobalRace;
+  Kind kind = what == writtenText && storesSameValue(walk, address) ? Kind::GlobalSameValueWrites : Kind::GlobalRace;
   if (launch.reports.seen(&walk.op, kind, e.record.pc()))
     return;
   std::string who = e.cluster == warp.cta->cluster->index

@@ -11,7 +11,7 @@
 namespace leat::sim {
 
 inline constexpr u32 agentsPerCta = 128, firstWarpgroupAgent = 32, firstMbarrierAgent = 40;
-inline constexpr u32 everyLane = 63, atomicLane = 62, severalLanes = 61;
+inline constexpr u32 everyLane = 63, severalLanes = 62;
 inline constexpr u32 latestClock = (1 << 24) - 1;
 
 // One access: who, when, by which instruction. Zero: none.

@@ -178,7 +178,7 @@ struct Launch {
   ReportSink &reports;
   GlobalRaces *races; // null: not checked
   Dim3 grid, block, cluster;
-  u32 dynamicShared, dynamicBase, sharedEnd;
+  u32 dynamicShared, sharedEnd;
   const u8 *parameters; // kept in registered memory: kernels may take their address
   u8 *constants;
   bool parallel;

@@ -20,7 +20,7 @@ Flow loadMatrix(Warp &warp, const Op &op, u32 mask) {
       return cluster.aborted ? Flow::Abort : Flow::Next;
     offsets[l] = place.offset;
     if (cluster.checks)
-      place.cta->shadow.read(warp, op, *place.cta, place.offset, 16, severalLanes);
+      place.cta->shadow.read(warp, op, place.offset, 16, severalLanes);
     std::memcpy(tiles[l / 8][l % 8], place.data(), 16);
   }
   if (cluster.counting)

@@ -85,11 +85,6 @@ void Parser::skipPast(char c) {
     advance();
 }
 
-void Parser::skipLine() {
-  for (int line = token().line; !atEnd() && token().line == line && !token().is('}');)
-    advance();
-}
-
 void Parser::skipBraces() {
   expect('{');
   for (int depth = 1; depth > 0 && !atEnd(); advance())

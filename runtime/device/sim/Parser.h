@@ -31,7 +31,6 @@ private:
   std::string_view word(const char *what);
   i64 integer();
   void skipPast(char c);
-  void skipLine();
   void skipBraces();
   void fail(const std::string &what);
   void failAt(int line, const std::string &what);

@@ -54,7 +54,6 @@ struct Aux {
   std::vector<RegRef> d, a, b, c;
   Address address[3];
   MatrixShape matrix;
-  u64 sparseGroups = 0;
   Type from = Type::None, to = Type::None; // cvt
   Round round = Round::Nearest;
   bool saturate = false, flush = false, relu = false;

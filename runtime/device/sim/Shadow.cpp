@@ -48,7 +48,7 @@ static bool ordered(const Warp &warp, Record record, u32 lane) {
   return covers(warp.clocks.generic.at[record.agent()], record);
 }
 
-static std::string laneName(u32 lane) { return lane < 32 ? formatText("lane %u", lane) : lane == atomicLane ? "an atomic" : "the warp"; }
+static std::string laneName(u32 lane) { return lane < 32 ? formatText("lane %u", lane) : "the warp"; }
 
 static std::string agentName(const Cluster &cluster, Record r) {
   u32 agent = r.agent() % agentsPerCta, rank = r.agent() / agentsPerCta;
@@ -58,7 +58,7 @@ static std::string agentName(const Cluster &cluster, Record r) {
   return cluster.multiple() ? text + formatText(" of CTA rank %u", rank) : text;
 }
 
-void Shadow::race(Warp &warp, const Op &op, const Cta &owner, Kind kind, u32 granule, u32 lane, Record other) {
+void Shadow::race(Warp &warp, const Op &op, Kind kind, u32 granule, u32 lane, Record other) {
   ReportSink &sink = warp.cta->cluster->launch->reports;
   if (sink.seen(&op, kind, other.pc()))
     return;
@@ -66,7 +66,7 @@ void Shadow::race(Warp &warp, const Op &op, const Cta &owner, Kind kind, u32 gra
              laneName(lane).c_str(), granule << log2, agentName(*warp.cta->cluster, other).c_str(), sink.where(other.pc()).c_str());
 }
 
-void Shadow::unwritten(Warp &warp, const Op &op, const Cta &owner, u32 granule, u32 lane, const char *what) {
+void Shadow::unwritten(Warp &warp, const Op &op, u32 granule, u32 lane, const char *what) {
   report(warp, op, lane < 32 ? int(lane) : -1, Kind::SharedUnwritten, "%s of shared 0x%x, which nothing wrote", what, granule << log2);
   writer[granule] = Record(op.index, 0, warp.agent, everyLane); // once is enough
 }
@@ -81,17 +81,17 @@ template <class Cache> static void renewCache(Cache &cache, const Warp &warp, u3
   cache.record = Record(~u64(0));
 }
 
-void Shadow::checkAtomics(Warp &warp, const Op &op, const Cta &owner, Kind kind, u32 granule, u32 lane) {
+void Shadow::checkAtomics(Warp &warp, const Op &op, Kind kind, u32 granule, u32 lane) {
   for (Record r : sets[atomics[granule]]) {
     bool inOrder = r.agent() == warp.agent ? r.clock() <= warp.syncClock || r.lane() == lane : covers(warp.clocks.generic.at[r.agent()], r);
     if (!inOrder)
-      race(warp, op, owner, kind, granule, lane, r);
+      race(warp, op, kind, granule, lane, r);
   }
 }
 
 static Kind earlyKind(Record r) { return r.agent() % agentsPerCta < firstWarpgroupAgent ? Kind::CpAsyncReadEarly : Kind::BulkReadEarly; }
 
-void Shadow::read(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes, u32 lane) {
+void Shadow::read(Warp &warp, const Op &op, u32 offset, u32 bytes, u32 lane) {
   renewCache(readCache, warp, lane);
   if (readerCache.warp != &warp || readerCache.clock != warp.clock || readerCache.pc != op.index) {
     readerCache.warp = &warp;
@@ -103,16 +103,16 @@ void Shadow::read(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 by
     Record w = writer[g];
     if (!(w == readCache.record)) {
       if (!w)
-        unwritten(warp, op, owner, g, lane, "a read");
+        unwritten(warp, op, g, lane, "a read");
       else if (w.inFlight())
-        race(warp, op, owner, earlyKind(w), g, lane, w);
+        race(warp, op, earlyKind(w), g, lane, w);
       else if (!ordered(warp, w, lane))
-        race(warp, op, owner, Kind::SharedReadAfterWrite, g, lane, w);
+        race(warp, op, Kind::SharedReadAfterWrite, g, lane, w);
       else
         readCache.record = w;
     }
     if (atomics[g])
-      checkAtomics(warp, op, owner, Kind::SharedAtomicRace, g, lane);
+      checkAtomics(warp, op, Kind::SharedAtomicRace, g, lane);
     u32 before = readers[g];
     if (before != readerCache.before) { // add this warp; forget readers that are ordered before it
       Set set;
@@ -139,11 +139,11 @@ void Shadow::checkWrite(Warp &warp, const Op &op, const Cta &owner, u32 g, u32 l
     bool sameStore =
         w.agent() == warp.agent && w.pc() == op.index && w.clock() == warp.clock; // lanes of one store: their values are compared there
     if (w.inFlight()) {
-      race(warp, op, owner, Kind::WriteDuringCopy, g, lane, w);
+      race(warp, op, Kind::WriteDuringCopy, g, lane, w);
     } else if (!sameStore) {
       if (!ordered(warp, w, lane)) {
         bool same = value && std::memcmp(owner.shared.data() + (g << log2), value, size_t(1) << log2) == 0;
-        race(warp, op, owner, same ? Kind::SharedSameValueWrites : Kind::SharedWriteAfterWrite, g, lane, w);
+        race(warp, op, same ? Kind::SharedSameValueWrites : Kind::SharedWriteAfterWrite, g, lane, w);
       } else {
         writeCache.record = w;
       }
@@ -157,7 +157,7 @@ void Shadow::checkWrite(Warp &warp, const Op &op, const Cta &owner, u32 g, u32 l
         if (r.agent() == warp.agent) {
           mine |= r.clock() > warp.syncClock;
         } else if (!covers(warp.clocks.generic.at[r.agent()], r)) {
-          race(warp, op, owner, Kind::SharedWriteAfterRead, g, lane, r);
+          race(warp, op, Kind::SharedWriteAfterRead, g, lane, r);
           inOrder = false;
         }
       if (inOrder && !mine)
@@ -166,7 +166,7 @@ void Shadow::checkWrite(Warp &warp, const Op &op, const Cta &owner, u32 g, u32 l
     if (mine && readerLane[g] != lane && readerLane[g] != everyLane)
       for (Record r : sets[set])
         if (r.agent() == warp.agent)
-          race(warp, op, owner, Kind::SharedWriteAfterRead, g, lane, r);
+          race(warp, op, Kind::SharedWriteAfterRead, g, lane, r);
   }
   if (asyncReaders[(g << log2) >> 4])
     report(warp, op, lane < 32 ? int(lane) : -1, Kind::WriteDuringRead, "shared 0x%x is still read by an unfinished wgmma or bulk store",
@@ -183,7 +183,7 @@ void Shadow::write(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 b
   for (u32 g = offset >> log2, last = (offset + bytes - 1) >> log2; g <= last; ++g) {
     checkWrite(warp, op, owner, g, lane, value ? value + ((g << log2) - offset) : nullptr);
     if (atomics[g]) {
-      checkAtomics(warp, op, owner, Kind::SharedAtomicRace, g, lane);
+      checkAtomics(warp, op, Kind::SharedAtomicRace, g, lane);
       atomics[g] = 0;
     }
     writer[g] = mine;
@@ -201,7 +201,7 @@ void Shadow::atomic(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 
   for (u32 g = offset >> log2, last = (offset + bytes - 1) >> log2; g <= last; ++g) {
     checkWrite(warp, op, owner, g, lane, nullptr);
     if (!writer[g])
-      unwritten(warp, op, owner, g, lane, "an atomic");
+      unwritten(warp, op, g, lane, "an atomic");
     u32 as = lane;
     Set set;
     for (Record r : sets[atomics[g]])
@@ -220,7 +220,7 @@ void Shadow::asyncWriteIssue(Warp &warp, const Op &op, const Cta &owner, u32 off
   for (u32 g = offset >> log2, last = (offset + bytes - 1) >> log2; g <= last; ++g) {
     checkWrite(warp, op, owner, g, lane, nullptr);
     if (atomics[g]) {
-      checkAtomics(warp, op, owner, Kind::SharedAtomicRace, g, lane);
+      checkAtomics(warp, op, Kind::SharedAtomicRace, g, lane);
       atomics[g] = 0;
     }
     writer[g] = record.whileInFlight();
@@ -234,26 +234,26 @@ void Shadow::asyncWriteDone(u32 offset, u32 bytes, Record record) {
     writer[g] = record;
 }
 
-void Shadow::asyncReadCheck(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes, int swizzle) {
+void Shadow::asyncReadCheck(Warp &warp, const Op &op, u32 offset, u32 bytes, int swizzle) {
   renewCache(asyncCache, warp, everyLane);
   for (u32 g = offset >> log2, last = (offset + bytes - 1) >> log2; g <= last; ++g) {
     Record w = writer[g];
     if (w == asyncCache.record)
       continue;
     if (!w) {
-      unwritten(warp, op, owner, g, everyLane, "an asynchronous read");
+      unwritten(warp, op, g, everyLane, "an asynchronous read");
       continue;
     }
     if (w.inFlight()) {
-      race(warp, op, owner, earlyKind(w), g, everyLane, w);
+      race(warp, op, earlyKind(w), g, everyLane, w);
       continue;
     }
     if (!ordered(warp, w, everyLane)) {
-      race(warp, op, owner, Kind::SharedReadAfterWrite, g, everyLane, w);
+      race(warp, op, Kind::SharedReadAfterWrite, g, everyLane, w);
       continue;
     }
     if (!w.async() && w.clock() && !covers(warp.clocks.async.at[w.agent()], w))
-      race(warp, op, owner, Kind::ProxyFence, g, everyLane, w);
+      race(warp, op, Kind::ProxyFence, g, everyLane, w);
     if (auto copied = swizzles.find(w.bits); swizzle >= 0 && copied != swizzles.end() && copied->second != swizzle)
       reportWith(warp, op, -1, Kind::SwizzleMismatch, w.pc(), "shared 0x%x is read with a swizzle of %d bytes and was copied with %d at %s",
                  g << log2, swizzle, copied->second, warp.cta->cluster->launch->reports.where(w.pc()).c_str());

@@ -19,7 +19,7 @@ public:
 
   // Accesses of one lane (or of everyLane, severalLanes) through the generic proxy. `value`: the bytes being stored, where they are known:
   // tells a race of equal values apart.
-  void read(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes, u32 lane);
+  void read(Warp &warp, const Op &op, u32 offset, u32 bytes, u32 lane);
   void write(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes, u32 lane, const u8 *value = nullptr);
   void atomic(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes, u32 lane);
 
@@ -29,7 +29,7 @@ public:
   // A tensor copy writes with this swizzle; who reads it as a tile has to use the same.
   void setSwizzle(Record copy, int bytes) { swizzles[copy.bits] = u8(bytes); }
   // Asynchronous reads, through the async proxy: checked at issue, a reader in flight until done. `swizzle`: of the tile; -1: plain bytes.
-  void asyncReadCheck(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes, int swizzle = -1);
+  void asyncReadCheck(Warp &warp, const Op &op, u32 offset, u32 bytes, int swizzle = -1);
   void asyncReadBegin(u32 offset, u32 bytes) { addAsyncReaders(offset, bytes, 1); }
   void asyncReadDone(u32 offset, u32 bytes, Record record);
 
@@ -38,9 +38,9 @@ public:
 private:
   using Set = std::vector<Record>;
   u32 intern(Set &set);
-  void race(Warp &warp, const Op &op, const Cta &owner, Kind kind, u32 granule, u32 lane, Record other);
-  void unwritten(Warp &warp, const Op &op, const Cta &owner, u32 granule, u32 lane, const char *what);
-  void checkAtomics(Warp &warp, const Op &op, const Cta &owner, Kind kind, u32 granule, u32 lane);
+  void race(Warp &warp, const Op &op, Kind kind, u32 granule, u32 lane, Record other);
+  void unwritten(Warp &warp, const Op &op, u32 granule, u32 lane, const char *what);
+  void checkAtomics(Warp &warp, const Op &op, Kind kind, u32 granule, u32 lane);
   void checkWrite(Warp &warp, const Op &op, const Cta &owner, u32 granule, u32 lane, const u8 *value);
   void addAsyncReaders(u32 offset, u32 bytes, int delta);
 
@@ -59,7 +59,6 @@ private:
     u32 clock = 0, lane = 0;
     u64 events = 0;
     Record record{~u64(0)};
-    void renew(const Warp &w, u32 l);
   } readCache, writeCache, asyncCache;
   u32 writeCacheSet = 0;
   struct {

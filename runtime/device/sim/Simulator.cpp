@@ -290,7 +290,6 @@ rt::Result<LaunchResult> Simulator::Impl::run(const Options &options, Module::Im
                 .block = config.block,
                 .cluster = cluster,
                 .dynamicShared = config.dynamicSharedBytes,
-                .dynamicBase = dynamicBase,
                 .sharedEnd = sharedEnd,
                 .parameters = parameterMemory.get(),
                 .constants = constants.get(),

@@ -122,9 +122,8 @@ Flow wgmmaIssue(Warp &warp, const Op &op, u32 mask) {
     report(warp, op, -1, Kind::SharedBounds, "descriptors A 0x%llx, B 0x%llx lead outside of the CTA's [0x%x, 0x%x)",
            (unsigned long long)(a ? a[0] : 0), (unsigned long long)b[0], sharedStart, cta.sharedEnd);
   } else if (cluster.checks) {
-    forOperandChunks(x, operation, member, [&](u32 address, Descriptor d) {
-      cta.shadow.asyncReadCheck(warp, op, cta, address, 16, d.layout() ? d.rowBytes() : 0);
-    });
+    forOperandChunks(x, operation, member,
+                     [&](u32 address, Descriptor d) { cta.shadow.asyncReadCheck(warp, op, address, 16, d.layout() ? d.rowBytes() : 0); });
     if (!operation.reading)
       forOperandChunks(x, operation, -1, [&](u32 address, Descriptor) { cta.shadow.asyncReadBegin(address, 16); });
     operation.reading = true;

@@ -171,6 +171,8 @@ const Case cases[] = {
      "[%rd3];"},
     {"the same without a barrier", "global-race",
      "st.global.u32 [%rd1], %r1; xor.b32 %r9, %r1, 32; mul.wide.u32 %rd3, %r9, 4; add.u64 %rd3, %rd3, %rd0; ld.global.u32 %r8, [%rd3];"},
+    {"neighbouring halves of a word do not race", "",
+     "mul.wide.u32 %rd3, %r1, 2; add.u64 %rd3, %rd3, %rd0; cvt.u16.u32 %h1, %r1; st.global.u16 [%rd3], %h1; ld.global.u16 %h2, [%rd3];"},
     {"two CTAs write different values to one word", "global-race", "@%p1 st.global.u32 [%rd0], %r10;", 64, 2},
     {"two CTAs write one value to one word", "global-same-value-writes", "mov.u32 %r9, 3; @%p1 st.global.u32 [%rd0], %r9;", 64, 2},
     {"two CTAs add to one word by atomics", "", "atom.global.add.u32 %r8, [%rd0], 1;", 64, 2},

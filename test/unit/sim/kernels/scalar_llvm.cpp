@@ -1,4 +1,5 @@
-// The kernel of scalar.cu for clang's own PTX back end, without CUDA: C++ for the target nvptx64. scalar.h gets what it needs from builtins.
+// The kernel of scalar.cu for clang's own PTX back end, without CUDA: C++ for the target nvptx64. scalar.h gets what it needs from
+// builtins.
 #define __SCALAR_FREESTANDING__
 using uint8_t = unsigned char;
 using int8_t = signed char;

@@ -109,13 +109,15 @@ def stream(session, tokens, cuts):
     return np.concatenate([session("step", input_ids=piece[None])["logits"][0] for piece in pieces])
 
 
-@pytest.mark.parametrize("options", [(), ("--kv=sink(4)+recent(12)",)], ids=["all", "sink"])
+@pytest.mark.parametrize("options", [(), ("--kv=sink(4)+recent(12)",), ("--kv=sink(4)+recent(12),prec=bf16",)], ids=["all", "sink", "bf16"])
 def test_decoder_streams(device, cpu, compile_model, decoder, options):
     tokens = np.random.default_rng(7).integers(0, CONFIG.vocab, 24)
     on_cpu, on_device = both(compile_model, decoder, *options)
     want = stream(cpu.load(on_cpu).session(), tokens, [9, 17, 18, 19])
     session = device.load(on_device).session()
-    np.testing.assert_allclose(stream(session, tokens, [9, 17, 18, 19]), want, rtol=1e-4, atol=1e-4)
+    # Entries in 16 bits may round the other way where keys differ in the last bit.
+    tolerance = 2e-2 if "prec" in str(options) else 1e-4
+    np.testing.assert_allclose(stream(session, tokens, [9, 17, 18, 19]), want, rtol=tolerance, atol=tolerance)
     # A steady stream allocates nothing.
     held = session.counters().allocations, session.bytes()
     session("step", input_ids=tokens[:1][None])

@@ -118,6 +118,7 @@ def main():
     parser.add_argument("--device", help="run the e2e suite's models on this device: cuda, sim, sim:checked (they are compiled for cuda)")
     parser.add_argument("-k", help="only pytest cases that match this expression")
     args = parser.parse_args()
+    args.build = args.build.resolve()
     args.python_environment = sanitize(args.build)
     results = args.build / "test-results"
     results.mkdir(parents=True, exist_ok=True)

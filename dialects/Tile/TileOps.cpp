@@ -165,8 +165,15 @@ LogicalResult SplatOp::verify() {
 LogicalResult DotOp::verify() {
   auto acc = cast<RegType>(getInit().getType());
   auto b = cast<SharedType>(getB().getType());
-  if (acc.getKind() != LayoutKind::Acc || !acc.getElement().isF32())
-    return emitOpError("sums in f32 in layout acc, got ") << Type(acc);
+  bool group = acc.getKind() == LayoutKind::WgmmaAcc;
+  if ((acc.getKind() != LayoutKind::Acc && !group) || !acc.getElement().isF32())
+    return emitOpError("sums in f32 in layout acc or wgmma_acc, got ") << Type(acc);
+  if (group && (acc.getWarpRows() != 16 || acc.getCols() > 256))
+    return emitOpError("needs 64 rows and at most 256 columns for each group of four warps, got ") << acc.getRows() << "x" << acc.getCols();
+  auto leftTile = dyn_cast<SharedType>(getA().getType());
+  if (group && (!leftTile || !leftTile.getSwizzle() || !b.getSwizzle() || b.getElement().isF32()))
+    return emitOpError("reads both operands of a group of warps from swizzled shared memory, in 16 bits, got ")
+           << getA().getType() << " and " << Type(b);
   int64_t m, depth;
   Type element;
   if (auto reg = dyn_cast<RegType>(getA().getType())) {

@@ -155,7 +155,8 @@ def Tile_DotOp : Tile_Op<"dot", [AllTypesMatch<["init", "result"]>]> {
   let summary = "init + a * b";
   let description = [{
     `a` [M, K] in registers (layout `a`) or shared memory, `b` in shared memory as [K, N], or [N, K] with `trans_b`. 16-bit operands go to mma.sync m16n8k16 and are accumulated in f32. f32 operands,
-    both in shared memory, are multiplied and added one by one in the order of K.
+    both in shared memory, are multiplied and added one by one in the order of K. In layout
+    `wgmma_acc` groups of four warps have 64 rows each, and both operands come from swizzled shared memory.
   }];
   let arguments = (ins AnyType:$a, Tile_SharedType:$b, Tile_RegType:$init, UnitAttr:$trans_b);
   let results = (outs Tile_RegType:$result);

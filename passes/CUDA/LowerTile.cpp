@@ -225,9 +225,9 @@ void TileLowering::lower(Operation *op) {
       });
 }
 
-Values TileLowering::inlineAsm(StringRef text, StringRef constraints, ValueRange operands, TypeRange results) {
+Values TileLowering::inlineAsm(StringRef text, StringRef constraints, ValueRange operands, TypeRange results, bool sideEffects) {
   Type type = results.size() == 1 ? results[0] : Type(LLVM::LLVMStructType::getLiteral(b.getContext(), llvm::to_vector(results)));
-  Value out = LLVM::InlineAsmOp::create(b, type, operands, text, constraints, /*has_side_effects=*/false, /*is_align_stack=*/false,
+  Value out = LLVM::InlineAsmOp::create(b, type, operands, text, constraints, sideEffects, /*is_align_stack=*/false,
                                         LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
                   .getResult(0);
   if (results.size() == 1)

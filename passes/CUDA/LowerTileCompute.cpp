@@ -54,6 +54,8 @@ Values TileLowering::mma(Type element, ValueRange a, ValueRange bRegs, ValueRang
 void TileLowering::lowerDot(tile::DotOp op) {
   if (cast<tile::SharedType>(op.getB().getType()).getElement().isF32())
     return dotScalar(op);
+  if (cast<tile::RegType>(op.getInit().getType()).getKind() == tile::LayoutKind::WgmmaAcc)
+    return dotGroup(op);
   dotTensor(op);
 }
 

@@ -59,6 +59,7 @@ private:
   void lowerDot(tile::DotOp op);
   void dotTensor(tile::DotOp op);
   void dotScalar(tile::DotOp op);
+  void dotGroup(tile::DotOp op); // LowerTileHopper.cpp
   void lowerMap(tile::MapOp op);
   void lowerForEach(tile::ForEachOp op);
   void lowerReduce(tile::ReduceOp op);
@@ -98,7 +99,8 @@ private:
   /// Two f32 rounded to a register of two 16-bit floats.
   mlir::Value pack(mlir::Type element, mlir::Value low, mlir::Value high);
   mlir::Value round(mlir::Value x, mlir::Type element);
-  Values inlineAsm(llvm::StringRef text, llvm::StringRef constraints, mlir::ValueRange operands, mlir::TypeRange results);
+  Values inlineAsm(llvm::StringRef text, llvm::StringRef constraints, mlir::ValueRange operands, mlir::TypeRange results,
+                   bool sideEffects = false);
   mlir::Value warpRow(tile::RegType type); ///< first row of the warp's part (i32)
   mlir::Value warpCol(tile::RegType type); ///< first column of it
   const Values &registers(mlir::Value tile) { return regs[tile]; }

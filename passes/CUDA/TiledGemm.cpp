@@ -13,7 +13,7 @@ constexpr int64_t kPanel = 64; ///< columns of a panel of packed weights
 
 class TiledGemm : public TileGenerator {
 public:
-  TiledGemm(MatmulOp op) : op(op) {
+  TiledGemm(MatmulOp op, const GpuTarget &target) : op(op) {
     lhsType = cast<RankedTensorType>(op.getLhs().getType());
     rhsType = cast<RankedTensorType>(op.getRhs().getType());
     outType = cast<RankedTensorType>(op.getOutput().getType());
@@ -25,6 +25,8 @@ public:
     if (packed)
       bn = kPanel;
     trans = op.getTransB() && !packed;
+    Type element = rhsType.getElementType();
+    groups = target.hopper() && element == lhsType.getElementType() && !element.isF32() && bm % 64 == 0 && bk % 32 == 0 && bn % 32 == 0;
     stages = cpu::scheduled(kernel, "stages", 3);
   }
 
@@ -41,7 +43,7 @@ public:
 protected:
   // Tiles, and where the weights allow it a form for few rows; which, the number of rows decides at the launch.
   unsigned phases() override { return hasFew() ? 2 : 1; }
-  int64_t threads(unsigned phase) override { return phase ? kFewRowsThreads : 128; }
+  int64_t threads(unsigned phase) override { return phase ? kFewRowsThreads : groups ? bm * 2 : 128; }
 
   Values grid(KernelBuilder &k, unsigned phase) override {
     Plan p = plan(k);
@@ -87,7 +89,9 @@ protected:
     };
     Value leftBuffer = tile::AllocOp::create(b, staged(leftTile), IntegerAttr()),
           rightBuffer = tile::AllocOp::create(b, staged(rightTile), IntegerAttr());
-    auto acc = tile::RegType::get(context, bm, bn, b.getF32Type(), tile::LayoutAttr::get(context, tile::LayoutKind::Acc, 2, 2));
+    auto acc = tile::RegType::get(context, bm, bn, b.getF32Type(),
+                                  groups ? tile::LayoutAttr::get(context, tile::LayoutKind::WgmmaAcc, bm / 16, 1)
+                                         : tile::LayoutAttr::get(context, tile::LayoutKind::Acc, 2, 2));
     Value zero = tile::SplatOp::create(b, acc, k.constant(b.getF32Type(), 0));
 
     auto loop =
@@ -279,13 +283,14 @@ private:
   RankedTensorType lhsType, rhsType, outType;
   int64_t bm, bn, bk, stages;
   bool packed; ///< the right operand is stored in panels
+  bool groups; ///< groups of four warps multiply: wgmma
   bool trans;  ///< its tiles in shared memory are [columns, depth]
 };
 
 } // namespace
 
-std::unique_ptr<Generator> createTiledGemm(MatmulOp op, const GpuTarget &) {
-  return TiledGemm::fits(op) ? std::make_unique<TiledGemm>(op) : nullptr;
+std::unique_ptr<Generator> createTiledGemm(MatmulOp op, const GpuTarget &target) {
+  return TiledGemm::fits(op) ? std::make_unique<TiledGemm>(op, target) : nullptr;
 }
 
 } // namespace leat::cuda

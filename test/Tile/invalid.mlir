@@ -290,7 +290,7 @@ func.func @f(%x: f16) {
 
 // -----
 func.func @f(%a: !tile.shared<16x16xf16>, %c: !tile.reg<16x16xi32, #tile.layout<acc, 1x1>>) {
-  // expected-error @+1 {{sums in f32 in layout acc}}
+  // expected-error @+1 {{sums in f32 in layout acc or wgmma_acc}}
   %0 = tile.dot %a, %a, %c : !tile.shared<16x16xf16>, !tile.shared<16x16xf16>, !tile.reg<16x16xi32, #tile.layout<acc, 1x1>>
   return
 }
@@ -521,5 +521,19 @@ func.func @f(%t: !tile.shared<8x8xf16, stages = 2>, %i: index, %x: f16) {
 func.func @f(%x: f32) {
   // expected-error @+1 {{needs groups of 2, 4, 8, 16 or 32 lanes, got 3}}
   %0 = tile.lanes add %x width 3
+  return
+}
+
+// -----
+func.func @f(%a: !tile.shared<128x64xf16, swizzle = 128>, %b: !tile.shared<64x64xf16, swizzle = 128>, %c: !tile.reg<128x64xf32, #tile.layout<wgmma_acc, 4x1>>) {
+  // expected-error @+1 {{needs 64 rows and at most 256 columns for each group of four warps, got 128x64}}
+  %0 = tile.dot %a, %b, %c : !tile.shared<128x64xf16, swizzle = 128>, !tile.shared<64x64xf16, swizzle = 128>, !tile.reg<128x64xf32, #tile.layout<wgmma_acc, 4x1>>
+  return
+}
+
+// -----
+func.func @f(%a: !tile.shared<64x64xf16, swizzle = 128>, %b: !tile.shared<64x64xf16, pad = 16>, %c: !tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>) {
+  // expected-error @+1 {{reads both operands of a group of warps from swizzled shared memory}}
+  %0 = tile.dot %a, %b, %c : !tile.shared<64x64xf16, swizzle = 128>, !tile.shared<64x64xf16, pad = 16>, !tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>
   return
 }

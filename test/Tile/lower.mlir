@@ -134,3 +134,25 @@ func.func @elements(%p: !llvm.ptr, %h: f16, %x: f32) {
   }
   return
 }
+
+// -----
+
+// Four warps are a group: both operands by descriptors, the sums through the fence and the wait.
+// CHECK-LABEL: func.func @group
+// CHECK: nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}
+// CHECK: llvm.inline_asm has_side_effects "wgmma.fence.sync.aligned;", "=f,=f,=f,=f,0,1,2,3"
+// CHECK-COUNT-4: llvm.inline_asm has_side_effects "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {$0, $1, $2, $3}, $4, $5, 1, 1, 1, 0, 0;", "=f,=f,=f,=f,l,l,0,1,2,3"
+// CHECK: nvvm.wgmma.commit.group.sync.aligned
+// CHECK: llvm.inline_asm has_side_effects "wgmma.wait_group.sync.aligned 0;", "=f,=f,=f,=f,0,1,2,3"
+func.func @group(%p: !llvm.ptr, %x: f32, %n: index) {
+  %c0 = arith.constant 0 : index
+  tile.program threads 128 {
+    %c = tile.view %p rows %n cols %n stride %n align 16 : !llvm.ptr -> !tile.view<f32>
+    %a = tile.alloc : !tile.shared<64x64xbf16, swizzle = 128>
+    %b = tile.alloc : !tile.shared<8x64xbf16, swizzle = 128>
+    %z = tile.splat %x : f32 -> !tile.reg<64x8xf32, #tile.layout<wgmma_acc, 4x1>>
+    %o = tile.dot %a, %b, %z {trans_b} : !tile.shared<64x64xbf16, swizzle = 128>, !tile.shared<8x64xbf16, swizzle = 128>, !tile.reg<64x8xf32, #tile.layout<wgmma_acc, 4x1>>
+    tile.store %o, %c[%c0, %c0] : !tile.reg<64x8xf32, #tile.layout<wgmma_acc, 4x1>>, !tile.view<f32>
+  }
+  return
+}

@@ -27,7 +27,7 @@ bool Kernels::hasLibrary() { return false; }
 bool Kernels::hostHas(const std::string &) { return false; }
 
 std::unique_ptr<Kernels> Kernels::compile(const std::string &text, unsigned, const std::vector<std::string> &) {
-  auto device = DeviceKernels::compile(text);
+  auto device = DeviceKernels::compile(text, LEAT_TEST_GPU);
   if (!device)
     return nullptr;
   std::unique_ptr<Kernels> kernels(new Kernels);

@@ -77,11 +77,12 @@ std::vector<Mutant> mutants(const std::string &ptx, const std::string &entry) {
   size_t begin = ptx.find(".entry " + entry + "("), end = ptx.find("\n}", begin);
   if (begin == std::string::npos)
     return all;
-  static const std::regex order(R"((bar\.sync|barrier\.sync|barrier\.cta\.sync|cp\.async\.commit_group|cp\.async\.wait_group)[^;\n]*;)");
+  static const std::regex order(
+      R"((bar\.sync|barrier\.sync|barrier\.cta\.sync|cp\.async\.commit_group|cp\.async\.wait_group|fence\.proxy|wgmma\.fence|wgmma\.commit_group|wgmma\.wait_group)[^;\n]*;)");
   for (std::sregex_iterator it(ptx.begin() + begin, ptx.begin() + end, order), last; it != last; ++it) {
     size_t at = begin + it->position(), length = it->length();
     all.push_back({ptx.substr(0, at) + std::string(length, ' ') + ptx.substr(at + length), "without '" + it->str() + "'"});
-    static const std::regex wait(R"((cp\.async\.wait_group\s+)(\d+);)");
+    static const std::regex wait(R"((cp\.async\.wait_group\s+|wgmma\.wait_group\.sync\.aligned\s+)(\d+);)");
     std::smatch number;
     std::string text = it->str();
     if (std::regex_search(text, number, wait)) {
@@ -92,8 +93,10 @@ std::vector<Mutant> mutants(const std::string &ptx, const std::string &entry) {
   return all;
 }
 
-TEST(Synchronisation, EveryMutantIsReported) {
-  auto kernels = DeviceKernels::compile(kKernels);
+class Synchronisation : public testing::TestWithParam<const char *> {};
+
+TEST_P(Synchronisation, EveryMutantIsReported) {
+  auto kernels = DeviceKernels::compile(kKernels, GetParam());
   ASSERT_TRUE(kernels);
   std::map<std::string, std::vector<Case>> byKernel;
   for (Case &c : cases())
@@ -128,5 +131,7 @@ TEST(Synchronisation, EveryMutantIsReported) {
   RecordProperty("mutants", static_cast<int>(count));
   std::cout << count << " mutants\n";
 }
+
+INSTANTIATE_TEST_SUITE_P(Gpus, Synchronisation, testing::Values("sm_80", "sm_90a"));
 
 } // namespace

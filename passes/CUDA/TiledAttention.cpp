@@ -428,12 +428,17 @@ public:
     Type element = cast<RankedTensorType>(op.getQ()[0].getType()).getElementType();
     if (!isa<Float16Type, BFloat16Type>(element) && !element.isF32())
       return false;
+    // Keys and values of a cache in 16 bits become f32 on the way to shared memory.
+    auto takes = [&](Type type) { return type == element || (element.isF32() && isa<Float16Type, BFloat16Type>(type)); };
     for (ValueRange list : {ValueRange(op.getQ()), ValueRange(op.getK()), ValueRange(op.getV())})
       for (Value v : list) {
         auto type = cast<RankedTensorType>(v.getType());
-        if (type.getElementType() != element || type.isDynamicDim(3) || type.getDimSize(3) % 16 != 0 || type.getDimSize(3) > 256)
+        if (!takes(type.getElementType()) || type.isDynamicDim(3) || type.getDimSize(3) % 16 != 0 || type.getDimSize(3) > 256)
           return false;
       }
+    for (Value q : op.getQ())
+      if (cast<RankedTensorType>(q.getType()).getElementType() != element)
+        return false;
     return true;
   }
 

@@ -49,3 +49,13 @@ leat.kernel_func @ring inputs 4 -> [tensor<1x4x?x16xf32>] {
   %0 = leat.kv_attend q(%q) k(%k) v(%v) k_pos(%at) {scale = 0.25 : f64, causal} : (tensor<1x4x?x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>, tensor<?xi64>) -> tensor<1x4x?x16xf32>
   leat.yield %0 : tensor<1x4x?x16xf32>
 }
+
+// Keys and values in 16 bits under f32 queries become f32 on the way to shared memory.
+// CHECK-LABEL: func.func @narrow_cache.program0
+// CHECK: tile.pipeline {{.*}} produce {
+// CHECK-COUNT-2: tile.fill {{.*}}<32x16xf32, pad = 16>
+leat.kernel_func @narrow_cache inputs 3 -> [tensor<1x4x?x16xf32>] {
+^bb0(%q: tensor<1x4x?x16xf32>, %k: tensor<1x2x?x16xbf16>, %v: tensor<1x2x?x16xbf16>):
+  %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.25 : f64, causal} : (tensor<1x4x?x16xf32>, tensor<1x2x?x16xbf16>, tensor<1x2x?x16xbf16>) -> tensor<1x4x?x16xf32>
+  leat.yield %0 : tensor<1x4x?x16xf32>
+}

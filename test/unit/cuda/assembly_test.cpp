@@ -88,7 +88,7 @@ TEST_P(Assembly, NothingSpillsOrIsSerialised) {
     GTEST_SKIP() << "ptxas is not installed";
   auto spec = leat::target::resolveGpu(gpu);
   ASSERT_TRUE(bool(spec));
-  std::ofstream table("kernel-resources-" + gpu + ".txt");
+  std::ofstream table(LEAT_BUILD_DIR "/kernel-resources-" + gpu + ".txt");
   table << "kernel                          threads  registers  shared bytes  blocks per SM  warps per SM  seconds\n";
   for (auto &[name, text] : variants()) {
     SCOPED_TRACE(name);

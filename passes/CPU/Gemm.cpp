@@ -130,21 +130,12 @@ private:
   int64_t lhsBytesAt() { return sumsBytes() + kc * kPanel * acc.getIntOrFloatBitWidth() / 8; }
   static int64_t carriedBytes(RankedTensorType type) { return KernelBuilder::byteWidth(KernelBuilder::carriedType(type.getElementType())); }
 
-  /// Coordinates of an operand's batch dimensions.
-  SmallVector<Value> operandBatch(KernelBuilder &k, RankedTensorType type, ArrayRef<Value> batchAt) {
-    SmallVector<Value> at;
-    int64_t shift = outType.getRank() - type.getRank();
-    for (int64_t d = 0; d < type.getRank() - 2; ++d)
-      at.push_back(type.getDimSize(d) == 1 || batchAt.empty() ? k.idx(0) : batchAt[d + shift]);
-    return at;
-  }
-
   Rows prepareRows(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row0, Value rows) {
     int64_t rank = lhsType.getRank(), mDim = op.getTransA() ? rank - 1 : rank - 2, kDim = op.getTransA() ? rank - 2 : rank - 1;
     if (auto s = traceStrided(k, op.getLhs())) {
       Value offset = s->offset;
       if (!p.flat)
-        for (auto [at, stride] : llvm::zip(operandBatch(k, lhsType, batchAt), s->strides))
+        for (auto [at, stride] : llvm::zip(operandBatch(k, lhsType, outType, batchAt), s->strides))
           offset = k.add(offset, k.mul(at, stride));
       offset = k.add(offset, k.mul(row0, s->strides[mDim]));
       Type type = productType(k, s->element);
@@ -162,7 +153,7 @@ private:
       if (p.flat) {
         at = delinearize(k, k.add(row0, r), lhsBatchDims);
       } else {
-        at = operandBatch(k, lhsType, batchAt);
+        at = operandBatch(k, lhsType, outType, batchAt);
         at.push_back(k.add(row0, r));
       }
       k.forLanes(k.idx(0), p.depth, op.getTransA() ? 1 : k.target.lanes(), [&](Value kk, int64_t lanes) {
@@ -177,7 +168,7 @@ private:
 
   Panel preparePanel(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value panel, Value n0, Value nEnd, Value k0, Value kn) {
     int64_t rank = rhsType.getRank(), kDim = op.getTransB() ? rank - 1 : rank - 2, nDim = op.getTransB() ? rank - 2 : rank - 1;
-    SmallVector<Value> at = operandBatch(k, rhsType, batchAt);
+    SmallVector<Value> at = operandBatch(k, rhsType, outType, batchAt);
     if (packed()) {
       auto arg = cast<BlockArgument>(op.getRhs());
       Value matrix = k.idx(0);

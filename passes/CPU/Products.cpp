@@ -25,6 +25,14 @@ void callProduct(KernelBuilder &k, ProductTypes types, Value a, Value rowStride,
   k.ifElse(few, [&] { return call(true); }, [&] { return call(false); });
 }
 
+SmallVector<Value> operandBatch(KernelBuilder &k, RankedTensorType operand, RankedTensorType product, ArrayRef<Value> batchAt) {
+  SmallVector<Value> at;
+  int64_t shift = product.getRank() - operand.getRank();
+  for (int64_t d = 0; d < operand.getRank() - 2; ++d)
+    at.push_back(operand.getDimSize(d) == 1 || batchAt.empty() ? k.idx(0) : batchAt[d + shift]);
+  return at;
+}
+
 Value convertCarried(KernelBuilder &k, Value value, Type type) {
   Emit e(k.b.getLoc(), k.b.getContext());
   e.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());

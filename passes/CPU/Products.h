@@ -19,6 +19,11 @@ inline mlir::Type productType(KernelBuilder &k, mlir::Type element) {
   return mlir::isa<mlir::FloatType>(element) ? element : k.storageType(element);
 }
 
+/// Coordinates of an operand's batch dimensions where the product's are `batchAt`: right aligned, 0 where the operand's size is 1 or
+/// nothing is given.
+llvm::SmallVector<mlir::Value> operandBatch(KernelBuilder &k, mlir::RankedTensorType operand, mlir::RankedTensorType product,
+                                            llvm::ArrayRef<mlir::Value> batchAt);
+
 /// The carried value as `type`, for operands of a product that are computed by the kernel.
 mlir::Value convertCarried(KernelBuilder &k, mlir::Value value, mlir::Type type);
 

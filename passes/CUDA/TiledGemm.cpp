@@ -212,14 +212,6 @@ private:
     return tile::SharedType::get(op.getContext(), rows, cols, element, swizzle, swizzle ? 0 : element.isF32() ? pad : 16, 1);
   }
 
-  SmallVector<Value> operandBatch(KernelBuilder &k, RankedTensorType type, ArrayRef<Value> batchAt) {
-    SmallVector<Value> at;
-    int64_t shift = outType.getRank() - type.getRank();
-    for (int64_t d = 0; d < type.getRank() - 2; ++d)
-      at.push_back(type.getDimSize(d) == 1 || batchAt.empty() ? k.idx(0) : batchAt[d + shift]);
-    return at;
-  }
-
   void copy(KernelBuilder &k, const Matrix &matrix, Value rows, Value cols, Value row, Value col, Value tile) {
     Value view =
         tile::ViewOp::create(k.b, tile::ViewType::get(k.b.getContext(), matrix.element), matrix.pointer, rows, cols, matrix.stride, 16);
@@ -228,7 +220,7 @@ private:
 
   void bringLeft(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row0, Value k0, Value tile) {
     unsigned rank = lhsType.getRank();
-    SmallVector<Value> at = operandBatch(k, lhsType, batchAt);
+    SmallVector<Value> at = cpu::operandBatch(k, lhsType, outType, batchAt);
     at.append(2, k.idx(0));
     if (auto matrix = matrixOf(k, op.getLhs(), at, rank - 2, rank - 1))
       return copy(k, *matrix, p.rows, p.depth, row0, k0, tile);
@@ -250,7 +242,7 @@ private:
 
   void bringRight(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value n0, Value k0, Value tile) {
     unsigned rank = rhsType.getRank();
-    SmallVector<Value> at = operandBatch(k, rhsType, batchAt);
+    SmallVector<Value> at = cpu::operandBatch(k, rhsType, outType, batchAt);
     at.append(2, k.idx(0));
     Type stored = cast<tile::SharedType>(tile.getType()).getElement();
     if (packed && rhsType.getElementType() == stored) {

@@ -195,6 +195,14 @@ std::string KVPolicy::str() const {
   return text + stored.str() + ",event=after";
 }
 
+std::optional<KVPolicy> parsePolicy(Operation *op, StringRef text) {
+  std::string error;
+  std::optional<KVPolicy> policy = KVPolicy::parse(text, error);
+  if (!policy)
+    op->emitError("cache policy \"") << text << "\": " << error;
+  return policy;
+}
+
 LogicalResult KVAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, llvm::StringRef text) {
   std::string error;
   if (KVPolicy::parse(text, error))

@@ -28,4 +28,6 @@
 namespace leat {
 /// The slot that a state handle stands for; null if the handle does not come from a leat.state_get of this function.
 SlotOp slotOf(mlir::Value state);
+/// The policy that `text` says; null after an error at `op`.
+std::optional<KVPolicy> parsePolicy(mlir::Operation *op, llvm::StringRef text);
 } // namespace leat

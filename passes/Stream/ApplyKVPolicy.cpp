@@ -449,12 +449,9 @@ struct ApplyKVPolicy : impl::ApplyKVPolicyBase<ApplyKVPolicy> {
   using ApplyKVPolicyBase::ApplyKVPolicyBase;
 
   void runOnOperation() override {
-    std::string error;
-    std::optional<KVPolicy> parsed = KVPolicy::parse(policy, error);
-    if (!parsed) {
-      getOperation().emitError("cache policy \"") << policy << "\": " << error;
+    std::optional<KVPolicy> parsed = parsePolicy(getOperation(), policy);
+    if (!parsed)
       return signalPassFailure();
-    }
     if (parsed->retainsAll())
       return;
     auto step = getOperation().lookupSymbol<func::FuncOp>("step");

@@ -143,12 +143,9 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
   }
 
   void runOnOperation() override {
-    std::string error;
-    std::optional<KVPolicy> parsed = KVPolicy::parse(policy, error);
-    if (!parsed) {
-      getOperation().emitError("cache policy \"") << policy << "\": " << error;
+    std::optional<KVPolicy> parsed = parsePolicy(getOperation(), policy);
+    if (!parsed)
       return signalPassFailure();
-    }
     if (parsed->precision == KVPolicy::Precision::AsModel)
       return;
     narrow = parsed->precision == KVPolicy::Precision::F16 ? Type(Float16Type::get(&getContext())) : Type(BFloat16Type::get(&getContext()));

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 /* The version of this interface: grows when functions or fields are added; nothing is removed or changed within 0xMM0000. */
-#define LEAT_RUNTIME_API_VERSION 0x000101u
+#define LEAT_RUNTIME_API_VERSION 0x000102u
 
 #ifndef __cplusplus
 #define LEAT_INIT(type) ((type){.struct_size = sizeof(type)})
@@ -161,7 +161,7 @@ typedef struct leat_session_options {
   size_t struct_size;
   int64_t batch;   /* rows of the state; 0: 1. Functions without state take any batch */
   int64_t context; /* tokens that growing caches have room for; 0: 2048. Caches with a policy have their own size */
-  int32_t profile; /* nonzero: measure each kernel */
+  int32_t profile; /* nonzero: measure each kernel; on a device each by itself, with cold caches */
 } leat_session_options;
 
 /* All memory for state is set aside here. `options` may be NULL. Any thread. */
@@ -176,6 +176,10 @@ LEAT_API void leat_session_destroy(leat_session *session);
  * run then. */
 LEAT_API leat_status *leat_session_run(leat_session *session, size_t function, const char *const *names, const leat_tensor *const *tensors,
                                        size_t count);
+/* Runs the last run's function again, `count` times, on its inputs, whose data must still be there, and writes how long each took. On a
+ * device it is the device's own time, from the first kernel to the last, each time with cold caches and without copies at the border; on a
+ * CPU it is the time of the call. State moves on as in any run, and the results are those of the last of these runs. */
+LEAT_API leat_status *leat_session_repeat(leat_session *session, size_t count, int64_t *nanoseconds);
 /* A result of the last run. The view's data is valid until the next call that takes the session, and while that run's inputs live (a result
  * may be one of them). `tensor->struct_size` is set by the caller. */
 LEAT_API leat_status *leat_session_output(const leat_session *session, size_t output, leat_tensor *tensor);

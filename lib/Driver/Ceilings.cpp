@@ -130,7 +130,7 @@ double deviceBandwidth(Device &device) {
     return 0;
   double best = 0;
   for (int pass = 0; pass < 5; ++pass) {
-    if (!(*queue)->startTimer().ok() || !(*queue)->copy(to.data(), from.data(), kBytes).ok())
+    if (!(*queue)->startTimer(/*cold=*/false).ok() || !(*queue)->copy(to.data(), from.data(), kBytes).ok())
       return 0;
     auto time = (*queue)->stopTimer();
     if (!time.ok() || *time <= 0)

@@ -87,6 +87,13 @@ Status Workload::run() {
   return (*rewind)();
 }
 
+Result<double> Workload::secondsOnDevice() {
+  int64_t nanoseconds;
+  LEAT_RETURN_IF_ERROR(session->repeat({&nanoseconds, 1}));
+  LEAT_RETURN_IF_ERROR((*rewind)());
+  return static_cast<double>(nanoseconds) * 1e-9;
+}
+
 Result<std::unique_ptr<Workload>> Workload::create(const std::string &artifact, const Args &args) {
   std::unique_ptr<Workload> w(new Workload);
   std::string bad;

@@ -211,6 +211,12 @@ leat_status *leat_session_run(leat_session *session, size_t function, const char
   return give(session->session->run(function, session->named));
 }
 
+leat_status *leat_session_repeat(leat_session *session, size_t count, int64_t *nanoseconds) {
+  if (!session || (!nanoseconds && count))
+    return null(session ? "nanoseconds" : "session");
+  return give(session->session->repeat({nanoseconds, count}));
+}
+
 leat_status *leat_session_output(const leat_session *session, size_t output, leat_tensor *tensor) {
   if (!session)
     return null("session");

@@ -44,8 +44,9 @@ public:
   // Launches from here on belong to the sequence `which`, which runs again and again with other arguments; a device may send them together.
   virtual Status beginSequence(size_t which) { return {}; }
   virtual Status endSequence() { return {}; }
-  // Time between two places of the queue, in nanoseconds: startTimer(), work, stopTimer(), which waits.
-  virtual Status startTimer() = 0;
+  // The device's time for work, in nanoseconds: startTimer(), work, stopTimer(), which waits. The time starts when the first of the work is
+  // sent, not before: what the host does until then is not counted. `cold`: the device's caches hold nothing of the work's data then.
+  virtual Status startTimer(bool cold) = 0;
   virtual Result<int64_t> stopTimer() = 0;
 };
 

@@ -16,6 +16,7 @@ public:
   ~DeviceExecutor() override;
 
   Status run(size_t function, LeatBuffer *inputs, LeatBuffer *outputs) override;
+  Status repeat(size_t function, LeatBuffer *inputs, LeatBuffer *outputs, std::span<int64_t> nanoseconds) override;
 
 private:
   // Host memory for a result.
@@ -38,6 +39,8 @@ private:
 
   // Makes `memory` hold at least `bytes`; its content is lost.
   Status reserve(DeviceMemory &memory, int64_t bytes, const char *what);
+  // Calls the function on inputs that are on the device; its work is sent, not waited for.
+  Status enqueue(size_t function, LeatBuffer *outputs);
   Status bringInputs(const FunctionInfo &function, const LeatBuffer *inputs);
   Status bringOutputs(const FunctionInfo &function, LeatBuffer *outputs);
   Status launchOnDevice(size_t kernel, void *const *buffers, const int64_t *scalars);

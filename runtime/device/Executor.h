@@ -5,6 +5,7 @@
 
 #include "runtime/artifact/Artifact.h"
 
+#include <span>
 #include <vector>
 
 namespace leat::rt {
@@ -31,6 +32,9 @@ public:
   // `inputs` as the function declares them, already checked, in host memory; `outputs` are views of host memory that hold until the next
   // run.
   virtual Status run(size_t function, LeatBuffer *inputs, LeatBuffer *outputs) = 0;
+  // Runs `function` again on the inputs of the last run, which was of the same function and succeeded, once for each entry of
+  // `nanoseconds`: the time of that run. A device starts with cold caches, copies nothing at the border and gives its own time.
+  virtual Status repeat(size_t function, LeatBuffer *inputs, LeatBuffer *outputs, std::span<int64_t> nanoseconds) = 0;
 
   const ExecutionCounters &counters() const { return count; }
   // One per kernel of the manifest; empty unless profiling.

@@ -204,10 +204,29 @@ Status Session::bind(size_t index, std::span<const NamedTensor> inputs) {
 Status Session::run(size_t index, std::span<const NamedTensor> inputs) {
   if (index >= plans.size())
     return error(Code::NotFound, "the model has no function %zu; it has %zu", index, plans.size());
-  const FunctionInfo &function = owner->manifest().functions[index];
+  repeatable = none;
   LEAT_RETURN_IF_ERROR(bind(index, inputs));
   outputs.clear();
   LEAT_RETURN_IF_ERROR(runner->run(index, inputBuffers.data(), outputBuffers.data()));
+  LEAT_RETURN_IF_ERROR(takeOutputs(owner->manifest().functions[index]));
+  repeatable = index;
+  return {};
+}
+
+Status Session::repeat(std::span<int64_t> nanoseconds) {
+  if (repeatable == none)
+    return error(Code::InvalidArgument, "there is no run to repeat: the session's last run failed, or it has not run yet");
+  if (nanoseconds.empty())
+    return {};
+  size_t index = std::exchange(repeatable, none);
+  outputs.clear();
+  LEAT_RETURN_IF_ERROR(runner->repeat(index, inputBuffers.data(), outputBuffers.data(), nanoseconds));
+  LEAT_RETURN_IF_ERROR(takeOutputs(owner->manifest().functions[index]));
+  repeatable = index;
+  return {};
+}
+
+Status Session::takeOutputs(const FunctionInfo &function) {
   for (size_t i = 0; i < function.outputs.size(); ++i) {
     const LeatBuffer &buffer = outputBuffers[i];
     const TensorInfo &info = function.outputs[i];

@@ -64,6 +64,9 @@ public:
   Result<size_t> functionIndex(const std::string &name) const { return rt::functionIndex(owner->manifest(), name); }
   // Checks names, types and shapes, then runs. A call that fails in a check has changed nothing.
   Status run(size_t function, std::span<const NamedTensor> inputs);
+  // Runs the last function again on its inputs, which must still be there, once for each entry of `nanoseconds`: the time of each run. On a
+  // device it is the device's own, with cold caches and without copies at the border. State moves on, and the results are the last run's.
+  Status repeat(std::span<int64_t> nanoseconds);
   // Results of the last run that succeeded: views, valid until the next run on this session and while that run's inputs live.
   size_t outputCount() const { return outputs.size(); }
   const Tensor &output(size_t index) const { return outputs[index]; }
@@ -92,9 +95,13 @@ private:
     size_t input = 0;
   };
 
+  static constexpr size_t none = static_cast<size_t>(-1);
+
   Session() = default;
   Plan plan(const FunctionInfo &function) const;
   Status bind(size_t function, std::span<const NamedTensor> inputs);
+  // Checks what a run left in outputBuffers and makes it the results.
+  Status takeOutputs(const FunctionInfo &function);
   Status checkShape(const FunctionInfo &function, const Plan &plan, size_t input, const Tensor &tensor);
 
   std::shared_ptr<Model> owner;
@@ -106,6 +113,7 @@ private:
   std::vector<Bound> bound;
   std::vector<LeatBuffer> inputBuffers, outputBuffers;
   std::vector<Tensor> outputs;
+  size_t repeatable = none; // the function whose inputs are bound, after a run that succeeded
 };
 
 } // namespace leat::rt

@@ -26,7 +26,7 @@ public:
   rt::Result<void *> load(const ModuleCode &code, const std::string &name) override;
   rt::Result<void *> entry(void *module, const std::string &symbol) override;
   Status encodeTensorMap(const LeatTensorMap &map, void *base, void *bytes) override;
-  rt::Result<std::unique_ptr<Queue>> createQueue() override { return CudaQueue::create(*driver, context); }
+  rt::Result<std::unique_ptr<Queue>> createQueue() override { return CudaQueue::create(*driver, context, *this, cache); }
 
 private:
   Status check(Result code, const char *what) const {
@@ -40,7 +40,7 @@ private:
   const Driver *driver = nullptr;
   DeviceId device = 0;
   ContextHandle *context = nullptr;
-  int major = 0, minor = 0;
+  int major = 0, minor = 0, cache = 0; // compute capability; bytes of the second-level cache
   std::string title;
   std::vector<ModuleHandle *> modules;
 };
@@ -66,6 +66,7 @@ rt::Result<std::shared_ptr<Device>> CudaDevice::open(const char *library) {
   LEAT_RETURN_IF_ERROR(opened->check(d.deviceName(name, sizeof(name), opened->device), "to name the GPU"));
   LEAT_RETURN_IF_ERROR(opened->check(d.deviceAttribute(&opened->major, capabilityMajor, opened->device), "to describe the GPU"));
   LEAT_RETURN_IF_ERROR(opened->check(d.deviceAttribute(&opened->minor, capabilityMinor, opened->device), "to describe the GPU"));
+  LEAT_RETURN_IF_ERROR(opened->check(d.deviceAttribute(&opened->cache, cacheBytes, opened->device), "to describe the GPU"));
   opened->title = formatText("%s (sm_%d%d)", printable(name).c_str(), opened->major, opened->minor);
   LEAT_RETURN_IF_ERROR(opened->check(d.retainContext(&opened->context, opened->device), "to make a context"));
   LEAT_RETURN_IF_ERROR(opened->check(d.setContext(opened->context), "to use its context"));

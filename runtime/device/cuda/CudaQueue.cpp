@@ -13,8 +13,8 @@ Status CudaQueue::check(Result code, const char *what) const {
                lastKernel.empty() ? "" : "'", driver.describe(code).c_str());
 }
 
-rt::Result<std::unique_ptr<Queue>> CudaQueue::create(const Driver &driver, ContextHandle *context) {
-  std::unique_ptr<CudaQueue> queue(new CudaQueue(driver, context));
+rt::Result<std::unique_ptr<Queue>> CudaQueue::create(const Driver &driver, ContextHandle *context, Device &device, int64_t cacheBytes) {
+  std::unique_ptr<CudaQueue> queue(new CudaQueue(driver, context, device, cacheBytes));
   LEAT_RETURN_IF_ERROR(queue->check(driver.setContext(context), "to use its context"));
   LEAT_RETURN_IF_ERROR(queue->check(driver.createStream(&queue->stream, streamNonBlocking), "to make a stream"));
   for (EventHandle *&event : queue->events)
@@ -38,19 +38,21 @@ CudaQueue::~CudaQueue() {
 Status CudaQueue::copyIn(void *to, const void *host, int64_t bytes) {
   use();
   LEAT_RETURN_IF_ERROR(flush());
+  LEAT_RETURN_IF_ERROR(recordStart());
   return check(driver.copyIn(address(to), host, static_cast<size_t>(bytes), stream), "to copy to the GPU");
 }
 
 Status CudaQueue::copyOut(void *host, const void *from, int64_t bytes) {
   use();
   LEAT_RETURN_IF_ERROR(flush());
+  LEAT_RETURN_IF_ERROR(recordStart());
   LEAT_RETURN_IF_ERROR(check(driver.copyOut(host, address(from), static_cast<size_t>(bytes), stream), "to copy from the GPU"));
   return synchronize();
 }
 
 Status CudaQueue::copy(void *to, const void *from, int64_t bytes) {
   use();
-  LEAT_RETURN_IF_ERROR(startCapture());
+  LEAT_RETURN_IF_ERROR(beginWork());
   return check(driver.copy(address(to), address(from), static_cast<size_t>(bytes), stream), "to copy on the GPU");
 }
 
@@ -59,13 +61,14 @@ Status CudaQueue::zero(void *at, int64_t bytes) {
   LEAT_RETURN_IF_ERROR(flush());
   if (bytes == 0)
     return {};
+  LEAT_RETURN_IF_ERROR(recordStart());
   return check(driver.fill(address(at), 0, static_cast<size_t>(bytes), stream), "to clear memory");
 }
 
 Status CudaQueue::launch(void *entry, const LaunchShape &shape, std::span<void *const> arguments, const char *name) {
   auto *function = static_cast<FunctionHandle *>(entry);
   use();
-  LEAT_RETURN_IF_ERROR(startCapture());
+  LEAT_RETURN_IF_ERROR(beginWork());
   LaunchConfig config = {};
   for (int d = 0; d < 3; ++d)
     config.grid[d] = shape.grid[d], config.block[d] = shape.block[d];
@@ -97,15 +100,32 @@ Status CudaQueue::synchronize() {
   return status;
 }
 
-Status CudaQueue::startTimer() {
+// Nothing is sent yet: the event follows when the work is ready, so that the host's time for capturing a graph is not measured.
+Status CudaQueue::startTimer(bool cold) {
   use();
   LEAT_RETURN_IF_ERROR(flush());
+  if (cold && !displacer.data())
+    LEAT_RETURN_IF_ERROR(displacer.allocate(device, 4 * cacheBytes, "what clears the GPU's cache for a measurement"));
+  timerWaits = true;
+  coldStart = cold;
+  return {};
+}
+
+// The write that clears the cache also keeps the GPU busy until the work is behind it: a launch's way to the GPU is not measured either.
+Status CudaQueue::recordStart() {
+  if (!timerWaits)
+    return {};
+  timerWaits = false;
+  if (coldStart)
+    LEAT_RETURN_IF_ERROR(
+        check(driver.fill(address(displacer.data()), 0, static_cast<size_t>(displacer.bytes()), stream), "to clear memory"));
   return check(driver.recordEvent(events[0], stream), "to record an event");
 }
 
 rt::Result<int64_t> CudaQueue::stopTimer() {
   use();
   LEAT_RETURN_IF_ERROR(flush());
+  LEAT_RETURN_IF_ERROR(recordStart()); // there was no work
   LEAT_RETURN_IF_ERROR(check(driver.recordEvent(events[1], stream), "to record an event"));
   LEAT_RETURN_IF_ERROR(check(driver.waitEvent(events[1]), "to finish its work"));
   float milliseconds = 0;
@@ -129,8 +149,10 @@ Status CudaQueue::endSequence() {
   return status;
 }
 
-Status CudaQueue::startCapture() {
-  if (!inSequence || capturing)
+Status CudaQueue::beginWork() {
+  if (!inSequence)
+    return recordStart();
+  if (capturing)
     return {};
   LEAT_RETURN_IF_ERROR(check(driver.beginCapture(stream, captureRelaxed), "to begin a graph"));
   capturing = true;
@@ -158,6 +180,7 @@ Status CudaQueue::flush() {
     status = check(driver.instantiateGraph(&exec, graph, 0), "to make a graph");
   driver.destroyGraph(graph);
   LEAT_RETURN_IF_ERROR(std::move(status));
+  LEAT_RETURN_IF_ERROR(recordStart());
   return check(driver.launchGraph(exec, stream), "to launch a graph");
 }
 

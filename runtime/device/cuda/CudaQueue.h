@@ -14,7 +14,8 @@ namespace leat::rt::cuda {
 // gaps between kernels. What the host has to wait for cuts a sequence in two.
 class CudaQueue : public Queue {
 public:
-  static rt::Result<std::unique_ptr<Queue>> create(const Driver &driver, ContextHandle *context);
+  // `device` gives memory; `cacheBytes`: of its second-level cache.
+  static rt::Result<std::unique_ptr<Queue>> create(const Driver &driver, ContextHandle *context, Device &device, int64_t cacheBytes);
   ~CudaQueue() override;
 
   Status copyIn(void *to, const void *host, int64_t bytes) override;
@@ -23,27 +24,34 @@ public:
   Status zero(void *at, int64_t bytes) override;
   Status launch(void *entry, const LaunchShape &shape, std::span<void *const> arguments, const char *name) override;
   Status synchronize() override;
-  Status startTimer() override;
+  Status startTimer(bool cold) override;
   rt::Result<int64_t> stopTimer() override;
   Status beginSequence(size_t which) override;
   Status endSequence() override;
 
 private:
-  CudaQueue(const Driver &driver, ContextHandle *context) : driver(driver), context(context) {}
+  CudaQueue(const Driver &driver, ContextHandle *context, Device &device, int64_t cacheBytes)
+      : driver(driver), context(context), device(device), cacheBytes(cacheBytes) {}
   Status check(Result code, const char *what) const;
   // A session moves between threads, and the context is the thread's. Inside of a sequence it is set.
   void use() {
     if (!inSequence)
       driver.setContext(context);
   }
-  // Capturing begins with the first launch of a sequence, and flush sends what was captured.
-  Status startCapture();
+  // Called before a launch: inside of a sequence, the first one begins the capturing, and flush sends what was captured.
+  Status beginWork();
   Status flush();
+  // Called before work is sent to the stream: starts the timer that waits for it.
+  Status recordStart();
 
   const Driver &driver;
   ContextHandle *context;
+  Device &device;
+  int64_t cacheBytes;
   StreamHandle *stream = nullptr;
   EventHandle *events[2] = {nullptr, nullptr};
+  bool timerWaits = false, coldStart = false;
+  DeviceMemory displacer; // more than the cache holds: writing it leaves nothing else there
   std::string lastKernel; // the last one launched: faults show later
   bool inSequence = false, capturing = false;
   size_t sequence = 0, part = 0;

@@ -26,6 +26,15 @@ Status HostExecutor::run(size_t function, LeatBuffer *inputs, LeatBuffer *output
   return call(function);
 }
 
+Status HostExecutor::repeat(size_t function, LeatBuffer *inputs, LeatBuffer *outputs, std::span<int64_t> nanoseconds) {
+  for (int64_t &time : nanoseconds) {
+    auto start = std::chrono::steady_clock::now();
+    LEAT_RETURN_IF_ERROR(run(function, inputs, outputs));
+    time = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count();
+  }
+  return {};
+}
+
 void *HostExecutor::grow(LeatFrame *frame, int64_t index, int64_t bytes) {
   auto &self = static_cast<HostExecutor &>(of(frame));
   if (index < 0 || index >= static_cast<int64_t>(self.slots.size()) || bytes < 0) {

@@ -12,6 +12,7 @@ public:
   HostExecutor(const Artifact &artifact, const LoadedCode &code, ThreadPool &pool, LeatState *states, int64_t batch, bool profile);
 
   Status run(size_t function, LeatBuffer *inputs, LeatBuffer *outputs) override;
+  Status repeat(size_t function, LeatBuffer *inputs, LeatBuffer *outputs, std::span<int64_t> nanoseconds) override;
 
 private:
   static void *grow(LeatFrame *frame, int64_t index, int64_t bytes);

@@ -197,6 +197,60 @@ TEST_F(CudaTest, MeasuresWithoutGraphs) {
   EXPECT_GT(s->executor().profile()[0].nanoseconds, 0);
 }
 
+TEST_F(CudaTest, RepeatsWithoutCopiesAndWithColdCaches) {
+  compile(kSoftmax, "cuda");
+  SessionOptions options;
+  options.profile = true;
+  auto s = session(load("cuda", openFake), options);
+  ASSERT_TRUE(s) << error;
+  Tensor x = tensor<float>({1, 3}, {1, 2, 3});
+  ASSERT_TRUE(run(*s, "main", {&x})) << error;
+  std::vector<float> want = values<float>(s->output(0));
+  std::vector<KernelProfile> profile = s->executor().profile();
+  FakeCuda before = fake();
+  int64_t times[4] = {};
+  Status status = s->repeat(times);
+  ASSERT_TRUE(status.ok()) << status.message();
+  for (int64_t time : times)
+    EXPECT_GT(time, 0);
+  EXPECT_EQ(values<float>(s->output(0)), want);
+  // A graph and a write that clears the cache for each; inputs stay, and only the last result comes to the host.
+  EXPECT_EQ(fake().graphLaunches, before.graphLaunches + 4);
+  EXPECT_EQ(fake().fills, before.fills + 4);
+  EXPECT_EQ(fake().copiesIn, before.copiesIn);
+  EXPECT_EQ(fake().copiesOut, before.copiesOut + 1);
+  // Measuring kernels is another matter, and goes on afterwards.
+  EXPECT_EQ(s->executor().profile()[0].calls, profile[0].calls);
+  ASSERT_TRUE(run(*s, "main", {&x})) << error;
+  EXPECT_GT(s->executor().profile()[0].calls, profile[0].calls);
+}
+
+TEST_F(CudaTest, TimeStartsWhenWorkIsSent) {
+  auto device = openCudaDevice(FAKE_CUDA);
+  ASSERT_TRUE(device.ok());
+  auto queue = (*device)->createQueue();
+  ASSERT_TRUE(queue.ok());
+  DeviceMemory memory;
+  ASSERT_TRUE(memory.allocate(**device, 256, "a test").ok());
+  ASSERT_TRUE((*queue)->startTimer(/*cold=*/true).ok());
+  EXPECT_EQ(fake().fills, 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  ASSERT_TRUE((*queue)->zero(memory.data(), 256).ok());
+  EXPECT_EQ(fake().fills, 2);
+  auto time = (*queue)->stopTimer();
+  ASSERT_TRUE(time.ok());
+  EXPECT_LT(*time, 100'000'000);
+  // Without work there is no time, and no failure.
+  ASSERT_TRUE((*queue)->startTimer(/*cold=*/false).ok());
+  EXPECT_TRUE((*queue)->stopTimer().ok());
+  // A device without room for it says what asked.
+  auto other = (*device)->createQueue();
+  fake().memory = fake().held + 1000;
+  Status status = (*other)->startTimer(/*cold=*/true);
+  EXPECT_NE(status.message().find("what clears the GPU's cache for a measurement needs 262144 bytes"), std::string::npos)
+      << status.message();
+}
+
 TEST_F(CudaTest, OlderGpus) {
   compile(kSoftmax, "cuda");
   fake().major = 7, fake().minor = 5;

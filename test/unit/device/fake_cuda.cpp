@@ -114,7 +114,11 @@ EXPORT Code cuDeviceGetCount(int32_t *count) { return *count = state.gpus, 0; }
 EXPORT Code cuDeviceGet(int32_t *device, int32_t ordinal) { return *device = ordinal, 0; }
 EXPORT Code cuDeviceGetName(char *name, int32_t bytes, int32_t) { return std::snprintf(name, static_cast<size_t>(bytes), "Fake GPU"), 0; }
 EXPORT Code cuDeviceGetAttribute(int32_t *value, int32_t attribute, int32_t) {
-  return *value = attribute == rt::cuda::capabilityMajor ? state.major : state.minor, 0;
+  *value = attribute == rt::cuda::capabilityMajor   ? state.major
+           : attribute == rt::cuda::capabilityMinor ? state.minor
+           : attribute == rt::cuda::cacheBytes      ? state.cacheBytes
+                                                    : 1;
+  return 0;
 }
 EXPORT Code cuDevicePrimaryCtxRetain(void **context, int32_t) { return *context = &state, ++state.contexts, 0; }
 EXPORT Code cuDevicePrimaryCtxRelease_v2(int32_t) { return --state.contexts, 0; }
@@ -171,7 +175,9 @@ EXPORT Code cuMemcpyDtoDAsync_v2(unsigned long long to, unsigned long long from,
   return enqueue(stream, std::move(node));
 }
 EXPORT Code cuMemsetD8Async(unsigned long long at, uint8_t value, size_t bytes, Stream *stream) {
-  return busy(stream) ? captureUnsupported : (std::memset(reinterpret_cast<void *>(at), value, bytes), 0);
+  if (busy(stream))
+    return captureUnsupported;
+  return ++state.fills, std::memset(reinterpret_cast<void *>(at), value, bytes), 0;
 }
 EXPORT Code cuModuleLoadDataEx(Module **module, const void *image, uint32_t count, int32_t *options, void **values) {
   auto *text = static_cast<const char *>(image);

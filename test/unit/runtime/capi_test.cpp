@@ -62,6 +62,11 @@ TEST_F(CApiTest, RunsAModel) {
   ASSERT_EQ(leat_session_output(session, 0, &out), nullptr);
   EXPECT_EQ(out.dims[1], 3);
   EXPECT_EQ(static_cast<float *>(out.data)[2], 39);
+  int64_t times[2] = {-1, -1};
+  ASSERT_EQ(leat_session_repeat(session, 2, times), nullptr);
+  EXPECT_GE(times[1], 0);
+  ASSERT_EQ(leat_session_output(session, 0, &out), nullptr);
+  EXPECT_EQ(static_cast<float *>(out.data)[2], 39);
   a.dims[1] = 4;
   EXPECT_EQ(take(leat_session_run(session, main, names, tensors, 2), LEAT_INVALID_ARGUMENT),
             "the inputs disagree on 'cols': input 'y' has 3, input 'x' has 4");
@@ -92,6 +97,10 @@ TEST_F(CApiTest, Misuse) {
   take(leat_session_run(session, 0, nullptr, tensors, 2), LEAT_INVALID_ARGUMENT);
   take(leat_session_run(session, 9, nullptr, nullptr, 0), LEAT_NOT_FOUND);
   take(leat_session_run(nullptr, 0, nullptr, nullptr, 0), LEAT_INVALID_ARGUMENT);
+  int64_t time;
+  EXPECT_NE(take(leat_session_repeat(session, 1, &time), LEAT_INVALID_ARGUMENT).find("no run to repeat"), std::string::npos);
+  take(leat_session_repeat(session, 1, nullptr), LEAT_INVALID_ARGUMENT);
+  take(leat_session_repeat(nullptr, 1, &time), LEAT_INVALID_ARGUMENT);
   leat_kernel_profile profile = LEAT_INIT(leat_kernel_profile);
   EXPECT_NE(take(leat_session_kernel_profile(session, 0, &profile), LEAT_INVALID_ARGUMENT).find("profile"), std::string::npos);
   EXPECT_EQ(leat_status_code(nullptr), LEAT_OK);

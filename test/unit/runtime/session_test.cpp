@@ -67,6 +67,36 @@ TEST_F(SessionTest, RunsStateless) {
   EXPECT_TRUE(s->run(0, empty).ok());
 }
 
+TEST_F(SessionTest, RepeatsTheLastRun) {
+  auto s = session(1, 8);
+  int64_t times[3] = {-1, -1, -1};
+  EXPECT_EQ(s->repeat(times).code(), Code::InvalidArgument);
+  Tensor x = filled({2, 3}, 1), y = filled({2, 3}, 100), narrow = filled({2, 2}, 0);
+  NamedTensor inputs[] = {{"x", &x}, {"y", &y}}, unequal[] = {{"x", &x}, {"y", &narrow}};
+  ASSERT_TRUE(s->run(0, inputs).ok());
+  ASSERT_TRUE(s->repeat(times).ok());
+  for (int64_t time : times)
+    EXPECT_GE(time, 0);
+  EXPECT_EQ(s->output(0).as<float>()[5], 6 * 3 + 105);
+  ASSERT_TRUE(s->repeat({}).ok());
+  EXPECT_EQ(s->outputCount(), 3u);
+  EXPECT_EQ(s->executor().counters().runs, 4);
+  // What is bound after a refused run belongs to no run.
+  EXPECT_FALSE(s->run(0, unequal).ok());
+  EXPECT_FALSE(s->repeat(times).ok());
+  // A stream goes on, until it is full.
+  std::vector<int64_t> ids{1, 2};
+  ASSERT_TRUE(step(*s, ids).ok());
+  Tensor again = Tensor::borrow(DType::I64, {1, 2}, ids.data());
+  NamedTensor input{"input_ids", &again};
+  ASSERT_TRUE(s->run(1, {&input, 1}).ok());
+  ASSERT_TRUE(s->repeat({times, 1}).ok());
+  EXPECT_EQ(s->state().tokens(), 6);
+  EXPECT_EQ(peak(*s, 1), (1 + 4 + 3 + 8 + 5 + 12) % 7);
+  EXPECT_FALSE(s->repeat(times).ok());
+  EXPECT_EQ(s->outputCount(), 0u);
+}
+
 TEST_F(SessionTest, ThreadsDoNotMatter) {
   Tensor x = filled({64, 9}, 0.1f), y = filled({64, 9}, 7);
   NamedTensor inputs[] = {{"x", &x}, {"y", &y}};

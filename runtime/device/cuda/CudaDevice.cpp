@@ -90,9 +90,9 @@ rt::Result<void *> CudaDevice::allocate(int64_t bytes, const char *what) {
     size_t free = 0, total = 0;
     driver->memoryInfo(&free, &total);
     return error(Code::Capacity,
-                 "out of memory on %s: %s needs %lld bytes, %zu of %zu are free: use a smaller batch, context or input, or weights "
-                 "in fewer bits",
-                 title.c_str(), what, (long long)bytes, free, total);
+                 "out of memory on %s: %lld bytes for %s were asked for, %zu of %zu are free: use a smaller batch, context or input, or "
+                 "weights in fewer bits",
+                 title.c_str(), (long long)bytes, what, free, total);
   }
   LEAT_RETURN_IF_ERROR(check(code, "to allocate memory"));
   return reinterpret_cast<void *>(memory);

@@ -247,8 +247,7 @@ TEST_F(CudaTest, TimeStartsWhenWorkIsSent) {
   auto other = (*device)->createQueue();
   fake().memory = fake().held + 1000;
   Status status = (*other)->startTimer(/*cold=*/true);
-  EXPECT_NE(status.message().find("what clears the GPU's cache for a measurement needs 262144 bytes"), std::string::npos)
-      << status.message();
+  EXPECT_NE(status.message().find("262144 bytes for what clears the GPU's cache for a measurement"), std::string::npos) << status.message();
 }
 
 TEST_F(CudaTest, OlderGpus) {
@@ -274,11 +273,26 @@ TEST_F(CudaTest, OutOfMemoryNamesWhatAskedForHowMuch) {
   ASSERT_TRUE(s) << error;
   Tensor x = tensor<float>({40000, 3}, std::vector<float>(120000));
   EXPECT_FALSE(run(*s, "main", {&x}));
-  for (const char *text : {"out of memory on Fake GPU (sm_80)", "an input needs 480000 bytes", "of 65536 are free", "smaller batch"})
+  for (const char *text :
+       {"out of memory on Fake GPU (sm_80)", "480000 bytes for an input were asked for", "of 65536 are free", "smaller batch"})
     EXPECT_NE(error.find(text), std::string::npos) << error;
   // The session is good for what fits.
   Tensor small = tensor<float>({1, 3}, {1, 2, 3});
   EXPECT_TRUE(run(*s, "main", {&small})) << error;
+}
+
+TEST_F(CudaTest, OutOfMemoryForWeightsAndState) {
+  compile(kSoftmax, "cuda");
+  fake().memory = 100;
+  EXPECT_FALSE(load("cuda", openFake));
+  EXPECT_NE(error.find("12 bytes for the weights were asked for, 100 of 100 are free"), std::string::npos) << error;
+  compile(leat::test::kStream, "cuda");
+  fake().memory = 1 << 16;
+  SessionOptions options;
+  options.context = 100000;
+  EXPECT_FALSE(session(load("cuda", openFake), options));
+  EXPECT_NE(error.find("bytes for state were asked for"), std::string::npos) << error;
+  EXPECT_NE(error.find("a smaller batch, context or input"), std::string::npos) << error;
 }
 
 TEST_F(CudaTest, CodeThatTheDriverRefuses) {

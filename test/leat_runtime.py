@@ -1,14 +1,18 @@
-"""The runtime's C interface through ctypes: what the tests need of it, with NumPy arrays in and out."""
+"""The runtime's C interface through ctypes: what tests and benchmarks need of it, with NumPy arrays in and out."""
 import ctypes as c
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
+
+try:
+    from ml_dtypes import bfloat16
+except ImportError:
+    bfloat16 = None  # such results are their bits, as uint16
 
 RANK = 8
 DTYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16, 11: np.float64,
-          12: np.uint32, 13: np.uint64, 16: ml_dtypes.bfloat16}
-NUMBERS = {np.dtype(v): k for k, v in DTYPES.items()}
+          12: np.uint32, 13: np.uint64, 16: bfloat16 or np.uint16}
+NUMBERS = {np.dtype(v): k for k, v in DTYPES.items() if bfloat16 or k != 16}
 
 
 class Struct(c.Structure):
@@ -39,6 +43,11 @@ class Counters(Struct):
     _fields_ = [("struct_size", c.c_size_t)] + [(n, c.c_int64) for n in ("runs", "launches", "allocations", "buffer_bytes", "state_bytes")]
 
 
+class KernelProfile(Struct):
+    _fields_ = [("struct_size", c.c_size_t), ("name", c.c_char_p), ("description", c.c_char_p)] + [
+        (n, c.c_int64) for n in ("calls", "nanoseconds", "bytes", "operations")]
+
+
 class LeatError(Exception):
     def __init__(self, code, message):
         super().__init__(message)
@@ -51,11 +60,11 @@ class Library:
     def __init__(self, build, device=""):
         self.device = device
         self.lib = c.CDLL(str(Path(build) / "lib" / ("libleat_runtime_sim.so" if device.startswith("sim") else "libleat_runtime.so")))
-        self.lib.leat_status_message.restype = c.c_char_p
+        self.lib.leat_status_message.restype = self.lib.leat_model_device.restype = c.c_char_p
         for name in ("leat_model_load", "leat_model_find_function", "leat_model_input_info", "leat_model_output_info", "leat_session_create",
-                     "leat_session_run", "leat_session_output", "leat_session_save", "leat_session_load", "leat_session_fork", "leat_session_counters"):
+                     "leat_session_run", "leat_session_repeat", "leat_session_kernel_profile", "leat_session_output", "leat_session_save", "leat_session_load", "leat_session_fork", "leat_session_counters"):
             getattr(self.lib, name).restype = c.c_void_p
-        for name in ("leat_model_input_count", "leat_model_output_count"):
+        for name in ("leat_model_input_count", "leat_model_output_count", "leat_session_kernel_count"):
             getattr(self.lib, name).restype = c.c_size_t
         for name in ("leat_session_tokens", "leat_session_bytes"):
             getattr(self.lib, name).restype = c.c_int64
@@ -94,15 +103,19 @@ class Model:
             infos.append(info.name.decode())
         return infos
 
-    def session(self, batch=1, context=2048):
-        return Session(self, batch, context)
+    def device(self):
+        return self.lib.leat_model_device(self.handle).decode()
+
+    def session(self, batch=1, context=2048, profile=False):
+        return Session(self, batch, context, profile=profile)
 
 
 class Session:
-    def __init__(self, model, batch=1, context=2048, handle=None):
+    def __init__(self, model, batch=1, context=2048, handle=None, profile=False):
         self.model, self.library, self.lib, self.handle = model, model.library, model.lib, handle or c.c_void_p()
         if not handle:
-            self.library.check(self.lib.leat_session_create(model.handle, c.byref(SessionOptions(batch=batch, context=context)), c.byref(self.handle)))
+            options = SessionOptions(batch=batch, context=context, profile=profile)
+            self.library.check(self.lib.leat_session_create(model.handle, c.byref(options), c.byref(self.handle)))
 
     def __del__(self):
         if self.handle:
@@ -113,19 +126,32 @@ class Session:
         return self.run(function, inputs)
 
     def run(self, function, inputs):
+        """Values are arrays, or (array of the bits, number of the type) for types that NumPy lacks."""
         index = self.model.function(function)
         tensors = []
-        arrays = [np.asarray(a, order="C") for a in inputs.values()]
-        for a in arrays:
-            t = TensorStruct(dtype=NUMBERS[a.dtype], rank=a.ndim, data=a.ctypes.data)
+        values = [v if isinstance(v, tuple) else (v, None) for v in inputs.values()]
+        arrays = self.inputs = [np.asarray(a, order="C") for a, _ in values]  # kept for repeat()
+        for a, (_, number) in zip(arrays, values):
+            t = TensorStruct(dtype=number or NUMBERS[a.dtype], rank=a.ndim, data=a.ctypes.data)
             t.dims[: a.ndim] = a.shape
             tensors.append(t)
         n = len(tensors)
         names = (c.c_char_p * n)(*[k.encode() for k in inputs])
         pointers = (c.POINTER(TensorStruct) * n)(*[c.pointer(t) for t in tensors])
         self.library.check(self.lib.leat_session_run(self.handle, index, names, pointers, c.c_size_t(n)))
+        self.last = index
+        return self.results()
+
+    def repeat(self, count):
+        """Runs the last run again; returns nanoseconds of each: on a device its own time, with cold caches and nothing copied."""
+        times = (c.c_int64 * count)()
+        self.library.check(self.lib.leat_session_repeat(self.handle, c.c_size_t(count), times))
+        return list(times)
+
+    def results(self):
+        """Of the last run or repetition: {output name: array}."""
         results = {}
-        for i, name in enumerate(self.model.names(index, "output")):
+        for i, name in enumerate(self.model.names(self.last, "output")):
             t = TensorStruct()
             self.library.check(self.lib.leat_session_output(self.handle, c.c_size_t(i), c.byref(t)))
             dtype = np.dtype(DTYPES[t.dtype])
@@ -138,6 +164,15 @@ class Session:
         counters = Counters()
         self.library.check(self.lib.leat_session_counters(self.handle, c.byref(counters)))
         return counters
+
+    def profile(self):
+        """What a session made with `profile` measured: {kernel: its KernelProfile}."""
+        found = {}
+        for i in range(self.lib.leat_session_kernel_count(self.handle)):
+            profile = KernelProfile()
+            self.library.check(self.lib.leat_session_kernel_profile(self.handle, c.c_size_t(i), c.byref(profile)))
+            found[profile.name.decode()] = profile
+        return found
 
     def bytes(self):
         return self.lib.leat_session_bytes(self.handle)

@@ -170,6 +170,7 @@ def test_bench_measures_kernels(leat, compile_model, tmp_path):
     text = leat("bench", compile_model(path, "--target=cuda"), "--device=sim", "--function=step", "--context=3", "--repetitions=2", "--warmup=1", "--format=json").stdout
     result = json.loads(text)
     assert result["device"] == "GPU simulator" and all(k["seconds_per_run"] > 0 for k in result["kernels"])
+    assert result["device_median_seconds"] > 0
 
 
 def test_inspect_shows_device_code(leat, compile_model, tmp_path):

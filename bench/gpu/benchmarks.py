@@ -1,0 +1,185 @@
+"""What is measured on a GPU: shapes, what they cost at least, and how a result is checked before it is timed.
+
+Operations of attention count each visible pair of query and key once in either product; bytes count every input and result once.
+"""
+import dataclasses
+
+import leat_ops as oracle
+import numpy as np
+from decoder import Decoder
+from tensors import Tensor, large
+
+HEAD = 128
+# (query heads, KV heads): of Llama 3 70B, and of 8B.
+PREFILL_HEADS, DECODE_HEADS = (64, 8), (32, 8)
+WIDTHS = 512, 4096, 8192  # rows and columns of weights; the first for tries
+
+
+def _attention(name, heads, words):
+    q, kv = f"tensor<?x{heads[0]}x?x{HEAD}xbf16>", f"tensor<?x{heads[1]}x?x{HEAD}xbf16>"
+    return (f"func.func @{name}(%q: {q}, %k: {kv}, %v: {kv}) -> {q} {{\n  %o = leat.kv_attend q(%q) k(%k) v(%v) {{scale = {HEAD**-0.5:.17g} : f64{words}}} : "
+            f"({q}, {kv}, {kv}) -> {q}\n  return %o : {q}\n}}\n")
+
+
+def _product(name, n):
+    a, w = f"tensor<?x{n}xbf16>", f"tensor<{n}x{n}xbf16>"
+    return f"func.func @{name}(%a: {a}, %w: {w}) -> {a} {{\n  %y = leat.matmul %a, %w : ({a}, {w}) -> {a}\n  return %y : {a}\n}}\n"
+
+
+def _quantised(name, n, bits):
+    x, codes, scales = f"tensor<?x{n}xbf16>", f"tensor<{n}x{n // 32}x{4 * bits}xi8>", f"tensor<{n}x{n // 32}xf16>"
+    return (f"func.func @{name}(%x: {x}, %c: {codes}, %s: {scales}) -> {x} {{\n  %y = leat.matmul_nbits %x, %c, %s "
+            f"{{k = {n}, n = {n}, bits = {bits}, block = 32}} : ({x}, {codes}, {scales}) -> {x}\n  return %y : {x}\n}}\n")
+
+
+FUNCTIONS = {"prefill_causal": _attention("prefill_causal", PREFILL_HEADS, ", causal"), "prefill_full": _attention("prefill_full", PREFILL_HEADS, ""),
+             "decode": _attention("decode", DECODE_HEADS, "")}
+FUNCTIONS |= {f"bf16_{n}": _product(f"bf16_{n}", n) for n in WIDTHS}
+FUNCTIONS |= {f"int{bits}_{n}": _quantised(f"int{bits}_{n}", n, bits) for n in WIDTHS for bits in (4, 8)}
+
+# Of the published sizes of SmolLM2-135M and Llama 3.1 8B; never trained. Two sets of weights, 872 MB in 16 bits, stand for the 32 of the second.
+SMOLLM2 = dict(layers=30, hidden=576, ffn=1536, heads=9, kv_heads=3, vocab=49152, tied=True)
+LLAMA_8B = dict(layers=32, hidden=4096, ffn=14336, heads=32, kv_heads=8, vocab=128256, distinct=2)
+DECODERS = {d.name: d for d in (Decoder("smollm2_bf16", weights="bf16", **SMOLLM2), Decoder("smollm2_int4", weights="int4", **SMOLLM2),
+                                Decoder("llama_8b_bf16", weights="bf16", **LLAMA_8B), Decoder("llama_8b_int4", weights="int4", **LLAMA_8B))}
+# For correctness: small, of every kind of weights.
+SMALL = dict(layers=2, hidden=128, ffn=192, heads=4, kv_heads=2, vocab=500)
+SMALL_DECODERS = {d.name: d for d in (Decoder("small_f32", weights="f32", cache="f32", **SMALL), Decoder("small_bf16", weights="bf16", **SMALL),
+                                      Decoder("small_int4", weights="int4", cache="f32", distinct=1, tied=True, **SMALL))}
+
+
+def decoder_for(name, tiny):
+    """The decoder whose speed the row `name` gives; one of the small ones where only the script is tried."""
+    return SMALL_DECODERS["small_int4" if DECODERS[name].weights == "int4" else "small_bf16"] if tiny else DECODERS[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """One row of a table. `tiny` stands in for `size` where only the script is tried."""
+
+    name: str
+    kind: str
+    size: tuple
+    tiny: tuple
+
+    TOLERANCE = 5e-2  # of a result's typical size: bf16 rounds values four times as large to 2^-9
+
+    def difference(self, inputs, take, rng):
+        """The largest error of a few elements of a result over their typical size. take(index): those elements, as float64."""
+        pairs = [(take(index), expected) for index, expected in self.samples(inputs, rng)]
+        actual, expected = (np.array([np.ravel(p[i]) for p in pairs], np.float64) for i in (0, 1))
+        return float(np.nan_to_num(np.abs(actual - expected), nan=np.inf).max() / np.sqrt((expected**2).mean()))
+
+
+class Attention(Benchmark):
+    """size: batch, queries, keys. kind: decode, prefill_causal, prefill_full."""
+
+    @property
+    def causal(self):
+        return self.kind == "prefill_causal"
+
+    @property
+    def heads(self):
+        return DECODE_HEADS if self.kind == "decode" else PREFILL_HEADS
+
+    def function(self, size):
+        return self.kind
+
+    def shapes(self, size):
+        batch, queries, keys = size
+        return [(batch, self.heads[0], queries, HEAD), *[(batch, self.heads[1], keys, HEAD)] * 2]
+
+    def needed(self, size):
+        """Bytes of the inputs, before they are made."""
+        return sum(2 * int(np.prod(shape)) for shape in self.shapes(size))
+
+    def inputs(self, rng, size):
+        return [large(rng, "bf16", *shape) for shape in self.shapes(size)]
+
+    def operations(self, size):
+        batch, queries, keys = size
+        return 4 * batch * self.heads[0] * queries * keys * HEAD / (2 if self.causal else 1)
+
+    def samples(self, inputs, rng):
+        """(index, what is there in float64) of some elements."""
+        q, k, v = inputs
+        for _ in range(4):
+            b, h, i = (int(rng.integers(n)) for n in q.shape[:3])
+            kv, reach = h // (q.shape[1] // k.shape[1]), i + 1 if self.causal else k.shape[2]
+            x = k[b, kv, :reach].f64() @ q[b, h, i].f64() * HEAD**-0.5
+            weights = np.exp(x - x.max())
+            yield (b, h, i), weights @ v[b, kv, :reach].f64() / weights.sum()
+
+    def peers(self, torch, inputs):
+        """Functions by name, and the inputs that they have."""
+        return torch.attention(*inputs, self.causal, flex=self.size[1:] == (8192, 8192)), inputs
+
+
+class Product(Benchmark):
+    """size: rows, and the width of the square weights. kind: bf16."""
+
+    def function(self, size):
+        return f"{self.kind}_{size[1]}"
+
+    def needed(self, size):
+        return 2 * size[1] * (size[0] + size[1])
+
+    def inputs(self, rng, size):
+        return [large(rng, "bf16", *size), large(rng, "bf16", size[1], size[1], scale=size[1]**-0.5)]
+
+    def operations(self, size):
+        return 2 * size[0] * size[1]**2
+
+    def samples(self, inputs, rng):
+        for _ in range(64):
+            row, column = (int(rng.integers(n)) for n in inputs[0].shape)
+            yield (row, column), inputs[0][row].f64() @ self.column(inputs, column)
+
+    def column(self, inputs, column):
+        return inputs[1][:, column].f64()
+
+    def peers(self, torch, inputs):
+        return torch.product(*inputs), inputs
+
+
+class Quantised(Product):
+    """kind: int4, int8. The peer multiplies by weights in 16 bits: what the model would cost without quantisation."""
+
+    @property
+    def bits(self):
+        return int(self.kind[3:])
+
+    def inputs(self, rng, size):
+        n = size[1]
+        scales = Tensor.of("f16", rng.uniform(0.5, 1.5, (n, n // 32)) / 2**self.bits / n**0.5)
+        return [large(rng, "bf16", *size), large(rng, "i8", n, n // 32, 4 * self.bits), scales]
+
+    def column(self, inputs, column):
+        if len(inputs) == 2:  # the peer's
+            return super().column(inputs, column)
+        codes, scales = inputs[1].bits[column:column + 1], inputs[2][column:column + 1].f64()
+        return oracle.dequantise(codes, scales, None, inputs[0].shape[1], self.bits, 32)[0]
+
+    def peers(self, torch, inputs):
+        n = inputs[0].shape[1]
+        theirs = [inputs[0], large(np.random.default_rng(1), "bf16", n, n, scale=n**-0.5)]
+        return torch.product(*theirs), theirs
+
+
+K = 1024
+
+
+def _rows():
+    """The most telling first: a run that has to stop early has those."""
+    prefill = lambda kind, n: Attention(f"prefill {n // K}K {kind}", f"prefill_{kind}", (1, n, n), (1, 70, 70))
+    decode = lambda batch, n: Attention(f"decode {batch} x {n // K}K", "decode", (batch, 1, n), (batch if batch < 8 else 2, 1, 300))
+    product = lambda rows, n, kind=Product, of="bf16": kind(f"product {rows} x {n} x {n} {of}", of, (rows, n), (min(rows, 2), WIDTHS[0]))
+    gemv = lambda of: product(1, 8192, Quantised, of)
+    first = [prefill("causal", 8 * K), decode(32, 4 * K), decode(1, 64 * K), gemv("int4"), product(8192, 8192), product(1, 8192)]
+    rest = [prefill(kind, n * K) for n in (2, 4, 8, 16, 32) for kind in ("causal", "full")]
+    rest += [decode(batch, n * K) for batch in (1, 8, 32, 64) for n in (1, 4, 16, 64, 256)]
+    rest += [gemv("int8"), product(16, 8192), product(64, 8192), product(4096, 4096)]
+    return first + [row for row in rest if row not in first]
+
+
+BENCHMARKS = {row.name: row for row in _rows()}

@@ -1,0 +1,174 @@
+"""The kernels that are checked on a GPU: for each a function in Leat's IR, inputs, and what it should give, in float64.
+
+A kernel's sizes are dynamic where a model's are, so one compilation serves all of its cases. The bundle compiles them, run.py checks them.
+"""
+import dataclasses
+from typing import Callable
+
+import leat_ops as oracle
+import numpy as np
+from tensors import Tensor, normal
+
+# What an element of a result may be off, as a fraction of its size and of a typical one: roundings of 16 bits, of the result and of what goes into
+# attention's second product; f32 is that of long sums.
+TOLERANCE = {"f32": 1e-4, "f16": 3e-3, "bf16": 1.5e-2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """`make(rng, size)` gives the inputs, `oracle(*inputs in float64)` the results. `tiny` sizes also run on the simulator with all checks."""
+
+    name: str
+    operands: tuple  # types: "?x512xbf16"
+    results: tuple
+    body: str  # computes %r0, %r1, ... from %0, %1, ...; {0} and {r0} stand for types
+    make: Callable
+    oracle: Callable
+    sizes: tuple
+    tiny: tuple
+    tolerance: float
+
+    def ir(self):
+        tensors, outs = ([f"tensor<{t}>" for t in types] for types in (self.operands, self.results))
+        body = self.body.format(*tensors, **{f"r{i}": t for i, t in enumerate(outs)})
+        arguments = ", ".join(f"%{i}: {t}" for i, t in enumerate(tensors))
+        returned = ", ".join(f"%r{i}" for i in range(len(outs)))
+        return f"func.func @{self.name}({arguments}) -> ({', '.join(outs)}) {{\n{body}\nreturn {returned} : {', '.join(outs)}\n}}\n"
+
+    def kinds(self):
+        return [t.rsplit("x", 1)[-1] for t in self.results]
+
+
+KERNELS = {}
+
+
+def add(name, operands, results, body, make, meaning, sizes, tiny, tolerance=None):
+    tolerance = tolerance or TOLERANCE[results[0].rsplit("x", 1)[-1]]
+    KERNELS[name] = Kernel(name, tuple(operands), tuple(results), body, make, meaning, tuple(sizes), tuple(tiny), tolerance)
+
+
+# Products. Rows decide between the launch for few and the one for many.
+
+ROWS, FEW = (1, 2, 7, 8, 9, 64, 129, 300), (1, 70)
+
+
+def product(lhs, rhs, out, trans):
+    words = " {{trans_b}}" if trans else ""
+    add(f"matmul_{lhs}{'' if rhs == lhs else '_' + rhs}{'_trans' if trans else ''}", [f"?x512x{lhs}", f"{'768x512' if trans else '512x768'}x{rhs}"], [f"?x768x{out}"],
+        f"%r0 = leat.matmul %0, %1{words} : ({{0}}, {{1}}) -> {{r0}}",
+        lambda rng, rows: [normal(rng, lhs, rows, 512), normal(rng, rhs, *((768, 512) if trans else (512, 768)), scale=512**-0.5)],
+        lambda a, w: [oracle.matmul(a, w, trans_b=trans)], ROWS, FEW)
+
+
+for kind in ("f16", "bf16", "f32"):
+    for trans in (False, True):
+        product(kind, kind, kind, trans)
+for trans in (False, True):
+    product("f32", "bf16", "f32", trans)
+    product("f32", "f16", "f32", trans)
+# In front of and behind a product: what models fuse with it. Operands that are computed are not copied asynchronously.
+add("matmul_silu_residual", ["?x512xbf16", "512x768xbf16", "?x768xbf16"], ["?x768xbf16"], """%c0 = arith.constant 0 : index
+  %one = arith.constant 1.0 : bf16
+  %m = tensor.dim %0, %c0 : {0}
+  %y = leat.matmul %0, %1 : ({0}, {1}) -> {2}
+  %e = tensor.empty(%m) : {2}
+  %r0 = linalg.generic {{indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}} ins(%y, %2 : {2}, {2}) outs(%e : {2}) {{
+  ^bb0(%a: bf16, %b: bf16, %o: bf16):
+    %n = arith.negf %a : bf16
+    %x = math.exp %n : bf16
+    %d = arith.addf %x, %one : bf16
+    %s = arith.divf %a, %d : bf16
+    %z = arith.addf %s, %b : bf16
+    linalg.yield %z : bf16
+  }} -> {2}""",
+    lambda rng, rows: [normal(rng, "bf16", rows, 512), normal(rng, "bf16", 512, 768, scale=512**-0.5), normal(rng, "bf16", rows, 768)],
+    lambda a, w, r: [(y := oracle.matmul(a, w)) / (1 + np.exp(-y)) + r], ROWS, FEW, tolerance=4e-2)
+
+
+def quantised(bits):
+    codes, bytes_ = f"768x16x{4 * bits}xi8", 4 * bits
+    add(f"matmul_int{bits}", ["?x512xf32", codes, "768x16xf16"], ["?x768xf32"],
+        f"%r0 = leat.matmul_nbits %0, %1, %2 {{{{k = 512, n = 768, bits = {bits}, block = 32}}}} : ({{0}}, {{1}}, {{2}}) -> {{r0}}",
+        lambda rng, rows: [normal(rng, "f32", rows, 512), Tensor("i8", rng.integers(-128, 128, (768, 16, bytes_))), Tensor.of("f16", rng.uniform(0.5, 1.5, (768, 16)) / 64)],
+        lambda x, c, s: [oracle.matmul_nbits(x, c.astype(np.int8), s, k=512, bits=bits, block=32)], ROWS, FEW)
+
+
+quantised(4)
+quantised(8)
+
+# Attention: 8 query heads on 2 KV heads. A size is (batch, queries, keys): prefill, decode over one range of keys and over several.
+
+LENGTHS, SHORT = ((1, 130, 130), (2, 65, 200), (1, 1, 1), (3, 1, 70), (1, 4, 257), (2, 1, 2000), (1, 33, 3)), ((1, 70, 70), (1, 1, 300))
+
+
+def attention(name, kind, head, words="", options=None, positions=False, ragged=False):
+    options = options or {}
+    q, kv = f"?x8x?x{head}x{kind}", f"?x2x?x{head}x{kind}"
+    more, types = ("k_pos(%3) ", ["?xi64"]) if positions else ("kv_len(%3) ", ["?xi64"]) if ragged else ("", [])
+    listed = ", ".join(f"{{{i}}}" for i in range(3 + len(types)))
+
+    def make(rng, size):
+        batch, queries, keys = size
+        made = [normal(rng, kind, batch, 8, queries, head), normal(rng, kind, batch, 2, keys, head), normal(rng, kind, batch, 2, keys, head)]
+        if positions:  # a ring that has wrapped, with empty places
+            places = np.roll(np.arange(keys), keys // 3)
+            places[rng.uniform(size=keys) < 0.1] = -1
+            made.append(Tensor("i64", places))
+        if ragged:
+            made.append(Tensor("i64", rng.integers(1, keys + 1, batch)))
+        return made
+
+    def meaning(q, k, v, *last):
+        given = dict(k_pos=[last[0]]) if positions else dict(kv_len=last[0]) if ragged else {}
+        return [oracle.kv_attend([q], [k], [v], scale=head**-0.5, **options, **given)[0]]
+
+    add(name, [q, kv, kv, *types], [q], f"%r0 = leat.kv_attend q(%0) k(%1) v(%2) {more}{{{{scale = {head**-0.5:.17g} : f64{words}}}}} : ({listed}) -> {{r0}}",
+        make, meaning, LENGTHS, SHORT)
+
+
+for kind, heads in (("f16", (64, 96, 128, 256)), ("bf16", (64, 96, 128, 256)), ("f32", (64, 128))):
+    for head in heads:
+        attention(f"attend_{kind}_{head}", kind, head, ", causal", dict(causal=True))
+attention("attend_full", "bf16", 128)
+attention("attend_window_softcap", "bf16", 128, ", causal, window_left = 50 : i64, softcap = 30.0 : f64", dict(causal=True, window_left=50, softcap=30.0))
+attention("attend_ring", "f16", 64, ", causal", dict(causal=True), positions=True)
+attention("attend_ragged", "bf16", 128, ", causal", dict(causal=True), ragged=True)
+
+# Rows: a block each, from registers or in several passes.
+
+for name, body, meaning in (("softmax", "%r0 = leat.softmax %0 {{axis = 1 : i64}} : {0}", lambda x: [oracle.softmax(x, 1)]),
+                            ("rms_norm", "%r0 = leat.layer_norm %0 {{axis = 1 : i64, epsilon = 1.0e-5 : f64, rms}} : {0} -> {r0}",
+                             lambda x: [oracle.layer_norm(x, axis=1, epsilon=1e-5, rms=True)]),
+                            ("layer_norm", "%r0 = leat.layer_norm %0 {{axis = 1 : i64, epsilon = 1.0e-5 : f64}} : {0} -> {r0}",
+                             lambda x: [oracle.layer_norm(x, axis=1, epsilon=1e-5)])):
+    for kind in ("f32", "bf16"):
+        add(f"{name}_{kind}", [f"?x?x{kind}"], [f"?x?x{kind}"], body, lambda rng, size, kind=kind: [normal(rng, kind, *size)], meaning,
+            ((1, 1), (3, 7), (5, 576), (33, 4096), (2, 20000)), ((3, 7), (2, 576)))
+
+# What has no tuned form: a thread for each element, row or query.
+
+add("rotary", ["?x9x?x64xf32", "?x?x32xf32", "?x?x32xf32"], ["?x9x?x64xf32"], "%r0 = leat.rotary %0, %1, %2 {{rotary_dim = 64 : i64}} : ({0}, {1}, {2}) -> {r0}",
+    lambda rng, size: [normal(rng, "f32", size[0], 9, size[1], 64), *(normal(rng, "f32", *size, 32) for _ in "cs")],
+    lambda x, cos, sin: [oracle.rotary(x, cos, sin, rotary_dim=64)], ((1, 1), (2, 17), (1, 300)), ((2, 3),))
+add("attn_merge", ["?x?x64xf32"] * 2 + ["?x?xf32"] * 2, ["?x?x64xf32", "?x?xf32"],
+    "%r0, %r1 = leat.attn_merge values(%0, %1) lses(%2, %3) : ({0}, {1}, {2}, {3}) -> ({r0}, {r1})",
+    lambda rng, size: [*(normal(rng, "f32", *size, 64) for _ in "ab"), *(normal(rng, "f32", *size, scale=3) for _ in "ab")],
+    lambda a, b, la, lb: list(oracle.attn_merge([a, b], [la, lb])), ((1, 1), (9, 130)), ((2, 5),))
+add("cumsum", ["?x?xf32"], ["?x?xf32"], "%r0 = leat.cumsum %0 {{axis = 1 : i64}} : {0}",
+    lambda rng, size: [normal(rng, "f32", *size)], lambda x: [oracle.cumsum(x, axis=1)], ((1, 1), (5, 700)), ((2, 9),), tolerance=1e-3)
+
+
+def difference(actual, expected):
+    """The largest error of an element over its size and a typical one; infinite where one is finite and the other is not."""
+    expected = np.asarray(expected, np.float64)
+    if actual.shape != expected.shape:
+        return np.inf
+    if not expected.size:
+        return 0.0
+    value = actual.f64()
+    finite = np.isfinite(expected)
+    if not np.array_equal(value[~finite], expected[~finite], equal_nan=True):
+        return np.inf
+    size = np.abs(expected[finite]) + np.sqrt((expected[finite]**2).mean()) if finite.any() else np.ones(0)
+    error = np.abs(value[finite] - expected[finite]) / np.maximum(size, 1e-30)
+    return float(np.nan_to_num(error, nan=np.inf).max(initial=0.0))

@@ -32,6 +32,7 @@ rt::ModelOptions modelOptions(const Args &args, std::string &error);
 int fail(ExitCode code, const std::string &message);
 /// The same for a runtime status, with the exit code that its kind has.
 int fail(const rt::Status &status);
+ExitCode exitCode(const rt::Status &status);
 
 /// A line on stderr for people; nothing when --quiet.
 void note(const Args &args, const std::string &message);

@@ -64,9 +64,6 @@ static int compile(const Args &args) {
   FrontendOptions frontend;
   std::string error;
   readCompileArgs(args, options, frontend);
-  options.target = args.get("target", "cpu");
-  options.gpu = args.get("gpu", "sm_80");
-  options.ptxas = args.get("ptxas");
   options.scheduleFile = args.get("schedule");
   options.verbose = args.has("verbose");
   if (std::string ops = args.get("decompose"); !ops.empty()) {
@@ -113,27 +110,22 @@ static int compile(const Args &args) {
 }
 
 Command compileCommand() {
-  Command command{
-      {"compile",
-       "MODEL.onnx|FUNCTIONS.mlir",
-       "compile a model, or functions in Leat's IR, to an artifact (.leat)",
-       {{"output", "FILE", "what to write; -o is short for it (MODEL.leat; standard output for text)", "Output"},
-        {"emit", "LEVEL", "onnx, leat, kernels, llvm, asm, ptx: write the text of this level instead of an artifact", "Output"},
-        {"dump-stages", "DIR", "write the IR after each stage into DIR", "Output"},
-        {"embed-ir", nullptr, "keep the leat-level IR in the artifact", "Output"},
-        {"target", "DEVICE", "where kernels run: cpu (default), cuda", "Code"},
-        {"gpu", "NAME", "for cuda: sm_80 (default: Ampere and later), sm_90a (Hopper only), or another of LLVM's names", "Code"},
-        {"ptxas", "FILE",
-         "for cuda: NVIDIA's assembler, for machine code beside the PTX (found on the search path or in /usr/local/cuda/bin)", "Code"},
-        {"schedule", "FILE", "sizes of kernels, as leat inspect --schedule prints them and leat tune finds them", "Code"},
-        {"decompose", "OPS", "all, or names of leat ops (softmax,kv_attend): compile their plain definitions instead of kernels; slow",
-         "Other"},
-        {"threads", "N", "threads to compile with (all)", "Other"},
-        {"verbose", nullptr, "also what happens to each weight", "Other"},
-        {"quiet", nullptr, "only errors", "Other"}},
-       1,
-       1},
-      compile};
+  Command command{{"compile",
+                   "MODEL.onnx|FUNCTIONS.mlir",
+                   "compile a model, or functions in Leat's IR, to an artifact (.leat)",
+                   {{"output", "FILE", "what to write; -o is short for it (MODEL.leat; standard output for text)", "Output"},
+                    {"emit", "LEVEL", "onnx, leat, kernels, llvm, asm, ptx: write the text of this level instead of an artifact", "Output"},
+                    {"dump-stages", "DIR", "write the IR after each stage into DIR", "Output"},
+                    {"embed-ir", nullptr, "keep the leat-level IR in the artifact", "Output"},
+                    {"schedule", "FILE", "sizes of kernels, as leat inspect --schedule prints them and leat tune finds them", "Code"},
+                    {"decompose", "OPS",
+                     "all, or names of leat ops (softmax,kv_attend): compile their plain definitions instead of kernels; slow", "Other"},
+                    {"threads", "N", "threads to compile with (all)", "Other"},
+                    {"verbose", nullptr, "also what happens to each weight", "Other"},
+                    {"quiet", nullptr, "only errors", "Other"}},
+                   1,
+                   1},
+                  compile};
   llvm::append_range(command.spec.options, compileArgOptions());
   return command;
 }

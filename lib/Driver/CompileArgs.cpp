@@ -3,7 +3,11 @@
 namespace leat::driver {
 
 std::vector<OptionSpec> compileArgOptions() {
-  return {{"target-cpu", "CPU", "native (default), generic, x86-64-v3, x86-64-v4, or a processor name", "Code"},
+  return {{"target", "DEVICE", "where kernels run: cpu (default), cuda", "Code"},
+          {"gpu", "NAME", "for cuda: sm_80 (default: Ampere and later), sm_90a (Hopper only), or another of LLVM's names", "Code"},
+          {"ptxas", "FILE",
+           "for cuda: NVIDIA's assembler, for machine code beside the PTX (found on the search path or in /usr/local/cuda/bin)", "Code"},
+          {"target-cpu", "CPU", "native (default), generic, x86-64-v3, x86-64-v4, or a processor name", "Code"},
           {"int8-activations", nullptr, "let 4- and 8-bit products that allow it quantise their activations: faster, not exact", "Code"},
           {"weights", "KIND",
            "how to store weights of products: f32 (default: as the model has them), bf16, f16, int8, int4; prints the error", "Code"},
@@ -15,6 +19,9 @@ std::vector<OptionSpec> compileArgOptions() {
 }
 
 void readCompileArgs(const Args &args, CompileOptions &options, FrontendOptions &frontend) {
+  options.target = args.get("target", "cpu");
+  options.gpu = args.get("gpu", "sm_80");
+  options.ptxas = args.get("ptxas");
   options.targetCpu = args.get("target-cpu", "native");
   options.int8Activations = args.has("int8-activations");
   options.weights = args.get("weights", "f32");

@@ -14,19 +14,21 @@ int fail(ExitCode code, const std::string &message) {
   return code;
 }
 
-int fail(const rt::Status &status) {
+ExitCode exitCode(const rt::Status &status) {
   switch (status.code()) {
   case rt::Code::Unsupported:
-    return fail(kUnsupported, status.message());
+    return kUnsupported;
   case rt::Code::InvalidArgument:
   case rt::Code::NotFound:
   case rt::Code::BadFile:
   case rt::Code::Version:
-    return fail(kBadInput, status.message());
+    return kBadInput;
   default:
-    return fail(kFailed, status.message());
+    return kFailed;
   }
 }
+
+int fail(const rt::Status &status) { return fail(exitCode(status), status.message()); }
 
 std::vector<OptionSpec> modelOptionSpecs() {
   return {{"threads", "N", "worker threads (0: one per CPU)", "Execution"},

@@ -103,16 +103,16 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
   if (forDevice(options)) { // weights stay row major
     pm.addPass(schedule::createNarrowScales());
     pm.addPass(schedule::createScheduleCUDA());
-    return;
+  } else {
+    if (llvm::is_contained(target.features, "f16c") || llvm::is_contained(target.features, "+f16c"))
+      pm.addPass(schedule::createNarrowScales());
+    pm.addPass(schedule::createPackParams());
+    schedule::ScheduleCPUOptions schedule;
+    schedule.vectorBits = target.vectorBits;
+    schedule.int8Activations = options.int8Activations;
+    schedule.registers = target.vectorBits == 512 ? 32 : 16;
+    pm.addPass(schedule::createScheduleCPU(schedule));
   }
-  if (llvm::is_contained(target.features, "f16c") || llvm::is_contained(target.features, "+f16c"))
-    pm.addPass(schedule::createNarrowScales());
-  pm.addPass(schedule::createPackParams());
-  schedule::ScheduleCPUOptions schedule;
-  schedule.vectorBits = target.vectorBits;
-  schedule.int8Activations = options.int8Activations;
-  schedule.registers = target.vectorBits == 512 ? 32 : 16;
-  pm.addPass(schedule::createScheduleCPU(schedule));
   if (!options.scheduleFile.empty()) {
     schedule::OverrideScheduleOptions given;
     given.file = options.scheduleFile;

@@ -61,8 +61,6 @@ static std::string misuse(const CompileOptions &options, StringRef output, MLIRC
       return "--keep '" + pattern + "': " + llvm::toString(glob.takeError());
   if (!options.scheduleFile.empty() && !llvm::sys::fs::exists(options.scheduleFile))
     return "--schedule: cannot read '" + options.scheduleFile + "': no such file";
-  if (!options.scheduleFile.empty() && options.target != "cpu")
-    return "--schedule has sizes of CPU kernels; it is of no use with --target=" + options.target;
   for (const std::string &op : options.decomposeOps)
     if (auto known = RegisteredOperationName::lookup("leat." + op, &context);
         !known || !known->hasInterface<linalg::AggregatedOpInterface>())

@@ -1,4 +1,4 @@
-// leat-override-schedule: sizes from a file replace those that ScheduleCPU chose.
+// leat-override-schedule: sizes from a file replace those that ScheduleCPU or ScheduleCUDA chose.
 #include "passes/Schedule/Passes.h"
 #include "passes/Schedule/Strategies.h"
 
@@ -34,12 +34,14 @@ struct OverrideSchedule : impl::OverrideScheduleBase<OverrideSchedule> {
     Builder b(&getContext());
     for (auto [i, given] : llvm::enumerate(values)) {
       auto [name, value] = given;
-      const Tunable *tunable = findTunable(schedule.getStrategy(), name);
       auto old = dyn_cast_or_null<IntegerAttr>(params.get(name));
+      if (!old)
+        continue;
+      const Tunable *tunable = findTunable(schedule.getStrategy(), name);
       if (!tunable) {
-        if (old && old.getInt() != value)
+        if (old.getInt() != value)
           return error() << "'" << name << "' of @" << kernel.getSymName() << " follows from the target, it is " << old.getInt();
-        used[i] |= bool(old);
+        used[i] = true;
         continue;
       }
       if (!tunable->admits(value))

@@ -1,7 +1,12 @@
 """Schedules: what inspect prints, compile reads and tune finds. Sizes of kernels change how work is cut, not what comes out."""
+import os
+import subprocess
+
 import numpy as np
 import pytest
 
+from conftest import BUILD
+from leat_runtime import Library
 from models.decoder import Config, RandomWeights, export
 
 CONFIG = Config(layers=2, hidden=96, ffn=160, heads=4, kv_heads=2, vocab=120, context=128)
@@ -90,3 +95,62 @@ def test_tune_refuses(leat, model, tmp_path):
     assert leat("tune", tmp_path / "none.onnx", check=False).returncode == 4
     assert leat("tune", model, "--repetitions", "1", check=False).returncode == 2
     assert leat("tune", model, "-o", tmp_path / "no" / "folder", "--repetitions", 4, "--share", 1, check=False).returncode == 1
+
+
+# Kernels of GPUs, on the simulator and on a stand-in for the driver.
+
+TILES = """func.func @main(%a: tensor<?x96xf32> {onnx.name = "a"}, %w: tensor<96x160xf32> {onnx.name = "w"}, %q: tensor<1x4x?x32xf16> {onnx.name = "q"},
+    %k: tensor<1x2x?x32xf16> {onnx.name = "k"}) -> (tensor<?x160xf32> {onnx.name = "y"}, tensor<1x4x?x32xf16> {onnx.name = "o"}) {
+  %0 = leat.matmul %a, %w : (tensor<?x96xf32>, tensor<96x160xf32>) -> tensor<?x160xf32>
+  %1 = leat.kv_attend q(%q) k(%k) v(%k) {scale = 0.25 : f64, causal} : (tensor<1x4x?x32xf16>, tensor<1x2x?x32xf16>, tensor<1x2x?x32xf16>) -> tensor<1x4x?x32xf16>
+  return %0, %1 : tensor<?x160xf32>, tensor<1x4x?x32xf16>
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tiles") / "tiles.mlir"
+    path.write_text(TILES)
+    return path
+
+
+def test_override_on_a_gpu(leat, tiles, tmp_path):
+    rng = np.random.default_rng(5)
+    feed = {"a": rng.standard_normal((70, 96), np.float32), "w": rng.standard_normal((96, 160), np.float32),
+            "q": rng.standard_normal((1, 4, 70, 32)).astype(np.float16), "k": rng.standard_normal((1, 2, 90, 32)).astype(np.float16)}
+    results, device = [], Library(BUILD, "sim:checked")
+    for text in ("", "matmul_* rows=32 cols=32 depth=16 stages=2\n* tile keys=32\n", "* tile rows=128 cols=128 depth=32 keys=128 stages=4\n"):
+        (tmp_path / "schedule").write_text(text)
+        leat("compile", tiles, "-o", tmp_path / "m.leat", "--target=cuda", "--quiet", "--schedule", tmp_path / "schedule")
+        results.append(device.load(tmp_path / "m.leat").session().run("main", feed))
+    sizes = schedule_of(leat, tmp_path / "m.leat")
+    assert [{k: v for k, v in params.items() if k not in ("columns", "grain")} for _, params in sizes.values()] == [
+        dict(rows=128, cols=128, depth=32, stages=4), dict(rows=128, keys=128, stages=4)]
+    for other in results[1:]:
+        np.testing.assert_allclose(other["y"], results[0]["y"], rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(other["o"].astype(np.float32), results[0]["o"].astype(np.float32), rtol=4e-3, atol=4e-3)
+    (tmp_path / "schedule").write_text("matmul_* keys=64\n")
+    done = leat("compile", tiles, "-o", tmp_path / "x.leat", "--target=cuda", "--schedule", tmp_path / "schedule", check=False)
+    assert done.returncode == 4 and "has a parameter 'keys'" in done.stderr
+
+
+def test_tune_on_a_gpu(leat, tiles, tmp_path):
+    options = ["--target=cuda", "--device=sim", "--tokens", 70, "--repetitions", 4, "--share", 0, "--gain", 0]
+    said = leat("tune", tiles, "-o", tmp_path / "tuned", *options, "--parameter=keys").stderr
+    assert "2 of 2 kernels" in said and "keys, value 3 of its list: 1 kernels" in said and "rows" not in said
+    leat("compile", tiles, "-o", tmp_path / "m.leat", "--target=cuda", "--quiet", "--schedule", tmp_path / "tuned")
+    said = leat("tune", tiles, *options, "--parameter=kc", check=False)
+    assert said.returncode == 2 and "no kernel that matters has it; there are rows, cols, depth, keys, stages" in said.stderr
+
+
+def test_tune_passes_over_what_does_not_fit(tiles, tmp_path):
+    """Four steps of keys and values of 128 f32 are more than the multiprocessor of the stand-in's GPU has."""
+    source = tmp_path / "wide.mlir"
+    source.write_text(TILES.replace("32xf16", "128xf32"))
+    (tmp_path / "libcuda.so.1").symlink_to(BUILD / "lib" / "libleat_fake_cuda.so")
+    command = [BUILD / "bin" / "leat", "tune", source, "--target=cuda", "--tokens=20", "--repetitions=4", "--share=0", "--gain=0.99", "--parameter=stages"]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=dict(os.environ, LD_LIBRARY_PATH=str(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert "stages=4 does not fit attend_1: the GPU's driver failed to set a kernel's shared memory" in done.stderr
+    assert "stages, value 3 of its list: 1 kernels" in done.stderr

@@ -210,7 +210,9 @@ EXPORT Code cuModuleGetFunction(Function **function, Module *module, const char 
   *function = known.get();
   return 0;
 }
-EXPORT Code cuFuncSetAttribute(Function *, int32_t, int32_t) { return 0; }
+EXPORT Code cuFuncSetAttribute(Function *, int32_t attribute, int32_t value) {
+  return attribute == rt::cuda::maxDynamicShared && value > state.sharedBytes ? invalidValue : 0;
+}
 EXPORT Code cuLaunchKernelEx(const LaunchConfig *config, Function *function, void **arguments, void **) {
   Node node;
   node.function = function;

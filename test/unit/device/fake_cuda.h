@@ -5,7 +5,7 @@
 #include <cstdint>
 
 struct FakeCuda {
-  int gpus = 1, major = 8, minor = 0, cacheBytes = 1 << 16;
+  int gpus = 1, major = 8, minor = 0, cacheBytes = 1 << 16, sharedBytes = 163 << 10;
   int64_t memory = int64_t(1) << 32; // bytes that can be allocated at a time
   bool refusePtx = false;            // the driver's compiler finds a mistake
   // How often each was called.

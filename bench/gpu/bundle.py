@@ -70,7 +70,8 @@ def main():
             if done.returncode:
                 raise SystemExit(f"error: {name} for {code} does not compile:\n{done.stderr}")
             # What the compiler warns of (registers that spill) belongs to the results.
-            return [f"{name}, {code}: {line}" for line in done.stderr.splitlines() if line.startswith("warning")]
+            warned = [line.removeprefix("warning: ") for line in done.stderr.splitlines() if line.startswith("warning: ")]
+            return [f"{name}, {code}: {line}" for line in warned]
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         warnings = [line for lines in pool.map(lambda job: build(*job), [(c, n) for c in codes for n in sources]) for line in lines]

@@ -66,6 +66,8 @@ for kind in ("f16", "bf16", "f32"):
 for trans in (False, True):
     product("f32", "bf16", "f32", trans)
     product("f32", "f16", "f32", trans)
+add("matmul_batched", ["3x?x64xbf16", "3x64x96xbf16"], ["3x?x96xbf16"], "%r0 = leat.matmul %0, %1 : ({0}, {1}) -> {r0}",
+    lambda rng, rows: [normal(rng, "bf16", 3, rows, 64), normal(rng, "bf16", 3, 64, 96, scale=1 / 8)], lambda a, b: [oracle.matmul(a, b)], ROWS, FEW)
 # In front of and behind a product: what models fuse with it. Operands that are computed are not copied asynchronously.
 add("matmul_silu_residual", ["?x512xbf16", "512x768xbf16", "?x768xbf16"], ["?x768xbf16"], """%c0 = arith.constant 0 : index
   %one = arith.constant 1.0 : bf16
@@ -101,38 +103,63 @@ quantised(8)
 LENGTHS, SHORT = ((1, 130, 130), (2, 65, 200), (1, 1, 1), (3, 1, 70), (1, 4, 257), (2, 1, 2000), (1, 33, 3)), ((1, 70, 70), (1, 1, 300))
 
 
-def attention(name, kind, head, words="", options=None, positions=False, ragged=False):
-    options = options or {}
-    q, kv = f"?x8x?x{head}x{kind}", f"?x2x?x{head}x{kind}"
-    more, types = ("k_pos(%3) ", ["?xi64"]) if positions else ("kv_len(%3) ", ["?xi64"]) if ragged else ("", [])
-    listed = ", ".join(f"{{{i}}}" for i in range(3 + len(types)))
+def attention(name, kind, head, words="", segments=1, value=None, extra="", layout="bhsd", lse=False, **options):
+    """`extra`: one more operand, k_pos (a ring that has wrapped, with empty places), kv_len, bias or sink_bias. `options` are the oracle's."""
+    value = value or head
+    axes = lambda heads, size: f"?x?x{heads}x{size}x{kind}" if layout == "bshd" else f"?x{heads}x?x{size}x{kind}"
+    q, k, v, out = axes(8, head), axes(2, head), axes(2, value), axes(8, value)
+    more = {"": [], "k_pos": ["?xi64"] * segments, "kv_len": ["?xi64"], "bias": [f"?x8x?x?x{kind}"] * segments, "sink_bias": [f"8x{kind}"]}[extra]
+    groups, types = [], []
+    for keyword, given in (("q", [q] * segments), ("k", [k] * segments), ("v", [v] * segments), (extra, more)):
+        if given:
+            groups.append(f"{keyword}({', '.join(f'%{len(types) + i}' for i in range(len(given)))})")
+            types += given
+    words += f', q_layout = "{layout}", kv_layout = "{layout}", o_layout = "{layout}"' if layout != "bhsd" else ""
+    results = [out] + (["?x8x?xf32"] if lse else [])
+    names, kinds = ("%r0, %r1", "({r0}, {r1})") if lse else ("%r0", "{r0}")
 
     def make(rng, size):
         batch, queries, keys = size
-        made = [normal(rng, kind, batch, 8, queries, head), normal(rng, kind, batch, 2, keys, head), normal(rng, kind, batch, 2, keys, head)]
-        if positions:  # a ring that has wrapped, with empty places
-            places = np.roll(np.arange(keys), keys // 3)
-            places[rng.uniform(size=keys) < 0.1] = -1
+        shape = lambda heads, length, last: (batch, length, heads, last) if layout == "bshd" else (batch, heads, length, last)
+        lengths = [keys] + [3, 66][:segments - 1]
+        made = [normal(rng, kind, *shape(8, queries, head)) for _ in lengths]
+        made += [normal(rng, kind, *shape(2, n, size)) for size in (head, value) for n in lengths]
+        for n in lengths if extra == "k_pos" else []:
+            places = np.roll(np.arange(n), n // 3)
+            places[rng.uniform(size=n) < 0.1] = -1
             made.append(Tensor("i64", places))
-        if ragged:
+        if extra == "kv_len":
             made.append(Tensor("i64", rng.integers(1, keys + 1, batch)))
+        if extra == "bias":
+            made += [normal(rng, kind, batch, 8, queries, n) for n in lengths]
+        if extra == "sink_bias":
+            made.append(normal(rng, kind, 8))
         return made
 
-    def meaning(q, k, v, *last):
-        given = dict(k_pos=[last[0]]) if positions else dict(kv_len=last[0]) if ragged else {}
-        return [oracle.kv_attend([q], [k], [v], scale=head**-0.5, **options, **given)[0]]
+    def meaning(*given):
+        parts = [list(given[i * segments:(i + 1) * segments]) for i in range(3)]
+        last = list(given[3 * segments:])
+        more = {extra: last if extra in ("k_pos", "bias") else last[0]} if extra else {}
+        output, sums = oracle.kv_attend(*parts, scale=head**-0.5, q_layout=layout, kv_layout=layout, o_layout=layout, **options, **more)
+        return [output, sums][:len(results)]
 
-    add(name, [q, kv, kv, *types], [q], f"%r0 = leat.kv_attend q(%0) k(%1) v(%2) {more}{{{{scale = {head**-0.5:.17g} : f64{words}}}}} : ({listed}) -> {{r0}}",
+    listed = ", ".join(f"{{{i}}}" for i in range(len(types)))
+    add(name, types, results, f"{names} = leat.kv_attend {' '.join(groups)} {{{{scale = {head**-0.5:.17g} : f64{words}}}}} : ({listed}) -> {kinds}",
         make, meaning, LENGTHS, SHORT)
 
 
 for kind, heads in (("f16", (64, 96, 128, 256)), ("bf16", (64, 96, 128, 256)), ("f32", (64, 128))):
     for head in heads:
-        attention(f"attend_{kind}_{head}", kind, head, ", causal", dict(causal=True))
+        attention(f"attend_{kind}_{head}", kind, head, ", causal", causal=True)
 attention("attend_full", "bf16", 128)
-attention("attend_window_softcap", "bf16", 128, ", causal, window_left = 50 : i64, softcap = 30.0 : f64", dict(causal=True, window_left=50, softcap=30.0))
-attention("attend_ring", "f16", 64, ", causal", dict(causal=True), positions=True)
-attention("attend_ragged", "bf16", 128, ", causal", dict(causal=True), ragged=True)
+attention("attend_192_128", "bf16", 192, ", causal", value=128, causal=True)
+attention("attend_window_softcap", "bf16", 128, ", causal, window_left = 50 : i64, softcap = 30.0 : f64", causal=True, window_left=50, softcap=30.0)
+attention("attend_ring", "f16", 64, ", causal", extra="k_pos", causal=True)
+attention("attend_ragged", "bf16", 128, ", causal", extra="kv_len", causal=True)
+attention("attend_bias", "f16", 64, extra="bias")
+attention("attend_sink", "bf16", 64, ", causal", extra="sink_bias", causal=True)
+attention("attend_segments", "f16", 64, segments=2, lse=True)
+attention("attend_bshd", "bf16", 128, ", causal", layout="bshd", causal=True)
 
 # Rows: a block each, from registers or in several passes.
 
@@ -150,6 +177,10 @@ for name, body, meaning in (("softmax", "%r0 = leat.softmax %0 {{axis = 1 : i64}
 add("rotary", ["?x9x?x64xf32", "?x?x32xf32", "?x?x32xf32"], ["?x9x?x64xf32"], "%r0 = leat.rotary %0, %1, %2 {{rotary_dim = 64 : i64}} : ({0}, {1}, {2}) -> {r0}",
     lambda rng, size: [normal(rng, "f32", size[0], 9, size[1], 64), *(normal(rng, "f32", *size, 32) for _ in "cs")],
     lambda x, cos, sin: [oracle.rotary(x, cos, sin, rotary_dim=64)], ((1, 1), (2, 17), (1, 300)), ((2, 3),))
+add("conv", ["?x8x?x?xf32", "16x8x3x3xf32"], ["?x16x?x?xf32"], "%r0 = leat.conv %0, %1 {{strides = array<i64: 2, 2>, dilations = array<i64: 1, 1>, "
+    "pads = array<i64: 1, 1, 1, 1>, group = 1 : i64}} : ({0}, {1}) -> {r0}",
+    lambda rng, size: [normal(rng, "f32", 2, 8, *size), normal(rng, "f32", 16, 8, 3, 3, scale=0.1)],
+    lambda x, w: [oracle.conv(x, w, strides=(2, 2), dilations=(1, 1), pads=(1, 1, 1, 1), group=1)], ((1, 1), (17, 40)), ((5, 6),))
 add("attn_merge", ["?x?x64xf32"] * 2 + ["?x?xf32"] * 2, ["?x?x64xf32", "?x?xf32"],
     "%r0, %r1 = leat.attn_merge values(%0, %1) lses(%2, %3) : ({0}, {1}, {2}, {3}) -> ({r0}, {r1})",
     lambda rng, size: [*(normal(rng, "f32", *size, 64) for _ in "ab"), *(normal(rng, "f32", *size, scale=3) for _ in "ab")],

@@ -20,7 +20,6 @@ class Torch:
             return
         self.torch = torch
         self.displacer = torch.empty(4 * cache_bytes, dtype=torch.uint8, device="cuda")
-        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
     def versions(self):
         if not self.torch:

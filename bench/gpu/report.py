@@ -22,8 +22,10 @@ def table(titles, rows):
 
 
 class Report:
-    def __init__(self, machine, results, options):
-        self.machine, self.results, self.options = machine, results, options
+    """`machine` is what a worker said of it; `bundle` what was compiled, and what the compiler warned of."""
+
+    def __init__(self, machine, bundle, results, options):
+        self.machine, self.bundle, self.results, self.options = machine, bundle, results, options
         copies = self.of("copy")
         self.copy = copies[0]["bytes_per_second"] if copies and copies[0]["status"] == "passed" else None
 
@@ -37,14 +39,17 @@ class Report:
                  f"CUDA {m['cuda']}" if m["cuda"] else "", f"driver {m['driver']}" if m["driver"] else ""]
         yield f"# {m['name']}, {datetime.date.today()}"
         yield ""
-        yield ", ".join(x for x in [m["architecture"], *facts, f"Leat {m['leat']}"] if x) + f"; {versions}."
+        yield ", ".join(x for x in [m["architecture"], *facts, f"Leat {self.bundle['leat']}"] if x) + f"; {versions}."
         yield f"{done.count('passed')} passed, {done.count('failed')} failed, {done.count('skipped')} left out. " + (
             "Tiny sizes: the times below mean nothing." if self.options["tiny"] else
             "Times are of the device, by events, each run with cold caches; engines in turns, the order reversed every other turn: the median of all "
             "runs, and in brackets the range of the turns' medians. Clocks are read after the last turn.")
         if self.copy:
             copy = self.of("copy")[0]
-            yield f"A copy in the GPU's memory reads and writes {self.copy / 1e9:.0f} GB/s [{copy['low'] / 1e9:.0f}..{copy['high'] / 1e9:.0f}]: the ceiling of what moves bytes."
+            yield (f"A copy in the GPU's memory reads and writes {self.copy / 1e9:.0f} GB/s [{copy['low'] / 1e9:.0f}..{copy['high'] / 1e9:.0f}]: "
+                   "the ceiling of what moves bytes.")
+        if self.bundle["warnings"]:
+            yield f"The compiler warned of: {'; '.join(self.bundle['warnings'])}."
 
     def correctness(self):
         number = lambda r, key: f"{r[key]:.1e}" if isinstance(r.get(key), float) else ""

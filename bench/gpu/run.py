@@ -104,13 +104,14 @@ class Run:
         if "missing" in found:
             raise NothingRuns(found["missing"])
         if not self.machine:
-            self.machine = dict(found, leat=self.bundle["leat"])
+            self.machine = found
 
     def plan(self):
         """Cases in the order of what they tell: [part, code, name]."""
         codes = [code for code in self.bundle["codes"] if self.args.device == "sim" or code in ("sm_80", f"{self.machine['architecture']}a")]
         if not codes:
             raise NothingRuns(f"the bundle has code for {', '.join(self.bundle['codes'])}, none of which {self.machine['name']} ({self.machine['architecture']}) runs")
+        codes.sort(key=lambda code: code.endswith("a"))  # what is written for this GPU alone comes last
         best, names = codes[-1], self.bundle["cases"]
         cases = [["copy", "", "copy in the GPU's memory"]]
         cases += [["kernel", best, n] for n in names["kernel"]] + [["decoder", best, n] for n in names["decoder"]]
@@ -125,7 +126,8 @@ class Run:
             return self.sanitize(code, name)
         if not self.worker:
             self.open()
-        result = self.worker.ask([part] if part == "copy" else [part, code, name], CASE_SECONDS)
+        patience = min(CASE_SECONDS, max(self.args.budget - self.elapsed(), 0) + 60)
+        result = self.worker.ask([part] if part == "copy" else [part, code, name], patience)
         self.machine["versions"] = result.pop("versions", None) or self.machine.get("versions", {})
         if result.pop("broken", False):  # a GPU that faulted stays so for the process
             self.close()
@@ -171,7 +173,7 @@ class Run:
         from report import Report
 
         for suffix, text in ((".json", json.dumps(dict(machine=self.machine, bundle=self.bundle, options=self.spec, results=self.results), indent=1)),
-                             (".md", Report(self.machine, self.results, self.spec).text())):
+                             (".md", Report(self.machine, self.bundle, self.results, self.spec).text())):
             part = self.file.with_suffix(suffix + ".part")
             part.write_text(text)
             part.rename(self.file.with_suffix(suffix))

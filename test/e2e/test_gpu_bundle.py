@@ -73,9 +73,20 @@ def test_with_a_stand_in_for_the_driver(bundle, tmp_path, stand_in):
     assert results["matmul_bf16"]["simulator"] < 1e-2 and results["racecheck"]["kernels"] == "5 of 5"
     assert table.startswith("# Fake GPU") and "A copy in the GPU's memory reads and writes" in table
     stand_in["HAZARDS"] = "2"
-    code, results, table, said = run(bundle, tmp_path / "races", "--only=check", **stand_in)
-    assert code == 1 and results["memcheck"]["status"] == "passed"
-    assert "2 findings, in racecheck.txt" in results["racecheck"]["why"] and "2 findings" in table
+    code, results, table, said = run(bundle, tmp_path / "races", "--only=racecheck", **stand_in)
+    assert code == 1 and "2 findings, in racecheck.txt" in results["racecheck"]["why"] and "2 findings" in table
+
+
+def test_beside_peers(bundle, tmp_path, stand_in):
+    code, results, table, said = run(bundle, tmp_path / "out", "--only=bench", **stand_in, PYTHONPATH=str(SOURCE / "test/e2e/stand_in"))
+    assert code == 0, said
+    prefill, product = results["prefill 8K causal"], results["product 1 x 8192 x 8192 int4"]
+    assert prefill["times"].keys() == {"Leat", "flash", "cuDNN on repeated KV heads"} and prefill["absent"] == {"flex": "no compiler here"}
+    assert product["times"].keys() == {"Leat", "cuBLAS"} and all(t["ns"] > 0 for t in product["times"].values())
+    assert "torch 0.0 (stand-in)" in table and "flex: no compiler here" in table
+    ratio = [line.split(" | ")[7] for line in table.splitlines() if line.startswith("| prefill")][0]
+    ours, theirs = prefill["times"].pop("Leat"), min(t["ns"] for t in prefill["times"].values())
+    assert ratio == f"{ours['ns'] / theirs:.2f}"
 
 
 def copy(bundle, tmp_path):

@@ -102,6 +102,8 @@ Flow ctaBarrier(Warp &warp, const Op &op, u32 mask) {
   }
   ++cta.cluster->progress;
   if (op.mode == 1) {
+    if (count && barrier.arrived >= count && barrier.waiters.empty())
+      report(warp, op, first, Kind::BarrierUnwaited, "barrier %u: %u threads arrived and nobody waits", id, barrier.arrived);
     tryComplete(cta, id);
     return Flow::Next;
   }

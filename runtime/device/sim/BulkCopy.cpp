@@ -76,6 +76,10 @@ static void issue(Warp &warp, const Op &op, BulkCopy copy, Cta &target, int swiz
   Mbarrier *barrier = findMbarrier(warp, op, target, copy.mbarrier, copy.lane);
   if (!barrier)
     return;
+  if (cluster.checks && warp.clocks.async.at[barrier->init.agent()] >> 6 < barrier->init.clock())
+    report(warp, op, copy.lane, Kind::MbarrierInitFence,
+           "the mbarrier at shared 0x%x was initialised at %s, and no fence makes that visible to the asynchronous proxy", barrier->address,
+           cluster.launch->reports.where(barrier->init.pc()).c_str());
   copy.sequence = ++barrier->sequence;
   copy.record = Record(op.index, copy.sequence, barrier->agent, everyLane, true);
   if (cluster.checks)

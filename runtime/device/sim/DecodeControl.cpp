@@ -174,7 +174,7 @@ void Decoder::decodeBar() {
 
 void Decoder::decodeFence() {
   for (std::string_view modifier : in->parts)
-    if (modifier.starts_with("async")) {
+    if (modifier.starts_with("async") || modifier == "mbarrier_init") { // the latter is for nothing but mbarriers
       op.run = proxyFence;
       return;
     }

@@ -29,6 +29,7 @@ const Mutation mutations[] = {
     {"expect_tx removed", R"(mbarrier\.arrive\.expect_tx[^;]*;)", ""},
     {"mbarrier.init removed", R"(mbarrier\.init[^;]*;)", ""},
     {"fence.proxy.async removed", R"(fence\.proxy\.async[^;]*;)", ""},
+    {"fence.mbarrier_init removed", R"(fence\.mbarrier_init[^;]*;)", ""},
     {"tensor copy removed", R"(cp\.async\.bulk\.tensor[^;]*mbarrier::complete_tx[^;]*;)", ""},
     {"bulk wait_group removed", R"(cp\.async\.bulk\.wait_group\.read\s+0;)", ""},
     {"bulk commit_group removed", R"(cp\.async\.bulk\.commit_group;)", ""},

@@ -91,6 +91,7 @@ const Case cases[] = {
      "setp.lt.u32 %p4, %r5, 16; @%p4 bra A; bar.sync 0; bra E; A: bar.sync 1; E:"},
     {"one warp leaves a barrier out", "deadlock", "@%p3 bra E; bar.sync 1, 64; E: bar.sync 0;"},
     {"warps that give different counts", "barrier-count", "@%p3 bra B; bar.sync 1, 64; bra E; B: bar.sync 1, 96; E:"},
+    {"a barrier at which nobody waits", "barrier-unwaited", "bar.arrive 1, 64;"},
     {"barrier 16", "barrier-id", "mov.u32 %r9, 16; bar.sync %r9;"},
     {"trap", "trap", "@%p1 trap;"},
     {"a loop without end", "instruction-budget", "L: add.u32 %r9, %r9, 1; bra L;"},
@@ -134,19 +135,23 @@ const Case cases[] = {
      "@%p1 mbarrier.init.shared.b64 [sm], 1; @%p1 mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [sm], 1048575;"
      "@%p1 mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [sm], 16;"},
     // Bulk copies.
-    {"a bulk copy and its wait", "",
+    {"a bulk copy that signals an mbarrier which no fence shows it", "mbarrier-init-unfenced",
      "@%p1 mbarrier.init.shared.b64 [sm], 1; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 128;"
+     "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm];"
+     "L: mbarrier.try_wait.parity.shared.b64 %p4, [sm], 0; @!%p4 bra L;"},
+    {"a bulk copy and its wait", "",
+     "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 128;"
      "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm];"
      "L: mbarrier.try_wait.parity.shared.b64 %p4, [sm], 0; @!%p4 bra L; ld.shared.u32 %r8, [sm+128];"},
     {"a bulk copy read before its wait", "bulk-copy-read-early",
-     "@%p1 mbarrier.init.shared.b64 [sm], 1; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 128;"
+     "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 128;"
      "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm]; bar.sync 0; ld.shared.u32 %r8, "
      "[sm+128];"},
     {"a bulk copy that nobody waits for", "copy-outstanding-at-exit",
-     "@%p1 mbarrier.init.shared.b64 [sm], 1; bar.sync 0;"
+     "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0;"
      "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm];"},
     {"fewer bytes expected than copied", "deadlock",
-     "@%p1 mbarrier.init.shared.b64 [sm], 1; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 64;"
+     "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 64;"
      "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm];"
      "L: mbarrier.try_wait.parity.shared.b64 %p4, [sm], 0; @!%p4 bra L;"},
     {"a bulk store after a proxy fence", "",

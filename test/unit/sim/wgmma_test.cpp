@@ -39,6 +39,7 @@ std::string wgmmaText(const Shape &shape, const std::function<void(std::string &
 .reg .pred %p<8>; .reg .b32 %r<16>; .reg .b32 %d<8>; .reg .b64 %rd<16>;
 mov.u32 %r0, sm; mov.u32 %r1, %tid.x; setp.eq.u32 %p0, %r1, 0;
 @%p0 mbarrier.init.shared.b64 [sm+16384], 1;
+fence.mbarrier_init.release.cluster;
 bar.sync 0;
 @!%p0 bra WAIT;
 mbarrier.arrive.expect_tx.shared.b64 _, [sm+16384], BYTES;

@@ -5,6 +5,19 @@
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 
+/// Results have the types of operands, which are written once.
+static mlir::ParseResult parseSameTypes(mlir::OpAsmParser &parser, llvm::SmallVectorImpl<mlir::Type> &operands,
+                                        llvm::SmallVectorImpl<mlir::Type> &results) {
+  if (parser.parseTypeList(operands))
+    return mlir::failure();
+  results.assign(operands.begin(), operands.end());
+  return mlir::success();
+}
+
+static void printSameTypes(mlir::OpAsmPrinter &printer, mlir::Operation *, mlir::TypeRange operands, mlir::TypeRange) {
+  llvm::interleaveComma(operands, printer);
+}
+
 #include "dialects/Tile/TileDialect.cpp.inc"
 #include "dialects/Tile/TileEnums.cpp.inc"
 #define GET_ATTRDEF_CLASSES

@@ -120,6 +120,17 @@ def Tile_RegType : Tile_Type<"Reg", "reg"> {
 
 def Tile_TokenType : Tile_Type<"Token", "token"> { let summary = "a group of copies in flight"; }
 
+def Tile_MBarriersType : Tile_Type<"MBarriers", "mbarriers"> {
+  let summary = "barriers in shared memory that count arrivals and bytes, one for each stage of a ring";
+  let description = [{
+    A barrier is in a phase, 0 at first; the phase ends when as many arrivals as it was made for, and all bytes that were announced, are there. Then the next one begins. Who
+    waits names the parity of the phase whose end it waits for: with parity 1 the first wait passes at once, since that is taken for the phase before the first.
+  }];
+  let parameters = (ins "int64_t":$count);
+  let assemblyFormat = "`<` $count `>`";
+  let genVerifyDecl = 1;
+}
+
 class Tile_Op<string mnemonic, list<Trait> traits = []> : Op<Tile_Dialect, mnemonic, traits>;
 
 #endif

@@ -15,12 +15,14 @@ LogicalResult ProgramOp::verify() {
     return emitOpError("needs whole warps, 32 to 1024 threads, got ") << threads;
   if ((*this)->getParentOfType<ProgramOp>())
     return emitOpError("cannot stand inside another program");
-  // A tile in registers is spread over all of the block's warps.
+  // A tile in registers is spread over all of the block's warps, or over those of its role.
   LogicalResult result = success();
   getBody().walk([&](Operation *op) {
+    auto roles = op->getParentOfType<RolesOp>();
+    int64_t here = roles ? int64_t(roles.getConsumers()) : threads;
     for (Type type : op->getResultTypes())
-      if (auto reg = dyn_cast<RegType>(type); reg && reg.getWarps() * 32 != threads && succeeded(result))
-        result = op->emitOpError("has a tile of ") << reg.getWarps() << " warps in a program of " << threads << " threads";
+      if (auto reg = dyn_cast<RegType>(type); reg && reg.getWarps() * 32 != here && succeeded(result))
+        result = op->emitOpError("has a tile of ") << reg.getWarps() << " warps in a program of " << here << " threads";
   });
   return result;
 }
@@ -171,16 +173,26 @@ LogicalResult DotOp::verify() {
   if (group && (acc.getWarpRows() != 16 || acc.getCols() > 256))
     return emitOpError("needs 64 rows and at most 256 columns for each group of four warps, got ") << acc.getRows() << "x" << acc.getCols();
   auto leftTile = dyn_cast<SharedType>(getA().getType());
-  if (group && (!leftTile || !leftTile.getSwizzle() || !b.getSwizzle() || b.getElement().isF32()))
-    return emitOpError("reads both operands of a group of warps from swizzled shared memory, in 16 bits, got ")
+  if (group && ((leftTile && !leftTile.getSwizzle()) || !b.getSwizzle() || b.getElement().isF32()))
+    return emitOpError("reads operands of a group of warps from swizzled shared memory, in 16 bits, got ")
            << getA().getType() << " and " << Type(b);
+  if (group)
+    for (OpOperand &use : getResult().getUses()) {
+      Operation *user = use.getOwner();
+      bool chained = isa<DotOp>(user) && cast<DotOp>(user).getInit() == getResult();
+      bool carried = user->hasTrait<OpTrait::IsTerminator>() || isa<RegionBranchOpInterface>(user);
+      if (!chained && !carried && !isa<DotWaitOp>(user))
+        return emitOpError("is in flight where '") << user->getName() << "' uses it: put a tile.dot_wait between";
+    }
   int64_t m, depth;
   Type element;
   if (auto reg = dyn_cast<RegType>(getA().getType())) {
     m = reg.getRows(), depth = reg.getCols(), element = reg.getElement();
-    if (reg.getKind() != LayoutKind::A || reg.getLayout().getWarpsM() != acc.getLayout().getWarpsM() ||
+    LayoutKind needed = group ? LayoutKind::WgmmaA : LayoutKind::A;
+    if (reg.getKind() != needed || reg.getLayout().getWarpsM() != acc.getLayout().getWarpsM() ||
         reg.getLayout().getWarpsN() != acc.getLayout().getWarpsN())
-      return emitOpError("needs its left operand in layout a of the accumulator's warps, got ") << reg.getLayout();
+      return emitOpError("needs its left operand in layout ")
+             << stringifyLayoutKind(needed) << " of the accumulator's warps, got " << reg.getLayout();
   } else if (auto tile = dyn_cast<SharedType>(getA().getType())) {
     m = tile.getRows(), depth = tile.getCols(), element = tile.getElement();
     if (failed(verifyOneStage(*this, tile)))
@@ -202,6 +214,26 @@ LogicalResult DotOp::verify() {
   if (!element.isF32() && (b.getRowBytes() % 16 != 0))
     return emitOpError("reads rows of 16 bytes, but those of its right operand have ") << b.getRowBytes() << " bytes";
   return success();
+}
+
+/// What products of groups of warps have in registers.
+static LogicalResult verifyInFlight(Operation *op, TypeRange tiles, TypeRange results, bool operands) {
+  if (tiles != results)
+    return op->emitOpError("gives the tiles that it takes");
+  for (Type type : tiles) {
+    LayoutKind kind = cast<RegType>(type).getKind();
+    if (kind != LayoutKind::WgmmaAcc && !(operands && kind == LayoutKind::WgmmaA))
+      return op->emitOpError("takes tiles of products of groups of warps, not layout ") << stringifyLayoutKind(kind);
+  }
+  return success();
+}
+
+LogicalResult DotFenceOp::verify() { return verifyInFlight(*this, getTiles().getTypes(), getResultTypes(), /*operands=*/true); }
+
+LogicalResult DotWaitOp::verify() {
+  if (int64_t(getPending()) < 0 || int64_t(getPending()) > 7)
+    return emitOpError("leaves 0 to 7 products in flight, got ") << int64_t(getPending());
+  return verifyInFlight(*this, getTiles().getTypes(), getResultTypes(), /*operands=*/false);
 }
 
 LogicalResult ConvertOp::verify() {

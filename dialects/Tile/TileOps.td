@@ -155,12 +155,35 @@ def Tile_DotOp : Tile_Op<"dot", [AllTypesMatch<["init", "result"]>]> {
   let summary = "init + a * b";
   let description = [{
     `a` [M, K] in registers (layout `a`) or shared memory, `b` in shared memory as [K, N], or [N, K] with `trans_b`. 16-bit operands go to mma.sync m16n8k16 and are accumulated in f32. f32 operands,
-    both in shared memory, are multiplied and added one by one in the order of K. In layout
-    `wgmma_acc` groups of four warps have 64 rows each, and both operands come from swizzled shared memory.
+    both in shared memory, are multiplied and added one by one in the order of K.
+
+    In layout `wgmma_acc` groups of four warps have 64 rows each; `b` comes from swizzled shared memory, `a` from there or from registers (layout `wgmma_a`). Such a product is begun, not
+    done: until a `tile.dot_wait` its result may only be the `init` of another one or be carried by a loop, and its operands stay as they are. In front of it stands a `tile.dot_fence`.
   }];
   let arguments = (ins AnyType:$a, Tile_SharedType:$b, Tile_RegType:$init, UnitAttr:$trans_b);
   let results = (outs Tile_RegType:$result);
   let assemblyFormat = "$a `,` $b `,` $init attr-dict `:` type($a) `,` type($b) `,` type($init)";
+  let hasVerifier = 1;
+}
+
+def Tile_DotFenceOp : Tile_Op<"dot_fence"> {
+  let summary = "products of groups of warps that follow see what was done to registers before";
+  let description = [{
+    `tiles`: accumulators and left operands of those products that have been written since the last fence; the products take the results. One fence serves all products up to the next
+    access to their registers.
+  }];
+  let arguments = (ins Variadic<Tile_RegType>:$tiles);
+  let results = (outs Variadic<Tile_RegType>:$results);
+  let assemblyFormat = "(`(` $tiles^ `:` custom<SameTypes>(type($tiles), type($results)) `)`)? attr-dict";
+  let hasVerifier = 1;
+}
+
+def Tile_DotWaitOp : Tile_Op<"dot_wait"> {
+  let summary = "waits until at most `pending` products of a group of warps are in flight, oldest first";
+  let description = "`tiles`: results of those that are done then, for use by others. What they read of shared memory may be written again.";
+  let arguments = (ins I64Attr:$pending, Variadic<Tile_RegType>:$tiles);
+  let results = (outs Variadic<Tile_RegType>:$results);
+  let assemblyFormat = "`pending` $pending (`(` $tiles^ `:` custom<SameTypes>(type($tiles), type($results)) `)`)? attr-dict";
   let hasVerifier = 1;
 }
 
@@ -260,5 +283,80 @@ def Tile_PipelineOp : Tile_Op<"pipeline", [AttrSizedOperandSegments]> {
     $lower `to` $upper `step` $step `buffers` `(` $buffers `:` type($buffers) `)` (`carry` `(` $inits^ `:` type($inits) `)` `->` type($results))?
     `produce` $produce `consume` $consume attr-dict
   }];
+  let hasVerifier = 1;
+}
+
+// --- warps with roles, barriers that count, copies of tiles by one thread ----------------------------------------------------------------
+
+def Tile_RolesOp : Tile_Op<"roles", [SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "groups of warps that work on tiles, and a thread that brings them";
+  let description = [{
+    The first `consumers` threads of the program run `consume`, as if they were all there is: tiles in registers are spread over them, `tile.barrier` is among them. Of the last 128 threads one
+    runs `produce`: it copies, waits and counts. Each thread gets as many registers as its role says (sm_90a).
+
+    All threads meet in front of the roles: `tile.mbarriers` made before are ready behind.
+  }];
+  let arguments = (ins I64Attr:$consumers, I64Attr:$consumer_registers, I64Attr:$producer_registers);
+  let regions = (region SizedRegion<1>:$consume, SizedRegion<1>:$produce);
+  let assemblyFormat = [{
+    `consume` $consumers `registers` $consumer_registers $consume `produce` `registers` $producer_registers $produce attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_MBarriersOp : Tile_Op<"mbarriers"> {
+  let summary = "barriers in shared memory, in phase 0; for use inside of tile.roles";
+  let arguments = (ins I64Attr:$arrivals);
+  let results = (outs Tile_MBarriersType:$barriers);
+  let assemblyFormat = "`arrivals` $arrivals attr-dict `:` type($barriers)";
+  let hasVerifier = 1;
+}
+
+def Tile_ExpectOp : Tile_Op<"expect"> {
+  let summary = "arrives at a barrier and announces how many bytes the producer's copies of this phase bring";
+  let arguments = (ins Tile_MBarriersType:$barriers, Index:$stage, I64Attr:$bytes);
+  let assemblyFormat = "$barriers `[` $stage `]` `bytes` $bytes attr-dict `:` type($barriers)";
+  let hasVerifier = 1;
+}
+
+def Tile_ArriveOp : Tile_Op<"arrive"> {
+  let summary = "each group of four consumer warps arrives at a barrier once";
+  let description = "One thread arrives for its group: what the group read was read by products that it has waited for, which none of its warps can do before all have begun them.";
+  let arguments = (ins Tile_MBarriersType:$barriers, Index:$stage);
+  let assemblyFormat = "$barriers `[` $stage `]` attr-dict `:` type($barriers)";
+  let hasVerifier = 1;
+}
+
+def Tile_AwaitOp : Tile_Op<"await"> {
+  let summary = "waits for the end of the phase of a barrier that has this parity";
+  let arguments = (ins Tile_MBarriersType:$barriers, Index:$stage, Index:$parity);
+  let assemblyFormat = "$barriers `[` $stage `]` `parity` $parity attr-dict `:` type($barriers)";
+}
+
+def Tile_CopyTensorOp : Tile_Op<"copy_tensor"> {
+  let summary = "begins to copy a tile by a tensor map; its bytes are counted by a barrier";
+  let description = [{
+    `map` points to 128 bytes that the runtime makes of a LeatTensorMap (include/leat/KernelABI.h): a view of memory in up to five dimensions, innermost first. Its box is a tile of at most
+    `swizzle` bytes of the innermost dimension and, over the others, the rows of the tile in order; slabs of a tile with more columns are copied one by one. `coordinates` say where the tile
+    begins; elements outside of the view arrive as zero.
+  }];
+  let arguments = (ins AnyType:$map, Variadic<Index>:$coordinates, Tile_SharedType:$tile, Tile_MBarriersType:$barriers, Index:$stage);
+  let assemblyFormat = "$map `[` $coordinates `]` `to` $tile `signal` $barriers `[` $stage `]` attr-dict `:` type($map) `to` type($tile) `signal` type($barriers)";
+  let hasVerifier = 1;
+}
+
+def Tile_TakeTurnOp : Tile_Op<"take_turn"> {
+  let summary = "a group of four consumer warps waits until the group before it gives the turn";
+  let description = [{
+    Groups take turns, the first one first, so that one works on its registers while another multiplies. Nothing is ordered but time: memory may not rely on it. Each group takes and gives as
+    often as the others.
+  }];
+  let assemblyFormat = "attr-dict";
+  let hasVerifier = 1;
+}
+
+def Tile_GiveTurnOp : Tile_Op<"give_turn"> {
+  let summary = "a group of four consumer warps gives the turn to the next";
+  let assemblyFormat = "attr-dict";
   let hasVerifier = 1;
 }

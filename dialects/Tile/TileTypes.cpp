@@ -184,4 +184,10 @@ int64_t RegType::getThreadElements() const {
   }
 }
 
+LogicalResult MBarriersType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t count) {
+  if (count < 1)
+    return emitError() << "needs at least one barrier, got " << count;
+  return success();
+}
+
 } // namespace leat::tile

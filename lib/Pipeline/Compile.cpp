@@ -102,7 +102,9 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
   pm.addPass(fuse::createOutlineKernels());
   if (forDevice(options)) { // weights stay row major
     pm.addPass(schedule::createNarrowScales());
-    pm.addPass(schedule::createScheduleCUDA());
+    schedule::ScheduleCUDAOptions tiles;
+    tiles.gpu = options.gpu;
+    pm.addPass(schedule::createScheduleCUDA(tiles));
   } else {
     if (llvm::is_contained(target.features, "f16c") || llvm::is_contained(target.features, "+f16c"))
       pm.addPass(schedule::createNarrowScales());

@@ -50,11 +50,20 @@ Value AttendEmitter::reserve(Value bytes) {
 void AttendEmitter::choosePair(Value pair) {
   batch = k.div(pair, kvHeadCount);
   kvHead = k.rem(pair, kvHeadCount);
+  firstHead = k.mul(kvHead, group);
+  rowHeads = group;
+}
+
+void AttendEmitter::chooseHead(Value head) {
+  batch = k.div(head, heads);
+  firstHead = k.rem(head, heads);
+  kvHead = k.div(firstHead, group);
+  rowHeads = k.idx(1);
 }
 
 std::pair<Value, Value> AttendEmitter::rowAt(Value r) {
   Value row = k.add(row0, r);
-  return {k.div(row, group), k.add(k.mul(kvHead, group), k.rem(row, group))};
+  return {k.div(row, rowHeads), k.add(firstHead, k.rem(row, rowHeads))};
 }
 
 SmallVector<Value> AttendEmitter::coordinates(int64_t headDim, Value head, Value position) {

@@ -26,7 +26,10 @@ protected:
   mlir::Value reserve(mlir::Value bytes);
   mlir::Value reserve(int64_t bytes) { return reserve(k.idx(bytes)); }
   mlir::Value at(mlir::Value offset) { return k.bytePtr(k.scratch(), offset); }
+  /// The task's rows are of all heads that read KV head `pair` (counted over the batch).
   void choosePair(mlir::Value pair);
+  /// They are of one head, counted likewise.
+  void chooseHead(mlir::Value head);
 
   /// Query position and head of row `r` of the tile.
   std::pair<mlir::Value, mlir::Value> rowAt(mlir::Value r);
@@ -75,6 +78,7 @@ protected:
   mlir::Value scratchEnd;
   // Of the task:
   mlir::Value batch, kvHead, row0, rows;
+  mlir::Value firstHead, rowHeads; ///< of its rows: the first head, heads of a position
 };
 
 /// Every operand and result moves once; products of the keys that are seen where that is known.

@@ -19,11 +19,19 @@ TileLowering::TileLowering(tile::ProgramOp program) : program(program), b(progra
 
 SharedPlan planShared(tile::ProgramOp program) {
   SharedPlan plan;
-  program.getBody().walk([&](tile::AllocOp op) {
-    auto type = cast<tile::SharedType>(op.getTile().getType());
-    int64_t offset = op.getAt() ? int64_t(*op.getAt()) : llvm::alignTo(plan.bytes, type.getAlignment());
+  auto place = [&](Operation *op, int64_t bytes, int64_t alignment, std::optional<int64_t> at = std::nullopt) {
+    int64_t offset = at ? *at : llvm::alignTo(plan.bytes, alignment);
     plan.offsets[op] = offset;
-    plan.bytes = std::max(plan.bytes, offset + type.getBytes());
+    plan.bytes = std::max(plan.bytes, offset + bytes);
+  };
+  program.getBody().walk([&](Operation *op) {
+    if (auto barriers = dyn_cast<tile::MBarriersOp>(op))
+      place(op, barriers.getBarriers().getType().getCount() * kMBarrierBytes, kMBarrierBytes);
+    auto alloc = dyn_cast<tile::AllocOp>(op);
+    if (!alloc)
+      return;
+    auto type = cast<tile::SharedType>(alloc.getTile().getType());
+    place(op, type.getBytes(), type.getAlignment(), alloc.getAt() ? std::optional<int64_t>(*alloc.getAt()) : std::nullopt);
   });
   return plan;
 }
@@ -178,7 +186,7 @@ void TileLowering::lower(Operation *op) {
         dead.push_back(op);
       })
       .Case([&](tile::BarrierOp) {
-        NVVM::Barrier0Op::create(b);
+        lowerBarrier();
         dead.push_back(op);
       })
       .Case([&](tile::FillOp fill) { lowerFill(fill); })
@@ -191,6 +199,10 @@ void TileLowering::lower(Operation *op) {
         replace(op, Values(count, splat.getValue()));
       })
       .Case([&](tile::DotOp dot) { lowerDot(dot); })
+      .Case([&](tile::DotFenceOp fence) { replace(op, passThrough("wgmma.fence.sync.aligned;", fence.getTiles())); })
+      .Case([&](tile::DotWaitOp wait) {
+        replace(op, passThrough("wgmma.wait_group.sync.aligned " + std::to_string(wait.getPending()) + ";", wait.getTiles()));
+      })
       .Case([&](tile::ConvertOp convert) { lowerConvert(convert); })
       .Case([&](tile::MapOp map) { lowerMap(map); })
       .Case([&](tile::ForEachOp each) { lowerForEach(each); })
@@ -200,6 +212,13 @@ void TileLowering::lower(Operation *op) {
       .Case([&](tile::WriteOp write) { lowerWrite(write); })
       .Case([&](tile::LanesOp lanes) { replace(op, ValueRange(joinLanes(lanes.getCombine(), lanes.getValue(), lanes.getWidth()))); })
       .Case([&](tile::Exp2Op exp2) { replace(op, ValueRange(lowerExp2(exp2.getX()))); })
+      .Case([&](tile::MBarriersOp barriers) { lowerMBarriers(barriers); })
+      .Case([&](tile::RolesOp roles) { lowerRoles(roles); })
+      .Case([&](tile::ExpectOp expect) { lowerExpect(expect); })
+      .Case([&](tile::ArriveOp arrive) { lowerArrive(arrive); })
+      .Case([&](tile::AwaitOp await) { lowerAwait(await); })
+      .Case([&](tile::CopyTensorOp copy) { lowerCopyTensor(copy); })
+      .Case<tile::TakeTurnOp, tile::GiveTurnOp>([&](auto) { lowerTurn(op); })
       .Case([&](scf::ForOp loop) {
         if (carriesTiles(loop))
           return lowerFor(loop);
@@ -225,6 +244,11 @@ void TileLowering::lower(Operation *op) {
       });
 }
 
+void TileLowering::instruction(StringRef text, StringRef constraints, ValueRange operands) {
+  LLVM::InlineAsmOp::create(b, TypeRange(), operands, text, constraints, /*has_side_effects=*/true, /*is_align_stack=*/false,
+                            LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr());
+}
+
 Values TileLowering::inlineAsm(StringRef text, StringRef constraints, ValueRange operands, TypeRange results, bool sideEffects) {
   Type type = results.size() == 1 ? results[0] : Type(LLVM::LLVMStructType::getLiteral(b.getContext(), llvm::to_vector(results)));
   Value out = LLVM::InlineAsmOp::create(b, type, operands, text, constraints, sideEffects, /*is_align_stack=*/false,
@@ -236,6 +260,13 @@ Values TileLowering::inlineAsm(StringRef text, StringRef constraints, ValueRange
   for (size_t i = 0; i < results.size(); ++i)
     values.push_back(LLVM::ExtractValueOp::create(b, out, i));
   return values;
+}
+
+void TileLowering::when(Value condition, llvm::function_ref<void()> body) {
+  auto branch = scf::IfOp::create(b, condition, /*withElseRegion=*/false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(branch.thenBlock()->getTerminator());
+  body();
 }
 
 Value TileLowering::warpRow(tile::RegType type) {

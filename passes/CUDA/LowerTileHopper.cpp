@@ -1,6 +1,9 @@
-// Products of warp groups: wgmma reads both operands from swizzled shared memory by descriptors, and its sums are in registers that nobody
-// may touch until it is waited for. So the sums go through the wait as operands, or LLVM would move their uses across it.
+// Products of groups of warps: wgmma reads its right operand from swizzled shared memory by a descriptor, the left one from there or from
+// registers, and its sums are in registers that nobody may touch until it is waited for. So the sums go through the fence and the wait as
+// operands, or LLVM would move their uses across it.
 #include "passes/CUDA/TileLowering.h"
+
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 
@@ -12,12 +15,39 @@ static int64_t descriptorBits(tile::SharedType type, int64_t leading, int64_t st
   return int64_t(uint64_t(leading >> 4) << 16 | uint64_t(stride >> 4) << 32 | uint64_t(layout) << 62);
 }
 
+/// The tile is zero everywhere.
+static bool isZero(Value tile) {
+  auto splat = tile.getDefiningOp<tile::SplatOp>();
+  return splat && matchPattern(splat.getValue(), m_AnyZeroFloat());
+}
+
+Values TileLowering::passThrough(StringRef text, ValueRange tiles) {
+  Values values;
+  SmallVector<Type> types;
+  std::string outputs, tied;
+  for (Value tile : tiles) {
+    bool sums = cast<tile::RegType>(tile.getType()).getKind() == tile::LayoutKind::WgmmaAcc;
+    for (Value v : registers(tile)) {
+      outputs += (values.empty() ? "=" : ",=") + std::string(sums ? "f" : "r");
+      tied += "," + std::to_string(values.size());
+      values.push_back(v);
+      types.push_back(v.getType());
+    }
+  }
+  if (values.empty()) {
+    instruction(text, "", {});
+    return {};
+  }
+  return inlineAsm(text, outputs + tied, values, types, /*sideEffects=*/true);
+}
+
 void TileLowering::dotGroup(tile::DotOp op) {
   auto acc = cast<tile::RegType>(op.getInit().getType());
-  auto left = cast<tile::SharedType>(op.getA().getType()), right = cast<tile::SharedType>(op.getB().getType());
-  bool trans = op.getTransB();
+  auto left = dyn_cast<tile::SharedType>(op.getA().getType());
+  auto right = cast<tile::SharedType>(op.getB().getType());
+  bool trans = op.getTransB(), fresh = isZero(op.getInit());
   Type i64 = b.getI64Type(), f32 = b.getF32Type();
-  int64_t count = acc.getThreadElements(), n = acc.getCols();
+  int64_t count = acc.getThreadElements(), n = acc.getCols(), depth = trans ? right.getCols() : right.getRows();
   auto descriptor = [&](tile::SharedType type, Value address, int64_t leading, int64_t stride) -> Value {
     Value place = arith::AndIOp::create(b, arith::ShRUIOp::create(b, address, i32(4)), i32(0x3fff));
     Value bits = arith::ConstantOp::create(b, b.getI64IntegerAttr(descriptorBits(type, leading, stride)));
@@ -28,35 +58,53 @@ void TileLowering::dotGroup(tile::DotOp op) {
     int64_t span = type.getSwizzle(), byte = step * 32;
     return descriptor(type, add(base, byte / span * type.getRows() * span + byte % span), 16, 8 * span);
   };
-  Value leftBase = add(addresses[op.getA()], mul(div(warp, 4), 64 * left.getSwizzle())), rightBase = addresses[op.getB()];
+  Value rightBase = addresses[op.getB()], leftBase;
+  Values leftRegisters;
+  if (left)
+    leftBase = add(addresses[op.getA()], mul(div(warp, 4), 64 * left.getSwizzle()));
+  else
+    leftRegisters = registers(op.getA());
 
-  // What threads wrote, or copied, is seen by wgmma behind this fence.
-  NVVM::FenceProxyOp::create(b, NVVM::ProxyKind::async_shared, NVVM::SharedSpaceAttr::get(b.getContext(), NVVM::SharedSpace::shared_cta));
   std::string name = right.getElement().isBF16() ? "bf16" : "f16", sums, outputs, tied;
   for (int64_t i = 0; i < count; ++i) {
     sums += (i ? ", $" : "$") + std::to_string(i);
     outputs += i ? ",=f" : "=f";
     tied += "," + std::to_string(i);
   }
-  Values values = registers(op.getInit());
+  Values values;
+  if (!fresh)
+    values = registers(op.getInit());
   SmallVector<Type> types(count, f32);
-  // The sums go through the fence as well: moves of registers have to be in front of it.
-  values = inlineAsm("wgmma.fence.sync.aligned;", outputs + tied, values, types, /*sideEffects=*/true);
-  for (int64_t step = 0; step < left.getCols() / 16; ++step) {
-    Value a = alongDepth(left, leftBase, step), bDescriptor;
-    if (trans)
-      bDescriptor = alongDepth(right, rightBase, step);
-    else // slabs of columns: 8 rows of the depth after 8
-      bDescriptor =
-          descriptor(right, add(rightBase, step * 16 * right.getSwizzle()), right.getRows() * right.getSwizzle(), 8 * right.getSwizzle());
-    std::string text = "wgmma.mma_async.sync.aligned.m64n" + std::to_string(n) + "k16.f32." + name + "." + name + " {" + sums + "}, $" +
-                       std::to_string(count) + ", $" + std::to_string(count + 1) + ", 1, 1, 1, 0, " + (trans ? "0" : "1") + ";";
-    Values operands{a, bDescriptor};
+  for (int64_t step = 0; step < depth / 16; ++step) {
+    Values operands;
+    std::string inputs,
+        text = "wgmma.mma_async.sync.aligned.m64n" + std::to_string(n) + "k16.f32." + name + "." + name + " {" + sums + "}, ";
+    int64_t next = count;
+    auto operand = [&](Value v, StringRef kind) {
+      operands.push_back(v);
+      inputs += "," + kind.str();
+      return "$" + std::to_string(next++);
+    };
+    if (left) {
+      text += operand(alongDepth(left, leftBase, step), "l");
+    } else {
+      for (int64_t r = 0; r < 4; ++r)
+        text += (r ? ", " : "{") + operand(leftRegisters[step * 4 + r], "r");
+      text += "}";
+    }
+    Value rightOperand = trans ? alongDepth(right, rightBase, step)
+                               // Slabs of columns: 8 rows of the depth after 8.
+                               : descriptor(right, add(rightBase, step * 16 * right.getSwizzle()), right.getRows() * right.getSwizzle(),
+                                            8 * right.getSwizzle());
+    text += ", " + operand(rightOperand, "l");
+    // A sum that begins with zero is written without being read.
+    bool first = fresh && step == 0;
+    text += first ? ", 0, 1, 1" : ", 1, 1, 1";
+    text += std::string(left ? ", 0" : "") + (trans ? ", 0;" : ", 1;");
     llvm::append_range(operands, values);
-    values = inlineAsm(text, outputs + ",l,l" + tied, operands, types, /*sideEffects=*/true);
+    values = inlineAsm(text, outputs + inputs + (first ? "" : tied), operands, types, /*sideEffects=*/true);
   }
   NVVM::WgmmaGroupSyncAlignedOp::create(b);
-  values = inlineAsm("wgmma.wait_group.sync.aligned 0;", outputs + tied, values, types, /*sideEffects=*/true);
   replace(op, values);
 }
 

@@ -273,12 +273,6 @@ void TileLowering::lowerStore(tile::StoreOp op) {
     Value address = LLVM::GEPOp::create(b, ptr, element, view.getBase(),
                                         ArrayRef<LLVM::GEPArg>{arith::IndexCastOp::create(b, b.getI64Type(), offset).getResult()});
     Value inRow = less(row, view.getRows()), low = round(values[i], element), high = round(values[i + 1], element);
-    auto when = [&](Value cond, llvm::function_ref<void()> body) {
-      auto branch = scf::IfOp::create(b, cond, /*withElseRegion=*/false);
-      OpBuilder::InsertionGuard guard(b);
-      b.setInsertionPoint(branch.thenBlock()->getTerminator());
-      body();
-    };
     Value firstIn = both(inRow, less(col, view.getCols())), secondIn = both(inRow, less(add(col, 1), view.getCols()));
     auto single = [&](Value value, int32_t place) {
       Value to = LLVM::GEPOp::create(b, ptr, element, address, ArrayRef<LLVM::GEPArg>{place});

@@ -7,12 +7,14 @@
 
 namespace leat::cuda {
 
+constexpr int64_t kMBarrierBytes = 8;
+
 struct SharedPlan {
-  llvm::DenseMap<mlir::Operation *, int64_t> offsets; ///< of each tile.alloc
+  llvm::DenseMap<mlir::Operation *, int64_t> offsets; ///< of each tile.alloc and tile.mbarriers
   int64_t bytes = 0;
 };
 
-/// Tiles follow each other in the order of their ops, unless they say where they are.
+/// Tiles and barriers follow each other in the order of their ops, unless they say where they are.
 SharedPlan planShared(tile::ProgramOp program);
 
 } // namespace leat::cuda

@@ -4,6 +4,7 @@
 #include "passes/CUDA/Entry.h"
 #include "passes/CUDA/Generic.h"
 #include "passes/CUDA/SharedPlan.h"
+#include "passes/CUDA/TensorMaps.h"
 
 #include "leat/KernelABI.h"
 
@@ -18,9 +19,10 @@ namespace leat::cuda {
 // --- functions around programs
 // ---------------------------------------------------------------------------------------------------------------
 
-/// The entry point of a phase calls its program's function, which has the signature of all kernel functions.
-static void emitEntry(KernelFuncOp kernel, unsigned phase, int64_t threads, StringRef callee) {
-  Entry entry = createEntry(kernel, phase, threads);
+/// The entry point of a phase calls its program's function, which has the signature of all kernel functions, then tensor maps. `whole`: a
+/// block has the multiprocessor for itself.
+static void emitEntry(KernelFuncOp kernel, unsigned phase, int64_t threads, unsigned maps, bool whole, StringRef callee) {
+  Entry entry = createEntry(kernel, phase, threads, maps);
   ImplicitLocOpBuilder b(kernel.getLoc(), kernel.getContext());
   b.setInsertionPointToEnd(&entry.func.getBody().front());
   Type ptr = LLVM::LLVMPointerType::get(b.getContext());
@@ -30,10 +32,16 @@ static void emitEntry(KernelFuncOp kernel, unsigned phase, int64_t threads, Stri
   };
   Value none = arith::ConstantOp::create(b, b.getI64IntegerAttr(0));
   unsigned buffers = bufferCount(kernel);
-  func::CallOp::create(b, callee, TypeRange(),
-                       ValueRange{entry.buffers, entry.scalars, none, none, buffer(buffers - 2), buffer(buffers - 1)});
+  Values arguments{entry.buffers, entry.scalars, none, none, buffer(buffers - 2), buffer(buffers - 1)};
+  llvm::append_range(arguments, entry.tensorMaps);
+  func::CallOp::create(b, callee, TypeRange(), arguments);
+  // Registers move between roles only where the assembler knows how many a thread begins with.
+  if (whole)
+    entry.func->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(1));
   LLVM::ReturnOp::create(b, ValueRange());
 }
+
+SmallVector<TensorMap> TileGenerator::tensorMaps(KernelBuilder &, unsigned) { return {}; }
 
 LogicalResult TileGenerator::emit(KernelFuncOp kernel) {
   using Part = KernelBuilder::Part;
@@ -46,7 +54,8 @@ LogicalResult TileGenerator::emit(KernelFuncOp kernel) {
     KernelBuilder k(kernel, target, Part::Run);
     k.func.setSymName(function);
     k.func->setAttr(kProgramAttr, k.b.getUnitAttr());
-    auto op = tile::ProgramOp::create(k.b, threads(phase));
+    int64_t count = threads(k, phase);
+    auto op = tile::ProgramOp::create(k.b, count);
     {
       OpBuilder::InsertionGuard guard(k.b);
       k.b.setInsertionPointToStart(&op.getBody().emplaceBlock());
@@ -56,7 +65,8 @@ LogicalResult TileGenerator::emit(KernelFuncOp kernel) {
     k.finish();
     good &= !k.failed();
     sharedBytes.push_back(planShared(op).bytes);
-    emitEntry(kernel, phase, threads(phase), function);
+    bool roles = op.getBody().walk([](tile::RolesOp) { return WalkResult::interrupt(); }).wasInterrupted();
+    emitEntry(kernel, phase, count, tensorMapCount(k), roles, function);
   }
   { // Like cost, geometry takes scalars and writes numbers.
     KernelBuilder k(kernel, target, Part::Cost);
@@ -67,15 +77,16 @@ LogicalResult TileGenerator::emit(KernelFuncOp kernel) {
     };
     for (unsigned phase = 0; phase < phases(); ++phase) {
       Values blocks = grid(k, phase);
+      int64_t count = threads(k, phase);
       for (unsigned d = 0; d < 3; ++d) {
         put(phase, offsetof(LeatGeometry, grid) + 8 * d, blocks[d]);
-        put(phase, offsetof(LeatGeometry, block) + 8 * d, k.idx(d == 0 ? threads(phase) : 1));
+        put(phase, offsetof(LeatGeometry, block) + 8 * d, k.idx(d == 0 ? count : 1));
         put(phase, offsetof(LeatGeometry, cluster) + 8 * d, k.idx(1));
       }
       put(phase, offsetof(LeatGeometry, dynamic_shared), k.idx(sharedBytes[phase]));
       put(phase, offsetof(LeatGeometry, scratch), k.idx(0));
       put(phase, offsetof(LeatGeometry, joined), joined(k));
-      put(phase, offsetof(LeatGeometry, tensor_maps), k.idx(0));
+      storeTensorMaps(k, k.bytePtr(out, k.idx(phase * sizeof(LeatGeometry))), tensorMaps(k, phase));
     }
     k.finish();
   }

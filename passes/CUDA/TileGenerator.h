@@ -14,6 +14,16 @@ using cpu::KernelBuilder;
 using cpu::Puller;
 using Values = llvm::SmallVector<mlir::Value>;
 
+/// A view of an operand in memory whose tiles one thread copies (TensorMaps.h). Dimensions begin with the innermost. Sizes and coordinates
+/// are in elements, strides in bytes.
+struct TensorMap {
+  unsigned buffer;    ///< which of the entry's pointers
+  mlir::Value offset; ///< bytes from there on
+  mlir::Type element;
+  Values dims, strides, box;
+  int64_t swizzle;
+};
+
 class TileGenerator : public Generator {
 public:
   mlir::LogicalResult emit(KernelFuncOp kernel) final;
@@ -21,11 +31,13 @@ public:
 protected:
   /// Launches of the kernel, in order; one with an empty grid is skipped.
   virtual unsigned phases() { return 1; }
-  virtual int64_t threads(unsigned phase) = 0;
+  virtual int64_t threads(KernelBuilder &k, unsigned phase) = 0;
   /// Blocks along x, y, z (index).
   virtual Values grid(KernelBuilder &k, unsigned phase) = 0;
   /// The body of the program; the insertion point of k.b is in it.
   virtual void program(KernelBuilder &k, unsigned phase) = 0;
+  /// What the tensor maps of the phase show, in the order in which the program asks for them (tensorMapArgument).
+  virtual llvm::SmallVector<TensorMap> tensorMaps(KernelBuilder &k, unsigned phase);
   /// Bytes that all phases share in global memory, k.shared() (index).
   virtual mlir::Value joined(KernelBuilder &k) { return k.idx(0); }
   /// Bytes moved (a lower bound) and operations.

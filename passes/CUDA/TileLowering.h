@@ -1,5 +1,6 @@
 // Lowers the tile ops of one function: what a tile is to a thread, and how each family of ops is written. LowerTile.cpp walks the program
-// and its control flow; LowerTileMemory.cpp has shared and global memory; LowerTileCompute.cpp products, elementwise ops and rows.
+// and its control flow; LowerTileMemory.cpp has shared and global memory; LowerTileCompute.cpp products, elementwise ops and rows;
+// LowerTileHopper.cpp products of groups of warps; LowerTileRoles.cpp roles of warps and what they wait for.
 #pragma once
 
 #include "dialects/Tile/Tile.h"
@@ -59,7 +60,6 @@ private:
   void lowerDot(tile::DotOp op);
   void dotTensor(tile::DotOp op);
   void dotScalar(tile::DotOp op);
-  void dotGroup(tile::DotOp op); // LowerTileHopper.cpp
   void lowerMap(tile::MapOp op);
   void lowerForEach(tile::ForEachOp op);
   void lowerReduce(tile::ReduceOp op);
@@ -75,6 +75,26 @@ private:
   };
   llvm::SmallVector<Place> places(tile::RegType type);
   Values cloneBody(mlir::Region &region, mlir::ValueRange arguments);
+
+  // --- LowerTileHopper.cpp
+  void dotGroup(tile::DotOp op);
+  /// An instruction that the registers of `tiles` go through: they are not moved across it. Returns them all.
+  Values passThrough(llvm::StringRef text, mlir::ValueRange tiles);
+
+  // --- LowerTileRoles.cpp
+  void lowerMBarriers(tile::MBarriersOp op);
+  void lowerRoles(tile::RolesOp op);
+  void lowerExpect(tile::ExpectOp op);
+  void lowerArrive(tile::ArriveOp op);
+  void lowerAwait(tile::AwaitOp op);
+  void lowerCopyTensor(tile::CopyTensorOp op);
+  void lowerTurn(mlir::Operation *op);
+  void lowerBarrier();
+  /// Waits at a barrier of the multiprocessor for `count` threads.
+  void meet(mlir::Value barrier, int64_t count);
+  /// Address (i32) of one of several mbarriers.
+  mlir::Value mbarrier(mlir::Value barriers, mlir::Value stage);
+  void when(mlir::Value condition, llvm::function_ref<void()> body);
 
   // --- arithmetic on i32 and index
   mlir::Value i32(int64_t value) { return mlir::arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); }
@@ -101,13 +121,16 @@ private:
   mlir::Value round(mlir::Value x, mlir::Type element);
   Values inlineAsm(llvm::StringRef text, llvm::StringRef constraints, mlir::ValueRange operands, mlir::TypeRange results,
                    bool sideEffects = false);
+  /// Inline PTX without results.
+  void instruction(llvm::StringRef text, llvm::StringRef constraints, mlir::ValueRange operands);
   mlir::Value warpRow(tile::RegType type); ///< first row of the warp's part (i32)
   mlir::Value warpCol(tile::RegType type); ///< first column of it
   const Values &registers(mlir::Value tile) { return regs[tile]; }
 
   tile::ProgramOp program;
   mlir::ImplicitLocOpBuilder b;
-  int64_t threads;
+  int64_t threads; ///< of the program, or of the consumers where their role is lowered
+  bool inRole = false;
   SharedPlan plan;
   mlir::Value tid, lane, warp, sharedBase; ///< i32
   llvm::DenseMap<mlir::Value, Values> regs;

@@ -1,7 +1,7 @@
-// leat.matmul in tiles: copies in flight, tensor cores for 16-bit operands, multiply-adds for f32. A block makes a tile of the output; its
-// sums go through shared memory to the kernel's epilogue, so that what that reads and writes is in order of columns.
-#include "passes/CPU/Products.h"
+// leat.matmul in tiles on any GPU: copies in flight, tensor cores for 16-bit operands, multiply-adds for f32. On Hopper products in 16 bits
+// have a program of their own where operands allow it (GroupGemm.h).
 #include "passes/CUDA/FewRows.h"
+#include "passes/CUDA/GroupGemm.h"
 
 using namespace mlir;
 
@@ -11,73 +11,25 @@ namespace {
 
 constexpr int64_t kPanel = 64; ///< columns of a panel of packed weights
 
-class TiledGemm : public TileGenerator {
+/// Emits the program of tiles.
+class GemmProgram : public GemmTile {
 public:
-  TiledGemm(MatmulOp op, const GpuTarget &target) : op(op) {
-    lhsType = cast<RankedTensorType>(op.getLhs().getType());
-    rhsType = cast<RankedTensorType>(op.getRhs().getType());
-    outType = cast<RankedTensorType>(op.getOutput().getType());
-    auto kernel = op->getParentOfType<KernelFuncOp>();
-    bm = cpu::scheduled(kernel, "rows", 64);
-    bn = cpu::scheduled(kernel, "cols", 64);
-    bk = cpu::scheduled(kernel, "depth", 16);
-    packed = cpu::operandLayout(kernel, op.getRhs()).starts_with("panel64");
+  GemmProgram(MatmulOp op, KernelBuilder &k) : GemmTile(op, k) {
+    bm = cpu::scheduled(k.kernel, "rows", 64);
+    bn = cpu::scheduled(k.kernel, "cols", 64);
+    bk = cpu::scheduled(k.kernel, "depth", 16);
+    stages = cpu::scheduled(k.kernel, "stages", 3);
+    packed = cpu::operandLayout(k.kernel, op.getRhs()).starts_with("panel64");
     if (packed)
       bn = kPanel;
     trans = op.getTransB() && !packed;
-    Type element = rhsType.getElementType();
-    groups = target.hopper() && element == lhsType.getElementType() && !element.isF32() && bm % 64 == 0 && bk % 32 == 0 && bn % 32 == 0;
-    stages = cpu::scheduled(kernel, "stages", 3);
   }
 
-  static bool fits(MatmulOp op) {
-    Type l = cast<RankedTensorType>(op.getLhs().getType()).getElementType(),
-         r = cast<RankedTensorType>(op.getRhs().getType()).getElementType();
-    // Panels are copied as they are.
-    if (l.isF32() && r.isF16() && !cpu::operandLayout(op->getParentOfType<KernelFuncOp>(), op.getRhs()).empty())
-      return false;
-    bool half = isa<Float16Type, BFloat16Type>(r);
-    return !op.getTransA() && ((l == r && (half || l.isF32())) || (l.isF32() && half));
-  }
+  Values grid() { return {k.ceilDiv(n, k.idx(bn)), k.ceilDiv(rows, k.idx(bm)), batch}; }
 
-protected:
-  // Tiles, and where the weights allow it a form for few rows; which, the number of rows decides at the launch.
-  unsigned phases() override { return hasFew() ? 2 : 1; }
-  int64_t threads(unsigned phase) override { return phase ? kFewRowsThreads : groups ? bm * 2 : 128; }
-
-  Values grid(KernelBuilder &k, unsigned phase) override {
-    Plan p = plan(k);
-    Values blocks{k.ceilDiv(p.n, k.idx(bn)), k.ceilDiv(p.rows, k.idx(bm)), p.batch};
-    if (phase)
-      blocks = fewRowsGrid(k, p.rows, p.n, !trans);
-    if (hasFew()) {
-      Value few = k.compare(arith::CmpIPredicate::sle, p.rows, k.idx(kFewRows));
-      blocks[0] = arith::SelectOp::create(k.b, few, phase ? blocks[0] : k.idx(0), phase ? k.idx(0) : blocks[0]);
-    }
-    return blocks;
-  }
-
-  cpu::Cost cost(KernelBuilder &k) override {
-    Plan p = plan(k);
-    auto bytes = [&](Value tensor) {
-      Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
-      return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(element)));
-    };
-    Value macs = k.mul(k.mul(p.batch, p.rows), k.mul(p.n, p.depth));
-    return {k.add(k.add(bytes(op.getLhs()), bytes(op.getRhs())), bytes(op.getOutput())), k.mul(macs, k.idx(2))};
-  }
-
-  void program(KernelBuilder &k, unsigned phase) override {
-    if (phase)
-      return fewRows(k);
-    cpu::checkEpilogue(k, op.getOutput());
+  void multiply() {
     auto &b = k.b;
-    Plan p = plan(k);
-    Value n0 = k.mul(tile::BlockIdOp::create(b, b.getIndexType(), 0), k.idx(bn));
-    Value row0 = k.mul(tile::BlockIdOp::create(b, b.getIndexType(), 1), k.idx(bm));
-    Value batch = p.flat ? k.idx(0) : Value(tile::BlockIdOp::create(b, b.getIndexType(), 2));
-    SmallVector<Value> batchAt = p.flat ? SmallVector<Value>() : cpu::delinearize(k, batch, p.outBatch);
-
+    choose(bm, bn);
     MLIRContext *context = b.getContext();
     Type left = lhsType.getElementType(), right = rhsType.getElementType();
     if (left.isF32() && right.isF16()) // f32 has numbers that f16 has not: the weights become f32
@@ -89,17 +41,15 @@ protected:
     };
     Value leftBuffer = tile::AllocOp::create(b, staged(leftTile), IntegerAttr()),
           rightBuffer = tile::AllocOp::create(b, staged(rightTile), IntegerAttr());
-    auto acc = tile::RegType::get(context, bm, bn, b.getF32Type(),
-                                  groups ? tile::LayoutAttr::get(context, tile::LayoutKind::WgmmaAcc, bm / 16, 1)
-                                         : tile::LayoutAttr::get(context, tile::LayoutKind::Acc, 2, 2));
+    auto acc = tile::RegType::get(context, bm, bn, b.getF32Type(), tile::LayoutAttr::get(context, tile::LayoutKind::Acc, 2, 2));
     Value zero = tile::SplatOp::create(b, acc, k.constant(b.getF32Type(), 0));
 
     auto loop =
-        tile::PipelineOp::create(b, TypeRange(acc), k.idx(0), p.depth, k.idx(bk), ValueRange{leftBuffer, rightBuffer}, ValueRange(zero));
+        tile::PipelineOp::create(b, TypeRange(acc), k.idx(0), depth, k.idx(bk), ValueRange{leftBuffer, rightBuffer}, ValueRange(zero));
     SmallVector<Type> arguments{b.getIndexType(), leftTile, rightTile};
     buildRegion(k, loop.getProduce(), arguments, [&](ValueRange at) -> Values {
-      bringLeft(k, p, batchAt, row0, at[0], at[1]);
-      bringRight(k, p, batchAt, n0, at[0], at[2]);
+      bringLeft(at[0], at[1]);
+      bringRight(at[0], at[2]);
       return {};
     });
     arguments.push_back(acc);
@@ -115,33 +65,144 @@ protected:
       return {dot(rest, dot(high, at[3]))};
     });
 
-    // The operands' memory is free once all threads are through the loop.
-    auto sumsType = tile::SharedType::get(context, bm, bn, b.getF32Type(), 0, 32, 1);
-    tile::BarrierOp::create(b);
-    Value sums = tile::AllocOp::create(b, sumsType, b.getI64IntegerAttr(0));
-    tile::StoreSharedOp::create(b, loop.getResult(0), sums);
-    tile::BarrierOp::create(b);
-    auto visit = tile::VisitOp::create(b, sums);
-    SmallVector<Value> rowDims(p.outBatch);
-    rowDims.push_back(p.m);
-    buildRegion(k, visit.getBody(), {b.getF32Type(), b.getIndexType(), b.getIndexType()}, [&](ValueRange at) -> Values {
-      Value row = k.add(row0, at[1]), column = k.add(n0, at[2]);
-      Value inside =
-          arith::AndIOp::create(b, k.compare(arith::CmpIPredicate::slt, row, p.rows), k.compare(arith::CmpIPredicate::slt, column, p.n));
-      k.ifThen(inside, [&] {
-        SmallVector<Value> where(batchAt);
-        if (p.flat)
-          where = cpu::delinearize(k, row, rowDims);
-        else
-          where.push_back(row);
-        where.push_back(column);
-        emitElement(k, op.getOutput(), where, at[0]);
-      });
-      return {};
-    });
+    finish(loop.getResult(0));
   }
 
 private:
+  /// Swizzled where rows are whole spans of 16-bit elements, else padded so that rows begin in different banks.
+  tile::SharedType sharedType(int64_t rows, int64_t cols, Type element, int64_t pad) {
+    int64_t bytes = cols * element.getIntOrFloatBitWidth() / 8, swizzle = element.isF32()    ? 0
+                                                                          : bytes % 128 == 0 ? 128
+                                                                          : bytes % 64 == 0  ? 64
+                                                                                             : 0;
+    return tile::SharedType::get(op.getContext(), rows, cols, element, swizzle, swizzle ? 0 : element.isF32() ? pad : 16, 1);
+  }
+
+  void copy(const Matrix &matrix, Value down, Value across, Value row, Value col, Value tile) {
+    Value view =
+        tile::ViewOp::create(k.b, tile::ViewType::get(k.b.getContext(), matrix.element), matrix.pointer, down, across, matrix.stride, 16);
+    tile::CopyAsyncOp::create(k.b, view, row, col, tile);
+  }
+
+  void bringLeft(Value k0, Value tile) {
+    unsigned rank = lhsType.getRank();
+    SmallVector<Value> at = cpu::operandBatch(k, lhsType, outType, batchAt);
+    at.append(2, k.idx(0));
+    if (auto matrix = matrixOf(k, op.getLhs(), at, rank - 2, rank - 1))
+      return copy(*matrix, rows, depth, row0, k0, tile);
+    SmallVector<Value> dims;
+    for (unsigned d = 0; d + 2 < rank; ++d)
+      dims.push_back(k.dim(op.getLhs(), d));
+    dims.push_back(m);
+    fillTile(k, tile, k.sub(rows, row0), k.sub(depth, k0), false, [&](Value r, Value c) {
+      Puller pull(k, 1);
+      SmallVector<Value> where = at;
+      if (flat)
+        where = cpu::delinearize(k, k.add(row0, r), dims);
+      else
+        where.pop_back_n(2), where.push_back(k.add(row0, r));
+      where.push_back(k.add(k0, c));
+      return pull.pull(op.getLhs(), pull.at(where));
+    });
+  }
+
+  void bringRight(Value k0, Value tile) {
+    unsigned rank = rhsType.getRank();
+    SmallVector<Value> at = cpu::operandBatch(k, rhsType, outType, batchAt);
+    at.append(2, k.idx(0));
+    Type stored = cast<tile::SharedType>(tile.getType()).getElement();
+    if (packed && rhsType.getElementType() == stored) {
+      // Panels of 64 columns, whatever the operand's orientation: the block's columns are one.
+      Value panels = k.ceilDiv(n, k.idx(kPanel)), matrix = k.idx(0);
+      for (unsigned d = 0; d + 2 < rank; ++d)
+        matrix = k.add(k.mul(matrix, k.dim(op.getRhs(), d)), at[d]);
+      Value panel = k.add(k.mul(matrix, panels), k.div(n0, k.idx(kPanel)));
+      Type element = rhsType.getElementType();
+      Value base = k.elementPtr(k.buffer(cast<BlockArgument>(op.getRhs())), element, k.mul(panel, k.mul(depth, k.idx(kPanel))));
+      return copy({base, k.idx(kPanel), element}, depth, k.idx(kPanel), k0, k.idx(0), tile);
+    }
+    Value down = trans ? n : depth, across = trans ? depth : n, firstRow = trans ? n0 : k0, firstCol = trans ? k0 : n0;
+    auto matrix = matrixOf(k, op.getRhs(), at, rank - 2, rank - 1);
+    if (matrix && matrix->element == stored)
+      return copy(*matrix, down, across, firstRow, firstCol, tile);
+    // Seen through a transposition, neighbouring threads read down a column.
+    auto s = cpu::traceStrided(k, op.getRhs());
+    bool byRows = s && s->knownStrides[rank - 2] == 1;
+    fillTile(k, tile, k.sub(down, firstRow), k.sub(across, firstCol), byRows, [&](Value r, Value c) {
+      Puller pull(k, 1);
+      SmallVector<Value> where = at;
+      where[rank - 2] = k.add(firstRow, r);
+      where[rank - 1] = k.add(firstCol, c);
+      return pull.pull(op.getRhs(), pull.at(where));
+    });
+  }
+
+  int64_t bm, bn, bk, stages;
+  bool packed; ///< the right operand is stored in panels
+  bool trans;  ///< its tiles in shared memory are [columns, depth]
+};
+
+class TiledGemm : public TileGenerator {
+public:
+  TiledGemm(MatmulOp op, const GpuTarget &target) : op(op), hopper(target.hopper()) {
+    lhsType = cast<RankedTensorType>(op.getLhs().getType());
+    rhsType = cast<RankedTensorType>(op.getRhs().getType());
+    outType = cast<RankedTensorType>(op.getOutput().getType());
+    packed = cpu::operandLayout(op->getParentOfType<KernelFuncOp>(), op.getRhs()).starts_with("panel64");
+    trans = op.getTransB() && !packed;
+  }
+
+  static bool fits(MatmulOp op) {
+    Type l = cast<RankedTensorType>(op.getLhs().getType()).getElementType(),
+         r = cast<RankedTensorType>(op.getRhs().getType()).getElementType();
+    // Panels are copied as they are.
+    if (l.isF32() && r.isF16() && !cpu::operandLayout(op->getParentOfType<KernelFuncOp>(), op.getRhs()).empty())
+      return false;
+    bool half = isa<Float16Type, BFloat16Type>(r);
+    return !op.getTransA() && ((l == r && (half || l.isF32())) || (l.isF32() && half));
+  }
+
+protected:
+  // Tiles, and where the weights allow it a form for few rows; which, the number of rows decides at the launch.
+  unsigned phases() override { return hasFew() ? 2 : 1; }
+  int64_t threads(KernelBuilder &k, unsigned phase) override {
+    return phase ? kFewRowsThreads : byGroups(k) ? GroupGemm::threads(op) : 128;
+  }
+
+  Values grid(KernelBuilder &k, unsigned phase) override {
+    GemmProgram p(op, k);
+    Values blocks = phase ? fewRowsGrid(k, p.rows, p.n, !trans) : byGroups(k) ? GroupGemm(op, k).grid() : p.grid();
+    if (hasFew()) {
+      Value few = k.compare(arith::CmpIPredicate::sle, p.rows, k.idx(kFewRows));
+      blocks[0] = arith::SelectOp::create(k.b, few, phase ? blocks[0] : k.idx(0), phase ? k.idx(0) : blocks[0]);
+    }
+    return blocks;
+  }
+
+  SmallVector<TensorMap> tensorMaps(KernelBuilder &k, unsigned phase) override {
+    return phase == 0 && byGroups(k) ? GroupGemm(op, k).tensorMaps() : SmallVector<TensorMap>();
+  }
+
+  cpu::Cost cost(KernelBuilder &k) override {
+    GemmTile p(op, k);
+    auto bytes = [&](Value tensor) {
+      Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
+      return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(element)));
+    };
+    Value macs = k.mul(k.mul(p.batch, p.rows), k.mul(p.n, p.depth));
+    return {k.add(k.add(bytes(op.getLhs()), bytes(op.getRhs())), bytes(op.getOutput())), k.mul(macs, k.idx(2))};
+  }
+
+  void program(KernelBuilder &k, unsigned phase) override {
+    if (phase)
+      return fewRows(k);
+    cpu::checkEpilogue(k, op.getOutput());
+    byGroups(k) ? GroupGemm(op, k).multiply() : GemmProgram(op, k).multiply();
+  }
+
+private:
+  bool byGroups(KernelBuilder &k) { return hopper && GroupGemm::fits(op) && !GroupGemm(op, k).tensorMaps().empty(); }
+
   /// The weights are one matrix in memory, of whole accesses, which all rows share.
   bool hasFew() {
     auto shape = rhsType.getShape();
@@ -152,7 +213,7 @@ private:
   }
 
   void fewRows(KernelBuilder &k) {
-    Plan p = plan(k);
+    GemmTile p(op, k);
     Values dims;
     for (int64_t d = 0; d + 1 < outType.getRank(); ++d)
       dims.push_back(k.dim(op.getOutput(), d));
@@ -179,104 +240,10 @@ private:
     });
   }
 
-  struct Plan {
-    SmallVector<Value> outBatch;
-    Value m, n, depth;
-    bool flat;         ///< all rows of all batches share the right operand and are evenly spaced
-    Value batch, rows; ///< `batch` matrices of `rows` rows
-  };
-
-  Plan plan(KernelBuilder &k) {
-    Plan p;
-    int64_t rank = outType.getRank(), lr = lhsType.getRank(), rr = rhsType.getRank();
-    for (int64_t d = 0; d < rank - 2; ++d)
-      p.outBatch.push_back(k.dim(op.getOutput(), d));
-    p.m = k.dim(op.getLhs(), lr - 2);
-    p.depth = k.dim(op.getLhs(), lr - 1);
-    p.n = k.dim(op.getRhs(), op.getTransB() ? rr - 2 : rr - 1);
-    auto ones = [](ArrayRef<int64_t> dims) { return llvm::all_of(dims, [](int64_t d) { return d == 1; }); };
-    auto strided = cpu::traceStrided(k, op.getLhs());
-    p.flat = ones(rhsType.getShape().drop_back(2)) && (!strided || strided->dense || ones(outType.getShape().drop_back(2)));
-    Value all = k.product(p.outBatch);
-    p.batch = p.flat ? k.idx(1) : all;
-    p.rows = p.flat ? k.mul(all, p.m) : p.m;
-    return p;
-  }
-
-  /// Swizzled where rows are whole spans of 16-bit elements, else padded so that rows begin in different banks.
-  tile::SharedType sharedType(int64_t rows, int64_t cols, Type element, int64_t pad) {
-    int64_t bytes = cols * element.getIntOrFloatBitWidth() / 8, swizzle = element.isF32()    ? 0
-                                                                          : bytes % 128 == 0 ? 128
-                                                                          : bytes % 64 == 0  ? 64
-                                                                                             : 0;
-    return tile::SharedType::get(op.getContext(), rows, cols, element, swizzle, swizzle ? 0 : element.isF32() ? pad : 16, 1);
-  }
-
-  void copy(KernelBuilder &k, const Matrix &matrix, Value rows, Value cols, Value row, Value col, Value tile) {
-    Value view =
-        tile::ViewOp::create(k.b, tile::ViewType::get(k.b.getContext(), matrix.element), matrix.pointer, rows, cols, matrix.stride, 16);
-    tile::CopyAsyncOp::create(k.b, view, row, col, tile);
-  }
-
-  void bringLeft(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row0, Value k0, Value tile) {
-    unsigned rank = lhsType.getRank();
-    SmallVector<Value> at = cpu::operandBatch(k, lhsType, outType, batchAt);
-    at.append(2, k.idx(0));
-    if (auto matrix = matrixOf(k, op.getLhs(), at, rank - 2, rank - 1))
-      return copy(k, *matrix, p.rows, p.depth, row0, k0, tile);
-    SmallVector<Value> dims;
-    for (unsigned d = 0; d + 2 < rank; ++d)
-      dims.push_back(k.dim(op.getLhs(), d));
-    dims.push_back(p.m);
-    fillTile(k, tile, k.sub(p.rows, row0), k.sub(p.depth, k0), false, [&](Value r, Value c) {
-      Puller pull(k, 1);
-      SmallVector<Value> where = at;
-      if (p.flat)
-        where = cpu::delinearize(k, k.add(row0, r), dims);
-      else
-        where.pop_back_n(2), where.push_back(k.add(row0, r));
-      where.push_back(k.add(k0, c));
-      return pull.pull(op.getLhs(), pull.at(where));
-    });
-  }
-
-  void bringRight(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value n0, Value k0, Value tile) {
-    unsigned rank = rhsType.getRank();
-    SmallVector<Value> at = cpu::operandBatch(k, rhsType, outType, batchAt);
-    at.append(2, k.idx(0));
-    Type stored = cast<tile::SharedType>(tile.getType()).getElement();
-    if (packed && rhsType.getElementType() == stored) {
-      // Panels of 64 columns, whatever the operand's orientation: the block's columns are one.
-      Value panels = k.ceilDiv(p.n, k.idx(kPanel)), matrix = k.idx(0);
-      for (unsigned d = 0; d + 2 < rank; ++d)
-        matrix = k.add(k.mul(matrix, k.dim(op.getRhs(), d)), at[d]);
-      Value panel = k.add(k.mul(matrix, panels), k.div(n0, k.idx(kPanel)));
-      Type element = rhsType.getElementType();
-      Value base = k.elementPtr(k.buffer(cast<BlockArgument>(op.getRhs())), element, k.mul(panel, k.mul(p.depth, k.idx(kPanel))));
-      return copy(k, {base, k.idx(kPanel), element}, p.depth, k.idx(kPanel), k0, k.idx(0), tile);
-    }
-    Value rows = trans ? p.n : p.depth, cols = trans ? p.depth : p.n, row0 = trans ? n0 : k0, col0 = trans ? k0 : n0;
-    auto matrix = matrixOf(k, op.getRhs(), at, rank - 2, rank - 1);
-    if (matrix && matrix->element == stored)
-      return copy(k, *matrix, rows, cols, row0, col0, tile);
-    // Seen through a transposition, neighbouring threads read down a column.
-    auto s = cpu::traceStrided(k, op.getRhs());
-    bool byRows = s && s->knownStrides[rank - 2] == 1;
-    fillTile(k, tile, k.sub(rows, row0), k.sub(cols, col0), byRows, [&](Value r, Value c) {
-      Puller pull(k, 1);
-      SmallVector<Value> where = at;
-      where[rank - 2] = k.add(row0, r);
-      where[rank - 1] = k.add(col0, c);
-      return pull.pull(op.getRhs(), pull.at(where));
-    });
-  }
-
   MatmulOp op;
   RankedTensorType lhsType, rhsType, outType;
-  int64_t bm, bn, bk, stages;
-  bool packed; ///< the right operand is stored in panels
-  bool groups; ///< groups of four warps multiply: wgmma
-  bool trans;  ///< its tiles in shared memory are [columns, depth]
+  bool hopper;
+  bool packed, trans; ///< as in GemmProgram
 };
 
 } // namespace

@@ -20,7 +20,7 @@ public:
   }
 
 protected:
-  int64_t threads(unsigned) override { return kFewRowsThreads; }
+  int64_t threads(KernelBuilder &, unsigned) override { return kFewRowsThreads; }
   Values grid(KernelBuilder &k, unsigned) override { return fewRowsGrid(k, rows(k), k.idx(op.getN()), false); }
 
   cpu::Cost cost(KernelBuilder &k) override {

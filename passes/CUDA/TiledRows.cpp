@@ -26,7 +26,7 @@ public:
   }
 
 protected:
-  int64_t threads(unsigned) override { return kThreads; }
+  int64_t threads(KernelBuilder &, unsigned) override { return kThreads; }
   Values grid(KernelBuilder &k, unsigned) override { return {k.product(outer(k)), k.idx(1), k.idx(1)}; }
 
   cpu::Cost cost(KernelBuilder &k) override {

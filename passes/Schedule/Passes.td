@@ -47,7 +47,8 @@ def ScheduleCUDA : Pass<"leat-schedule-cuda", "mlir::ModuleOp"> {
       - `thread`, which every kernel can take: a thread handles one row of a reduction (`columns` results of one that runs along another dimension) and `grain` elements of
         elementwise work;
       - `tile`, for products, attention and rows that are normalised: a block makes a tile of the result, from tiles in shared memory with `stages` steps in flight. Products: `rows` x `cols` of the output, `depth` a step.
-        Attention: `rows` of queries, `keys` a step. Where no tuned generator takes the kernel it runs as `thread`.
+        Attention: `rows` of queries, `keys` a step; on Hopper also `group_rows` and `group_keys`, for many rows in 16 bits by groups of four warps, from what a thread's registers and the
+        shared memory hold. Where no tuned generator takes the kernel it runs as `thread`.
 
     ```mlir
     leat.kernel_func @softmax_0 inputs 1 -> [tensor<?x64xf32>] {...}
@@ -57,6 +58,7 @@ def ScheduleCUDA : Pass<"leat-schedule-cuda", "mlir::ModuleOp"> {
     leat.kernel_func @softmax_0 inputs 1 -> [tensor<?x64xf32>] attributes {schedule = #leat.schedule<"thread", {columns = 1 : i64, grain = 1 : i64}>} {...}
     ```
   }];
+  let options = [Option<"gpu", "gpu", "std::string", "\"sm_80\"", "the GPU: sm_80, sm_90a, ...">];
   let dependentDialects = ["leat::LeatDialect"];
 }
 

@@ -2,6 +2,7 @@
 #include "passes/Schedule/Passes.h"
 
 #include "dialects/Leat/Leat.h"
+#include "passes/CUDA/Target.h"
 
 namespace leat::schedule {
 #define GEN_PASS_DEF_SCHEDULECUDA
@@ -14,9 +15,11 @@ namespace leat::schedule {
 
 namespace {
 
+using Sizes = SmallVector<std::pair<StringRef, int64_t>>;
+
 /// Rows and columns of the output that a block makes, the depth of a step, steps in flight. 64 sums a thread leave registers for operands;
 /// f32 products are bound by multiply-adds, so small steps serve them as well. The tiles of all steps stay within 48 KiB.
-SmallVector<std::pair<StringRef, int64_t>> productTiles(MatmulOp op) {
+Sizes productTiles(MatmulOp op) {
   auto lhs = cast<RankedTensorType>(op.getLhs().getType());
   // f32 by f32, and by f16: bf16 has the range of f32, and two of its numbers make one of f32.
   bool exact = lhs.getElementType().isF32() && !cast<RankedTensorType>(op.getRhs().getType()).getElementType().isBF16();
@@ -26,28 +29,86 @@ SmallVector<std::pair<StringRef, int64_t>> productTiles(MatmulOp op) {
 }
 
 /// Rows of a block in prefill, keys of a step, steps in flight: what a thread keeps of logits and values has to fit its registers.
-SmallVector<std::pair<StringRef, int64_t>> attentionTiles(KVAttendOp op) {
+Sizes attentionTiles(KVAttendOp op) {
   auto q = cast<RankedTensorType>(op.getQ()[0].getType());
   bool wide = q.getDimSize(3) > 128 || cast<RankedTensorType>(op.getV()[0].getType()).getDimSize(3) > 128;
   return {{"rows", 64}, {"keys", q.getElementType().isF32() || wide ? 32 : 64}, {"stages", 2}};
 }
 
+/// What a block on Hopper has that is alone on its multiprocessor.
+constexpr int64_t kHopperShared = 227 << 10;
+/// Registers of a thread that are neither sums nor operands: addresses, positions, what rows carry.
+constexpr int64_t kOtherRegisters = 32;
+
+/// Sizes of a product by wgmma: 128 rows (64 where there are no more) by as many columns as finish first, by a model of a multiprocessor's
+/// clocks. A step is bound by the tensor cores or by what comes from the second cache; steps of one wave run at the same time, and what
+/// lies outside of the output is wasted.
+Sizes productGroups(MatmulOp op) {
+  constexpr int64_t multiprocessors = 132, depth = 64, stages = 4;
+  constexpr double operations = 4096, cacheBytes = 48; // a clock: operations of the tensor cores in 16 bits, bytes that arrive
+  auto lhs = cast<RankedTensorType>(op.getLhs().getType());
+  int64_t m = lhs.getDimSize(lhs.getRank() - 2), n = cast<RankedTensorType>(op.getOutput().getType()).getShape().back();
+  if (lhs.getElementType().isF32())
+    return {};
+  int64_t rows = !ShapedType::isDynamic(m) && m <= 64 ? 64 : 128;
+  int64_t best = 0;
+  double least = 0;
+  for (int64_t cols : {256, 128, 64}) {
+    double clocks = std::max(2.0 * rows * cols * depth / operations, (rows + cols) * depth * 2 / cacheBytes);
+    double blocks = ShapedType::isDynamic(n) ? 1.0 / double(cols) : double(llvm::divideCeil(n, cols));
+    // With all sizes known there is a last wave; else as many blocks as it takes.
+    if (!ShapedType::isDynamic(m) && !ShapedType::isDynamic(n))
+      blocks = double(llvm::divideCeil(int64_t(blocks) * llvm::divideCeil(m, rows), multiprocessors));
+    if (best == 0 || blocks * clocks < least)
+      best = cols, least = blocks * clocks;
+  }
+  return {{"group_rows", rows}, {"group_cols", best}, {"group_depth", depth}, {"group_stages", stages}};
+}
+
+/// Rows of a prefill block by wgmma, 64 for each group of four warps, and keys of a step. With three groups a thread has 160 registers,
+/// with two 240: f32 logits, the same in 16 bits, and the sums of a row's values have to fit, and queries and two stages of keys and values
+/// the shared memory.
+Sizes attentionGroups(KVAttendOp op) {
+  auto q = cast<RankedTensorType>(op.getQ()[0].getType()), v = cast<RankedTensorType>(op.getV()[0].getType());
+  int64_t size = q.getDimSize(3), valueSize = v.getDimSize(3);
+  if (q.getElementType().isF32() || ShapedType::isDynamic(size) || ShapedType::isDynamic(valueSize))
+    return {};
+  int64_t groups = std::max(size, valueSize) <= 64 ? 3 : 2, registers = groups == 3 ? 160 : 240, rows = 64 * groups;
+  // A thread has half a row of 64 columns of each, so keys/2 logits, keys/4 registers of weights, valueSize/2 sums.
+  int64_t byRegisters = (registers - kOtherRegisters - valueSize / 2) * 4 / 3;
+  int64_t byMemory = (kHopperShared - rows * size * 2) / (2 * 2 * (size + valueSize));
+  // Wide blocks are partly hidden more often.
+  int64_t most = op.getCausal() || int64_t(op.getWindowLeft()) >= 0 || int64_t(op.getWindowRight()) >= 0 ? 128 : 176;
+  int64_t keys = std::min({byRegisters, byMemory, most}) / 16 * 16;
+  if (keys < 16)
+    return {};
+  return {{"group_rows", rows}, {"group_keys", keys}};
+}
+
 struct ScheduleCUDA : impl::ScheduleCUDABase<ScheduleCUDA> {
+  using impl::ScheduleCUDABase<ScheduleCUDA>::ScheduleCUDABase;
+
   void runOnOperation() override {
+    bool hopper = cuda::GpuTarget::parse(gpu).hopper();
     Builder b(&getContext());
     for (auto kernel : getOperation().getOps<KernelFuncOp>()) {
       if (kernel.getScheduleAttr())
         continue;
       // The smallest tasks: threads are many and cost nothing to start.
-      SmallVector<std::pair<StringRef, int64_t>> params{{"columns", 1}, {"grain", 1}};
+      Sizes params{{"columns", 1}, {"grain", 1}};
       StringRef strategy = "thread";
       for (Operation &op : kernel.getBody().front()) {
-        if (auto matmul = dyn_cast<MatmulOp>(op))
+        if (auto matmul = dyn_cast<MatmulOp>(op)) {
           llvm::append_range(params, productTiles(matmul));
-        else if (auto attend = dyn_cast<KVAttendOp>(op))
+          if (hopper)
+            llvm::append_range(params, productGroups(matmul));
+        } else if (auto attend = dyn_cast<KVAttendOp>(op)) {
           llvm::append_range(params, attentionTiles(attend));
-        else if (!isa<MatmulNBitsOp, SoftmaxOp, LayerNormOp>(op))
+          if (hopper)
+            llvm::append_range(params, attentionGroups(attend));
+        } else if (!isa<MatmulNBitsOp, SoftmaxOp, LayerNormOp>(op)) {
           continue;
+        }
         strategy = "tile";
         break;
       }

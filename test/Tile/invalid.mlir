@@ -533,7 +533,193 @@ func.func @f(%a: !tile.shared<128x64xf16, swizzle = 128>, %b: !tile.shared<64x64
 
 // -----
 func.func @f(%a: !tile.shared<64x64xf16, swizzle = 128>, %b: !tile.shared<64x64xf16, pad = 16>, %c: !tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>) {
-  // expected-error @+1 {{reads both operands of a group of warps from swizzled shared memory}}
+  // expected-error @+1 {{reads operands of a group of warps from swizzled shared memory}}
   %0 = tile.dot %a, %b, %c : !tile.shared<64x64xf16, swizzle = 128>, !tile.shared<64x64xf16, pad = 16>, !tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>
+  return
+}
+
+// -----
+func.func @f(%a: !tile.reg<64x16xf16, #tile.layout<a, 4x1>>, %b: !tile.shared<16x64xf16, swizzle = 128>, %c: !tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>) {
+  // expected-error @+1 {{needs its left operand in layout wgmma_a of the accumulator's warps}}
+  %0 = tile.dot %a, %b, %c : !tile.reg<64x16xf16, #tile.layout<a, 4x1>>, !tile.shared<16x64xf16, swizzle = 128>, !tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>
+  return
+}
+
+// -----
+func.func @f(%a: !tile.shared<64x64xf16, swizzle = 128>, %c: !tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>, %t: !tile.shared<64x64xf32, pad = 32>) {
+  // expected-error @+1 {{is in flight where 'tile.store_shared' uses it: put a tile.dot_wait between}}
+  %0 = tile.dot %a, %a, %c : !tile.shared<64x64xf16, swizzle = 128>, !tile.shared<64x64xf16, swizzle = 128>, !tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>
+  tile.store_shared %0, %t : !tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>, !tile.shared<64x64xf32, pad = 32>
+  return
+}
+
+// -----
+func.func @f(%c: !tile.reg<64x64xf32, #tile.layout<acc, 4x1>>) {
+  // expected-error @+1 {{takes tiles of products of groups of warps, not layout acc}}
+  %0 = "tile.dot_fence"(%c) : (!tile.reg<64x64xf32, #tile.layout<acc, 4x1>>) -> !tile.reg<64x64xf32, #tile.layout<acc, 4x1>>
+  return
+}
+
+// -----
+func.func @f(%c: !tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>) {
+  // expected-error @+1 {{gives the tiles that it takes}}
+  "tile.dot_fence"(%c) : (!tile.reg<64x64xf32, #tile.layout<wgmma_acc, 4x1>>) -> ()
+  return
+}
+
+// -----
+func.func @f(%c: !tile.reg<64x16xf16, #tile.layout<wgmma_a, 4x1>>) {
+  // expected-error @+1 {{takes tiles of products of groups of warps, not layout wgmma_a}}
+  %0 = "tile.dot_wait"(%c) {pending = 0 : i64} : (!tile.reg<64x16xf16, #tile.layout<wgmma_a, 4x1>>) -> !tile.reg<64x16xf16, #tile.layout<wgmma_a, 4x1>>
+  return
+}
+
+// -----
+func.func @f() {
+  // expected-error @+1 {{leaves 0 to 7 products in flight, got 9}}
+  tile.dot_wait pending 9
+  return
+}
+
+// -----
+// expected-error @+1 {{needs at least one barrier, got 0}}
+func.func private @f(!tile.mbarriers<0>)
+
+// -----
+func.func @f() {
+  tile.program threads 128 {
+    // expected-error @+1 {{counts at least one arrival, got 0}}
+    %0 = tile.mbarriers arrivals 0 : !tile.mbarriers<2>
+  }
+  return
+}
+
+// -----
+func.func @f() {
+  // expected-error @+1 {{stands directly in a tile.program, in front of the roles}}
+  %0 = tile.mbarriers arrivals 1 : !tile.mbarriers<2>
+  return
+}
+
+// -----
+func.func @f() {
+  // expected-error @+1 {{stands directly in a tile.program, where all threads come by}}
+  tile.roles consume 128 registers 240 {
+  } produce registers 24 {
+  }
+  return
+}
+
+// -----
+func.func @f() {
+  tile.program threads 256 {
+    // expected-error @+1 {{needs groups of 128 consumers and 128 threads for the producer in a program of 256, got 256 consumers}}
+    tile.roles consume 256 registers 240 {
+    } produce registers 24 {
+    }
+  }
+  return
+}
+
+// -----
+func.func @f() {
+  tile.program threads 256 {
+    // expected-error @+1 {{gives a thread 24 to 256 registers, a multiple of 8, not 100}}
+    tile.roles consume 128 registers 240 {
+    } produce registers 100 {
+    }
+  }
+  return
+}
+
+// -----
+func.func @f() {
+  tile.program threads 512 {
+    // expected-error @+1 {{needs 95232 registers and a multiprocessor has 65536}}
+    tile.roles consume 384 registers 240 {
+    } produce registers 24 {
+    }
+  }
+  return
+}
+
+// -----
+func.func @f() {
+  tile.program threads 256 {
+    tile.roles consume 128 registers 240 {
+    } produce registers 24 {
+      // expected-error @+1 {{works with more than one thread: it cannot stand in the produce region of tile.roles}}
+      tile.barrier
+    }
+  }
+  return
+}
+
+// -----
+func.func @f(%i: index) {
+  tile.program threads 256 {
+    %0 = tile.mbarriers arrivals 1 : !tile.mbarriers<2>
+    tile.roles consume 128 registers 240 {
+      // expected-error @+1 {{stands in the produce region of tile.roles}}
+      tile.expect %0[%i] bytes 16 : !tile.mbarriers<2>
+    } produce registers 24 {
+    }
+  }
+  return
+}
+
+// -----
+func.func @f(%b: !tile.mbarriers<2>, %i: index) {
+  // expected-error @+1 {{announces 1 to 2^20 - 1 bytes, got 1048576}}
+  tile.expect %b[%i] bytes 1048576 : !tile.mbarriers<2>
+  return
+}
+
+// -----
+func.func @f(%b: !tile.mbarriers<2>, %i: index) {
+  // expected-error @+1 {{stands in the consume region of tile.roles}}
+  tile.arrive %b[%i] : !tile.mbarriers<2>
+  return
+}
+
+// -----
+func.func @f() {
+  // expected-error @+1 {{stands in the consume region of tile.roles}}
+  tile.take_turn
+  return
+}
+
+// -----
+func.func @f() {
+  // expected-error @+1 {{stands in the consume region of tile.roles}}
+  tile.give_turn
+  return
+}
+
+// -----
+func.func @f(%m: index, %t: !tile.shared<64x64xf16, swizzle = 128>, %b: !tile.mbarriers<2>, %i: index) {
+  // expected-error @+1 {{needs a pointer to a tensor map, got 'index'}}
+  tile.copy_tensor %m[%i, %i] to %t signal %b[%i] : index to !tile.shared<64x64xf16, swizzle = 128> signal !tile.mbarriers<2>
+  return
+}
+
+// -----
+func.func @f(%m: !llvm.ptr, %t: !tile.shared<64x64xf16, swizzle = 128>, %b: !tile.mbarriers<2>, %i: index) {
+  // expected-error @+1 {{needs two to five coordinates, got 1}}
+  tile.copy_tensor %m[%i] to %t signal %b[%i] : !llvm.ptr to !tile.shared<64x64xf16, swizzle = 128> signal !tile.mbarriers<2>
+  return
+}
+
+// -----
+func.func @f(%m: !llvm.ptr, %t: !tile.shared<64x64xf16>, %b: !tile.mbarriers<2>, %i: index) {
+  // expected-error @+1 {{needs one stage of a tile with a swizzle, got}}
+  tile.copy_tensor %m[%i, %i] to %t signal %b[%i] : !llvm.ptr to !tile.shared<64x64xf16> signal !tile.mbarriers<2>
+  return
+}
+
+// -----
+func.func @f(%m: !llvm.ptr, %t: !tile.shared<64x64xf16, swizzle = 128>, %b: !tile.mbarriers<2>, %i: index) {
+  // expected-error @+1 {{stands in the produce region of tile.roles}}
+  tile.copy_tensor %m[%i, %i] to %t signal %b[%i] : !llvm.ptr to !tile.shared<64x64xf16, swizzle = 128> signal !tile.mbarriers<2>
   return
 }

@@ -137,22 +137,78 @@ func.func @elements(%p: !llvm.ptr, %h: f16, %x: f32) {
 
 // -----
 
-// Four warps are a group: both operands by descriptors, the sums through the fence and the wait.
+// Four warps are a group: the right operand by a descriptor, the left one too or from registers. Sums that begin with zero are written without being read; others go through the fence
+// and the wait.
 // CHECK-LABEL: func.func @group
-// CHECK: nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}
-// CHECK: llvm.inline_asm has_side_effects "wgmma.fence.sync.aligned;", "=f,=f,=f,=f,0,1,2,3"
-// CHECK-COUNT-4: llvm.inline_asm has_side_effects "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {$0, $1, $2, $3}, $4, $5, 1, 1, 1, 0, 0;", "=f,=f,=f,=f,l,l,0,1,2,3"
+// CHECK: llvm.inline_asm has_side_effects "wgmma.fence.sync.aligned;", "" : () -> ()
+// CHECK: llvm.inline_asm has_side_effects "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {$0, $1, $2, $3, $4, $5, $6, $7}, $8, $9, 0, 1, 1, 0, 0;", "=f,=f,=f,=f,=f,=f,=f,=f,l,l"
+// CHECK-COUNT-3: llvm.inline_asm has_side_effects "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {$0, $1, $2, $3, $4, $5, $6, $7}, $8, $9, 1, 1, 1, 0, 0;", "=f,=f,=f,=f,=f,=f,=f,=f,l,l,0,1,2,3,4,5,6,7"
 // CHECK: nvvm.wgmma.commit.group.sync.aligned
-// CHECK: llvm.inline_asm has_side_effects "wgmma.wait_group.sync.aligned 0;", "=f,=f,=f,=f,0,1,2,3"
+// CHECK: llvm.inline_asm has_side_effects "wgmma.wait_group.sync.aligned 0;", "=f,=f,=f,=f,=f,=f,=f,=f,0,1,2,3,4,5,6,7"
+// CHECK-COUNT-4: "cvt.rn.bf16x2.f32 $0, $1, $2;"
+// CHECK: llvm.inline_asm has_side_effects "wgmma.fence.sync.aligned;", "=r,=r,=r,=r,=f,=f,=f,=f,=f,=f,=f,=f,0,1,2,3,4,5,6,7,8,9,10,11"
+// CHECK: llvm.inline_asm has_side_effects "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {$0, $1, $2, $3, $4, $5, $6, $7}, {$8, $9, $10, $11}, $12, 1, 1, 1, 1;", "=f,=f,=f,=f,=f,=f,=f,=f,r,r,r,r,l,0,1,2,3,4,5,6,7"
 func.func @group(%p: !llvm.ptr, %x: f32, %n: index) {
   %c0 = arith.constant 0 : index
+  %f0 = arith.constant 0.0 : f32
   tile.program threads 128 {
     %c = tile.view %p rows %n cols %n stride %n align 16 : !llvm.ptr -> !tile.view<f32>
     %a = tile.alloc : !tile.shared<64x64xbf16, swizzle = 128>
-    %b = tile.alloc : !tile.shared<8x64xbf16, swizzle = 128>
-    %z = tile.splat %x : f32 -> !tile.reg<64x8xf32, #tile.layout<wgmma_acc, 4x1>>
-    %o = tile.dot %a, %b, %z {trans_b} : !tile.shared<64x64xbf16, swizzle = 128>, !tile.shared<8x64xbf16, swizzle = 128>, !tile.reg<64x8xf32, #tile.layout<wgmma_acc, 4x1>>
-    tile.store %o, %c[%c0, %c0] : !tile.reg<64x8xf32, #tile.layout<wgmma_acc, 4x1>>, !tile.view<f32>
+    %b = tile.alloc : !tile.shared<16x64xbf16, swizzle = 128>
+    %v = tile.alloc : !tile.shared<16x16xbf16, swizzle = 32>
+    %z = tile.splat %f0 : f32 -> !tile.reg<64x16xf32, #tile.layout<wgmma_acc, 4x1>>
+    %s = tile.splat %x : f32 -> !tile.reg<64x16xf32, #tile.layout<wgmma_acc, 4x1>>
+    tile.dot_fence
+    %0 = tile.dot %a, %b, %z {trans_b} : !tile.shared<64x64xbf16, swizzle = 128>, !tile.shared<16x64xbf16, swizzle = 128>, !tile.reg<64x16xf32, #tile.layout<wgmma_acc, 4x1>>
+    %1 = tile.dot_wait pending 0(%0 : !tile.reg<64x16xf32, #tile.layout<wgmma_acc, 4x1>>)
+    %2 = tile.convert %1 : !tile.reg<64x16xf32, #tile.layout<wgmma_acc, 4x1>> -> !tile.reg<64x16xbf16, #tile.layout<wgmma_a, 4x1>>
+    %3, %4 = tile.dot_fence(%2, %s : !tile.reg<64x16xbf16, #tile.layout<wgmma_a, 4x1>>, !tile.reg<64x16xf32, #tile.layout<wgmma_acc, 4x1>>)
+    %5 = tile.dot %3, %v, %4 : !tile.reg<64x16xbf16, #tile.layout<wgmma_a, 4x1>>, !tile.shared<16x16xbf16, swizzle = 32>, !tile.reg<64x16xf32, #tile.layout<wgmma_acc, 4x1>>
+    %6 = tile.dot_wait pending 0(%5 : !tile.reg<64x16xf32, #tile.layout<wgmma_acc, 4x1>>)
+    tile.store %6, %c[%c0, %c0] : !tile.reg<64x16xf32, #tile.layout<wgmma_acc, 4x1>>, !tile.view<f32>
+  }
+  return
+}
+
+// -----
+
+// Roles: barriers are made before the threads part; one thread of the last 128 brings tiles, a slab of 128 bytes by one copy.
+// CHECK-LABEL: func.func @roles
+// CHECK-SAME: tile.shared_bytes = 16400 : i64, tile.threads = 384 : i64
+// CHECK: scf.if
+// CHECK-COUNT-2: llvm.inline_asm has_side_effects "mbarrier.init.shared::cta.b64 [$0], $1;", "r,r"
+// CHECK: nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}
+// CHECK-NEXT: nvvm.barrier0
+// CHECK: scf.if
+// CHECK:   nvvm.setmaxregister increase 240
+// The last group gives the first one its turn.
+// CHECK:   scf.if
+// CHECK:     llvm.inline_asm has_side_effects "bar.arrive $0, $1;", "r,r" %c2_i32, %c256_i32
+// CHECK:   llvm.inline_asm has_side_effects {{.*}}mbarrier.try_wait.parity.shared::cta.b64
+// CHECK:   nvvm.barrier id = %{{.*}} number_of_threads = %c256_i32
+// CHECK:   llvm.inline_asm has_side_effects "bar.arrive $0, $1;", "r,r" %{{.*}}, %c256_i32
+// CHECK:   nvvm.barrier id = %c1_i32 number_of_threads = %c256_i32
+// CHECK:   scf.if
+// CHECK:     llvm.inline_asm has_side_effects "mbarrier.arrive.shared::cta.b64 _, [$0];", "r"
+// CHECK: } else {
+// CHECK:   nvvm.setmaxregister decrease 24
+// CHECK:   scf.if
+// CHECK:     llvm.inline_asm has_side_effects "mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;", "r,r"
+// CHECK-COUNT-2: llvm.inline_asm has_side_effects "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [$0], [$1, {$2, $3, $4}], [$5];", "r,l,r,r,r,r"
+func.func @roles(%map: !llvm.ptr, %i: index) {
+  tile.program threads 384 {
+    %t = tile.alloc : !tile.shared<64x128xbf16, swizzle = 128>
+    %b = tile.mbarriers arrivals 2 : !tile.mbarriers<2>
+    tile.roles consume 256 registers 240 {
+      tile.await %b[%i] parity %i : !tile.mbarriers<2>
+      tile.take_turn
+      tile.give_turn
+      tile.barrier
+      tile.arrive %b[%i] : !tile.mbarriers<2>
+    } produce registers 24 {
+      tile.expect %b[%i] bytes 16384 : !tile.mbarriers<2>
+      tile.copy_tensor %map[%i, %i, %i] to %t signal %b[%i] : !llvm.ptr to !tile.shared<64x128xbf16, swizzle = 128> signal !tile.mbarriers<2>
+    }
   }
   return
 }

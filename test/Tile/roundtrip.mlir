@@ -35,6 +35,20 @@
 // CHECK:   tile.read %{{.*}}[%{{.*}}, %{{.*}}] : {{.*}}<1x64xf32> -> vector<4xf32>
 // CHECK:   tile.lanes add %{{.*}} width 32
 // CHECK:   tile.write %{{.*}}, %{{.*}}[%{{.*}}, %{{.*}}] : f32, {{.*}}<1x64xf32>
+// CHECK-LABEL: func.func @roles
+// CHECK:   tile.mbarriers arrivals 1 : {{.*}}<2>
+// CHECK:   tile.roles consume 256 registers 240 {
+// CHECK:     tile.await %{{.*}}[%{{.*}}] parity %{{.*}} : {{.*}}<2>
+// CHECK:     tile.take_turn
+// CHECK:     tile.dot_fence(%{{.*}}, %{{.*}} : !tile.reg<128x64xf32, #tile.layout<wgmma_acc, 8x1>>, !tile.reg<128x64xbf16, #tile.layout<wgmma_a, 8x1>>)
+// CHECK:     tile.dot %{{.*}} : {{.*}}<128x64xbf16, #tile.layout<wgmma_a, 8x1>>, {{.*}}<64x64xbf16, swizzle = 128>, {{.*}}<128x64xf32, #tile.layout<wgmma_acc, 8x1>>
+// CHECK:     tile.give_turn
+// CHECK:     tile.dot_wait pending 0(%{{.*}} : !tile.reg<128x64xf32, #tile.layout<wgmma_acc, 8x1>>)
+// CHECK:     tile.dot_wait pending 1{{$}}
+// CHECK:     tile.arrive %{{.*}}[%{{.*}}] : {{.*}}<2>
+// CHECK:   } produce registers 24 {
+// CHECK:     tile.expect %{{.*}}[%{{.*}}] bytes 8192 : {{.*}}<2>
+// CHECK:     tile.copy_tensor %{{.*}}[%{{.*}}, %{{.*}}] to %{{.*}} signal %{{.*}}[%{{.*}}] : !llvm.ptr to {{.*}}<64x64xbf16, swizzle = 128> signal {{.*}}<2>
 !tile64 = !tile.shared<64x64xbf16, swizzle = 128>
 !acc = !tile.reg<64x64xf32, #tile.layout<acc, 4x1>>
 !row = !tile.reg<64x1xf32, #tile.layout<row, 4x1>>
@@ -105,6 +119,29 @@ func.func @beside_tiles(%i: index) {
     %v = tile.read %t[%c0, %c0] : !tile.shared<1x64xf32> -> vector<4xf32>
     %s = tile.lanes add %x width 32
     tile.write %s, %t[%c0, %i] : f32, !tile.shared<1x64xf32>
+  }
+  return
+}
+
+func.func @roles(%map: !llvm.ptr, %x: f32, %i: index) {
+  tile.program threads 384 {
+    %t = tile.alloc : !tile.shared<64x64xbf16, swizzle = 128>
+    %b = tile.mbarriers arrivals 1 : !tile.mbarriers<2>
+    tile.roles consume 256 registers 240 {
+      %c = tile.splat %x : f32 -> !tile.reg<128x64xf32, #tile.layout<wgmma_acc, 8x1>>
+      %a = tile.convert %c : !tile.reg<128x64xf32, #tile.layout<wgmma_acc, 8x1>> -> !tile.reg<128x64xbf16, #tile.layout<wgmma_a, 8x1>>
+      tile.await %b[%i] parity %i : !tile.mbarriers<2>
+      tile.take_turn
+      %c1, %a1 = tile.dot_fence(%c, %a : !tile.reg<128x64xf32, #tile.layout<wgmma_acc, 8x1>>, !tile.reg<128x64xbf16, #tile.layout<wgmma_a, 8x1>>)
+      %d = tile.dot %a1, %t, %c1 : !tile.reg<128x64xbf16, #tile.layout<wgmma_a, 8x1>>, !tile.shared<64x64xbf16, swizzle = 128>, !tile.reg<128x64xf32, #tile.layout<wgmma_acc, 8x1>>
+      tile.give_turn
+      %e = tile.dot_wait pending 0(%d : !tile.reg<128x64xf32, #tile.layout<wgmma_acc, 8x1>>)
+      tile.dot_wait pending 1
+      tile.arrive %b[%i] : !tile.mbarriers<2>
+    } produce registers 24 {
+      tile.expect %b[%i] bytes 8192 : !tile.mbarriers<2>
+      tile.copy_tensor %map[%i, %i] to %t signal %b[%i] : !llvm.ptr to !tile.shared<64x64xbf16, swizzle = 128> signal !tile.mbarriers<2>
+    }
   }
   return
 }

@@ -15,7 +15,7 @@ from conftest import BUILD
 from leat_runtime import LeatError, Library
 from models import zoo, zoo_decoders, zoo_encoders
 from models.decoder import STYLES, Config, RandomWeights, export
-from operator_case import expected, make_model, typed
+from operator_case import Case, Const, expected, make_model, typed
 import test_core_operators as core
 import test_spatial_operators as spatial
 import test_transformer_operators as transformer
@@ -64,13 +64,12 @@ CASES = (core.UNARY + core.BINARY + core.CONVERT + core.REDUCE + core.SHAPES + c
          + transformer.EXPERTS + transformer.PRODUCTS + transformer.NORMS + transformer.ACTIVATIONS + transformer.ATTENTION + transformer.CONTRIB)
 
 
-@pytest.mark.parametrize("case", CASES[::8], ids=str)
-def test_operator(device, leat, tmp_path, case):
+def check_operator(device, leat, tmp_path, case, *options):
     model, values, outputs = make_model(case)
     want = expected(case, model, values, outputs)
     typed(model, outputs, want)
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    leat("compile", tmp_path / "model.onnx", "-o", tmp_path / "model.leat", "--target=cuda", "--quiet")
+    leat("compile", tmp_path / "model.onnx", "-o", tmp_path / "model.leat", "--target=cuda", "--quiet", *options)
     got = device.load(tmp_path / "model.leat").session().run("main", values)
     for name, w in zip(outputs, want):
         w, g = np.asarray(w), got[name]
@@ -79,6 +78,31 @@ def test_operator(device, leat, tmp_path, case):
             np.testing.assert_allclose(g.astype(np.float64), w.astype(np.float64), rtol=case.tolerance, atol=case.tolerance, err_msg=name)
         else:
             np.testing.assert_array_equal(g, w, err_msg=name)
+
+
+@pytest.mark.parametrize("case", CASES[::8], ids=str)
+def test_operator(device, leat, tmp_path, case):
+    check_operator(device, leat, tmp_path, case)
+
+
+def half(*shape):
+    return np.random.default_rng(11).standard_normal(shape).astype(np.float16)
+
+
+# With tensor maps, whose sizes are the launch's: dimensions are dynamic.
+HOPPER = [
+    Case("MatMul", [(half(2, 70, 64), ["b", "s", 64]), Const(half(64, 96))], tolerance=3e-2, name="weights"),
+    Case("MatMul", [(half(2, 3, 70, 64), ["b", 3, "s", 64]), (half(2, 3, 64, 72), ["b", 3, 64, 72])], tolerance=3e-2, name="batch"),
+    Case("Attention", [(half(2, 4, 40, 64), ["b", 4, "s", 64]), (half(2, 2, 300, 64), ["b", 2, "t", 64]), (half(2, 2, 300, 64), ["b", 2, "t", 64])], tolerance=5e-3,
+         name="groups"),
+]
+
+
+@pytest.mark.parametrize("case", HOPPER, ids=str)
+def test_operator_on_hopper(leat, tmp_path, case):
+    check_operator(Library(BUILD, "sim:checked"), leat, tmp_path, case, "--gpu=sm_90a")
+    shown = leat("inspect", tmp_path / "model.leat", "--schedule").stdout
+    assert "group_rows" in shown
 
 
 MODELS = zoo.MODELS | zoo_decoders.MODELS | zoo_encoders.MODELS

@@ -74,20 +74,7 @@ public:
     return static_cast<void *>(entries.back().get());
   }
 
-  Status encodeTensorMap(const LeatTensorMap &map, void *base, void *bytes) override {
-    sim::TensorMapSpec spec;
-    spec.base = base;
-    spec.rank = static_cast<int>(map.rank);
-    spec.elementBytes = static_cast<int>(dtypeSize(static_cast<DType>(map.dtype)));
-    for (int64_t d = 0; d < map.rank && d < 5; ++d) {
-      spec.dims[d] = static_cast<uint64_t>(map.dims[d]);
-      spec.box[d] = static_cast<uint32_t>(map.box[d]);
-      if (d > 0)
-        spec.strides[d - 1] = static_cast<uint64_t>(map.strides[d]);
-    }
-    spec.swizzleBytes = static_cast<int>(map.swizzle);
-    return sim::encodeTensorMap(spec, bytes);
-  }
+  Status encodeTensorMap(const LeatTensorMap &map, void *base, void *bytes) override { return encodeTensorMapOfSim(map, base, bytes); }
 
   Result<std::unique_ptr<Queue>> createQueue() override;
 
@@ -154,6 +141,21 @@ private:
 Result<std::unique_ptr<Queue>> SimDevice::createQueue() { return std::unique_ptr<Queue>(std::make_unique<SimQueue>(*this)); }
 
 } // namespace
+
+Status encodeTensorMapOfSim(const LeatTensorMap &map, void *base, void *bytes) {
+  sim::TensorMapSpec spec;
+  spec.base = base;
+  spec.rank = static_cast<int>(map.rank);
+  spec.elementBytes = static_cast<int>(dtypeSize(static_cast<DType>(map.dtype)));
+  for (int64_t d = 0; d < map.rank && d < 5; ++d) {
+    spec.dims[d] = static_cast<uint64_t>(map.dims[d]);
+    spec.box[d] = static_cast<uint32_t>(map.box[d]);
+    if (d > 0)
+      spec.strides[d - 1] = static_cast<uint64_t>(map.strides[d]);
+  }
+  spec.swizzleBytes = static_cast<int>(map.swizzle);
+  return sim::encodeTensorMap(spec, bytes);
+}
 
 Result<std::shared_ptr<Device>> openSimDevice(const std::string &name, int threads) {
   bool checked = name == "sim:checked";

@@ -11,6 +11,9 @@ namespace leat::rt {
 // wrote and missing fences, too. NotFound for other names. A finding of the simulator is an error of the run.
 Result<std::shared_ptr<Device>> openSimDevice(const std::string &name, int threads);
 
+// The 128 bytes that a kernel takes there as a tensor map over memory at `base`.
+Status encodeTensorMapOfSim(const LeatTensorMap &map, void *base, void *bytes);
+
 } // namespace leat::rt
 
 #endif

@@ -10,6 +10,7 @@
 #include "passes/CUDA/Passes.h"
 #include "passes/CUDA/Pipeline.h"
 #include "passes/Schedule/Passes.h"
+#include "runtime/device/simdevice/SimDevice.h"
 
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
@@ -45,7 +46,9 @@ std::unique_ptr<DeviceKernels> DeviceKernels::compile(const std::string &text, c
   kernels->impl->signatures = Signature::ofModule(*module);
 
   PassManager lower(&context);
-  lower.addPass(schedule::createScheduleCUDA());
+  schedule::ScheduleCUDAOptions scheduleOptions;
+  scheduleOptions.gpu = gpu;
+  lower.addPass(schedule::createScheduleCUDA(scheduleOptions));
   cuda::LowerKernelsToCUDAOptions lowerOptions;
   lowerOptions.gpu = gpu;
   lower.addPass(cuda::createLowerKernelsToCUDA(lowerOptions));
@@ -144,7 +147,15 @@ DeviceKernels::Outcome DeviceKernels::run(const std::string &name, const std::ve
       return refuse("no module has an entry " + entry);
     auto dim = [](const int64_t *v) { return sim::Dim3{uint32_t(v[0]), uint32_t(v[1]), uint32_t(v[2])}; };
     sim::LaunchConfig config{dim(phase.grid), dim(phase.block), {}, uint32_t(phase.dynamic_shared)};
-    const void *arguments[] = {buffers.data(), scalars.data()};
+    std::vector<const void *> arguments{buffers.data(), scalars.data()};
+    alignas(64) uint8_t maps[LEAT_MAX_TENSOR_MAPS][128];
+    for (int64_t i = 0; i < phase.tensor_maps; ++i) {
+      const LeatTensorMap &map = phase.maps[i];
+      auto status = rt::encodeTensorMapOfSim(map, static_cast<char *>(buffers[map.buffer]) + map.offset, maps[i]);
+      if (!status.ok())
+        return refuse(status.message());
+      arguments.push_back(maps[i]);
+    }
     auto result = simulator.launch(**holder, entry, config, std::span<const void *const>(arguments));
     if (!result.ok())
       return refuse(result.status().message());

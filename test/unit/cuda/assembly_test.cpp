@@ -35,12 +35,18 @@ std::string quantised(const std::string &name, int bits) {
          ", tensor<768x16xf16>) -> tensor<?x768xf32>\n  leat.yield %y : tensor<?x768xf32>\n}\n";
 }
 
-std::string attention(const std::string &name, const std::string &type, int size, const std::string &options, bool positions) {
-  std::string d = std::to_string(size) + "x" + type + ">", q = "tensor<?x8x?x" + d, kv = "tensor<?x2x?x" + d;
-  return "leat.kernel_func @" + name + " inputs " + (positions ? "4" : "3") + " -> [" + q + "] {\n^bb0(%q: " + q + ", %k: " + kv +
-         ", %v: " + kv + (positions ? ", %at: tensor<?xi64>" : "") + "):\n  %o = leat.kv_attend q(%q) k(%k) v(%v) " +
-         (positions ? "k_pos(%at) " : "") + "{scale = 0.125 : f64" + options + "} : (" + q + ", " + kv + ", " + kv +
-         (positions ? ", tensor<?xi64>" : "") + ") -> " + q + "\n  leat.yield %o : " + q + "\n}\n";
+/// `valueSize` 0: as large as the head.
+std::string attention(const std::string &name, const std::string &type, int size, const std::string &options, bool positions,
+                      int valueSize = 0) {
+  auto tensor = [&](const std::string &heads, int columns) {
+    return "tensor<?x" + heads + "x?x" + std::to_string(columns) + "x" + type + ">";
+  };
+  int last = valueSize ? valueSize : size;
+  std::string q = tensor("8", size), k = tensor("2", size), v = tensor("2", last), o = tensor("8", last);
+  return "leat.kernel_func @" + name + " inputs " + (positions ? "4" : "3") + " -> [" + o + "] {\n^bb0(%q: " + q + ", %k: " + k +
+         ", %v: " + v + (positions ? ", %at: tensor<?xi64>" : "") + "):\n  %o = leat.kv_attend q(%q) k(%k) v(%v) " +
+         (positions ? "k_pos(%at) " : "") + "{scale = 0.125 : f64" + options + "} : (" + q + ", " + k + ", " + v +
+         (positions ? ", tensor<?xi64>" : "") + ") -> " + o + "\n  leat.yield %o : " + o + "\n}\n";
 }
 
 std::string rows(const std::string &name, const std::string &op) {
@@ -65,10 +71,15 @@ std::vector<std::pair<std::string, std::string>> variants() {
     }
   for (int size : {64, 128})
     all.push_back({"attend_f32_" + std::to_string(size), attention("attend_f32_" + std::to_string(size), "f32", size, ", causal", false)});
-  all.push_back({"attend_full", attention("attend_full", "bf16", 128, "", false)});
+  for (int size : {64, 128, 256}) {
+    std::string name = "attend_full_" + std::to_string(size);
+    all.push_back({name, attention(name, "bf16", size, "", false)});
+  }
+  all.push_back({"attend_192_128", attention("attend_192_128", "bf16", 192, ", causal", false, 128)});
   all.push_back({"attend_window_softcap",
                  attention("attend_window_softcap", "bf16", 128, ", causal, window_left = 1024 : i64, softcap = 30.0 : f64", false)});
   all.push_back({"attend_ring", attention("attend_ring", "f16", 64, ", causal", true)});
+  all.push_back({"softmax", rows("softmax", "leat.softmax %x {axis = 1 : i64}")});
   return all;
 }
 

@@ -11,13 +11,13 @@ namespace {
 
 const char *kKernels = R"(
 leat.kernel_func @gemm inputs 2 -> [tensor<?x72xf16>] {
-^bb0(%x: tensor<?x1100xf16>, %w: tensor<1100x72xf16>):
-  %y = leat.matmul %x, %w : (tensor<?x1100xf16>, tensor<1100x72xf16>) -> tensor<?x72xf16>
+^bb0(%x: tensor<?x1104xf16>, %w: tensor<1104x72xf16>):
+  %y = leat.matmul %x, %w : (tensor<?x1104xf16>, tensor<1104x72xf16>) -> tensor<?x72xf16>
   leat.yield %y : tensor<?x72xf16>
 }
 leat.kernel_func @mixed inputs 2 -> [tensor<?x64xf32>] {
-^bb0(%x: tensor<?x1100xf32>, %w: tensor<64x1100xbf16>):
-  %y = leat.matmul %x, %w {trans_b} : (tensor<?x1100xf32>, tensor<64x1100xbf16>) -> tensor<?x64xf32>
+^bb0(%x: tensor<?x1104xf32>, %w: tensor<64x1104xbf16>):
+  %y = leat.matmul %x, %w {trans_b} : (tensor<?x1104xf32>, tensor<64x1104xbf16>) -> tensor<?x64xf32>
   leat.yield %y : tensor<?x64xf32>
 }
 leat.kernel_func @exact inputs 2 -> [tensor<?x33xf32>] {
@@ -47,13 +47,13 @@ std::vector<Case> cases() {
   std::vector<Case> all;
   auto random = [](const char *type, std::vector<int64_t> dims) { return Array::random(type, std::move(dims), 7); };
   for (int64_t rows : {40, 3}) {
-    all.push_back({"gemm", {random("f16", {rows, 1100}), random("f16", {1100, 72})}, {Array("f16", {rows, 72})}});
-    all.push_back({"mixed", {random("f32", {rows, 1100}), random("bf16", {64, 1100})}, {Array("f32", {rows, 64})}});
+    all.push_back({"gemm", {random("f16", {rows, 1104}), random("f16", {1104, 72})}, {Array("f16", {rows, 72})}});
+    all.push_back({"mixed", {random("f32", {rows, 1104}), random("bf16", {64, 1104})}, {Array("f32", {rows, 64})}});
   }
   all.push_back({"exact", {random("f32", {40, 130}), random("f32", {130, 33})}, {Array("f32", {40, 33})}});
   for (int64_t queries : {70, 2})
     all.push_back({"attend",
-                   {random("bf16", {1, 4, queries, 64}), random("bf16", {1, 2, 400, 64}), random("bf16", {1, 2, 400, 64})},
+                   {random("bf16", {1, 4, queries, 64}), random("bf16", {1, 2, 700, 64}), random("bf16", {1, 2, 700, 64})},
                    {Array("bf16", {1, 4, queries, 64})}});
   for (int64_t queries : {20, 1}) {
     Array positions("i64", {200});
@@ -78,16 +78,17 @@ std::vector<Mutant> mutants(const std::string &ptx, const std::string &entry) {
   if (begin == std::string::npos)
     return all;
   static const std::regex order(
-      R"((bar\.sync|barrier\.sync|barrier\.cta\.sync|cp\.async\.commit_group|cp\.async\.wait_group|fence\.proxy|wgmma\.fence|wgmma\.commit_group|wgmma\.wait_group)[^;\n]*;)");
+      R"((bar\.sync|barrier\.sync|barrier\.cta\.sync|bar\.arrive|cp\.async\.commit_group|cp\.async\.wait_group|cp\.async\.bulk\.tensor|fence\.proxy|mbarrier\.init|mbarrier\.arrive|again: mbarrier\.try_wait[^;]*;\s*@!done bra|wgmma\.fence|wgmma\.commit_group|wgmma\.wait_group)[^;\n]*;)");
   for (std::sregex_iterator it(ptx.begin() + begin, ptx.begin() + end, order), last; it != last; ++it) {
     size_t at = begin + it->position(), length = it->length();
-    all.push_back({ptx.substr(0, at) + std::string(length, ' ') + ptx.substr(at + length), "without '" + it->str() + "'"});
+    std::string where = " in line " + std::to_string(1 + std::count(ptx.begin(), ptx.begin() + at, '\n'));
+    all.push_back({ptx.substr(0, at) + std::string(length, ' ') + ptx.substr(at + length), "without '" + it->str() + "'" + where});
     static const std::regex wait(R"((cp\.async\.wait_group\s+|wgmma\.wait_group\.sync\.aligned\s+)(\d+);)");
     std::smatch number;
     std::string text = it->str();
     if (std::regex_search(text, number, wait)) {
       std::string weaker = number[1].str() + std::to_string(std::stoi(number[2]) + 1) + ";";
-      all.push_back({ptx.substr(0, at) + weaker + ptx.substr(at + length), "'" + weaker + "' for '" + text + "'"});
+      all.push_back({ptx.substr(0, at) + weaker + ptx.substr(at + length), "'" + weaker + "' for '" + text + "'" + where});
     }
   }
   return all;

@@ -1,0 +1,79 @@
+// leat.kv_attend in tiles: what the programs for all GPUs share. Rows of queries against blocks of keys, an online softmax in registers.
+// A row is a query position and one of the heads that read the same KV head, so a key is read once for the group.
+#pragma once
+
+#include "passes/CPU/Attention.h"
+#include "passes/CUDA/TileGenerator.h"
+
+#include <limits>
+
+namespace leat::cuda {
+
+/// Emits parts of one program of the kernel.
+class AttendTile : public cpu::AttendEmitter {
+public:
+  AttendTile(KVAttendOp op, KernelBuilder &k);
+
+protected:
+  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  /// Sums of weighted values, and for each row the largest logit and the sum of weights (of what a lane holds).
+  struct State {
+    mlir::Value out, maxima, sums;
+  };
+
+  // --- types
+  tile::RegType reg(tile::LayoutKind kind, int64_t cols, mlir::Type type);
+  tile::RegType rowType() { return reg(tile::LayoutKind::Row, 1, f32); }
+  tile::RegType logitsType() { return reg(sumLayout, tileKeys, f32); }
+  tile::RegType outType() { return reg(sumLayout, valueSize, f32); }
+  /// Swizzled where rows are whole spans of 16-bit elements.
+  tile::SharedType sharedType(int64_t rows, int64_t cols, mlir::Type type, int64_t stages);
+  static mlir::Value allocate(KernelBuilder &k, tile::SharedType type, std::optional<int64_t> at = std::nullopt);
+
+  // --- what rows see
+  /// Keys [from, to) of a segment that some row may see, in whole blocks from `from` on; all rows see those in [allLow, allHigh].
+  struct Extent {
+    mlir::Value count, from, to, allLow, allHigh;
+  };
+  Extent extentOf(unsigned segment);
+  /// First and last position that each row sees of `count` keys (row slices of i32); nothing where all see everything.
+  Values rowRanges(mlir::Value count);
+  /// Some row does not see the whole block of keys that begins with t0 (i1).
+  mlir::Value isPartial(const Extent &extent, mlir::Value t0);
+  /// `positions`: of the block's keys, in shared memory; null: keys are in order.
+  mlir::Value maskLogits(mlir::Value logits, llvm::ArrayRef<mlir::Value> ranges, mlir::Value t0, mlir::Value count, mlir::Value positions);
+  /// A row of the tile that exists, for what is read of rows that do not.
+  mlir::Value bounded(mlir::Value row) { return k.min(row, k.sub(rows, k.idx(1))); }
+
+  // --- numbers
+  mlir::Value splat(tile::RegType type, mlir::Value v) { return tile::SplatOp::create(b, type, v); }
+  /// The maximum, or 0 where a row has seen nothing.
+  mlir::Value finite(mlir::Value maximum);
+  mlir::Value weightOf(mlir::Value logit, mlir::Value reference);
+  mlir::Value inverse(mlir::Value sum);
+
+  // --- the algorithm
+  State start();
+  mlir::Value transformLogits(unsigned segment, mlir::Value logits, mlir::Value t0, mlir::Value count);
+  /// maxima' = max(maxima, logits); weights = 2^(logits - maxima'); what was summed before is scaled by `factor` to the new maxima.
+  struct Step {
+    mlir::Value maxima, sums, weights, factor;
+  };
+  Step softmax(mlir::Value maxima, mlir::Value sums, mlir::Value logits);
+  mlir::Value rescale(mlir::Value out, mlir::Value factor);
+  /// Results by way of shared memory from byte `at` on, in order of columns.
+  void finish(State state, int64_t at);
+  Values outputAt(mlir::Value head, mlir::Value query) { return coordinates(op.getOLayout() == "bhsd" ? 1 : 2, head, query); }
+
+  mlir::ImplicitLocOpBuilder &b;
+  mlir::Type element, index;
+  int64_t headSize, valueSize, tileRows, tileKeys, stages;
+  tile::LayoutKind sumLayout = tile::LayoutKind::Acc;
+  mlir::Value split; ///< which part of the keys; null: all
+
+private:
+  /// First and last position that some row of the tile may see, first and last that all of them do (index).
+  Values rangeOfRows();
+};
+
+} // namespace leat::cuda

@@ -1,0 +1,54 @@
+// See Ring.h.
+#include "passes/CUDA/Ring.h"
+
+using namespace mlir;
+
+namespace leat::cuda {
+
+Ring::Ring(KernelBuilder &k, ValueRange buffers, int64_t groups, bool late) : k(k), buffers(buffers), late(late) {
+  stages = cast<tile::SharedType>(buffers.front().getType()).getStages();
+  for (Value buffer : buffers) {
+    auto type = cast<tile::SharedType>(buffer.getType());
+    bytes += type.getRows() * type.getCols() * type.getElementBytes();
+  }
+  auto type = tile::MBarriersType::get(k.b.getContext(), stages);
+  full = tile::MBarriersOp::create(k.b, type, 1);
+  if (groups)
+    empty = tile::MBarriersOp::create(k.b, type, groups);
+}
+
+Values Ring::tiles(Value step) {
+  return llvm::map_to_vector(buffers, [&](Value buffer) -> Value {
+    auto type = cast<tile::SharedType>(buffer.getType());
+    return stages == 1 ? buffer : tile::SlotOp::create(k.b, type.oneStage(), buffer, stage(step)).getResult();
+  });
+}
+
+Values Ring::acquire(Value step) {
+  // In the first round nobody has emptied anything: the phase before the first is over. Late consumers are a phase ahead in the last stage.
+  Value round = late ? k.add(step, k.idx(1)) : step;
+  tile::AwaitOp::create(k.b, empty, stage(step), k.sub(k.idx(1), parity(round)));
+  tile::ExpectOp::create(k.b, full, stage(step), bytes);
+  return tiles(step);
+}
+
+Values Ring::begin() {
+  Value first = k.idx(0);
+  tile::ExpectOp::create(k.b, full, first, bytes);
+  return tiles(first);
+}
+
+void Ring::copy(Value map, ValueRange coordinates, Value tile, Value step) {
+  tile::CopyTensorOp::create(k.b, map, coordinates, tile, full, stage(step));
+}
+
+Values Ring::await(Value step) {
+  tile::AwaitOp::create(k.b, full, stage(step), parity(step));
+  return tiles(step);
+}
+
+void Ring::releaseBefore(Value step) { release(k.add(step, k.idx(stages - 1))); }
+
+void Ring::release(Value step) { tile::ArriveOp::create(k.b, empty, stage(step)); }
+
+} // namespace leat::cuda

@@ -1,0 +1,66 @@
+// RUN: leat-opt %s --leat-schedule-cuda=gpu=sm_90a --leat-lower-kernels-cuda=gpu=sm_90a | FileCheck %s
+
+// Prefill on Hopper: a thread brings tiles by tensor maps, which are arguments of the entry; groups of four warps multiply. The products of one block of keys run beside the softmax
+// of another.
+
+// CHECK-LABEL: func.func @attend.program0(
+// CHECK-SAME: %[[QUERIES:[a-z0-9]*]]: !llvm.ptr, %[[KEYS:[a-z0-9]*]]: !llvm.ptr, %[[VALUES:[a-z0-9]*]]: !llvm.ptr) attributes {leat.program}
+// CHECK: tile.program threads 384
+// CHECK: tile.alloc : {{.*}}<128x128xbf16, swizzle = 128>
+// CHECK-COUNT-2: tile.alloc : {{.*}}<128x128xbf16, swizzle = 128, stages = 2>
+// CHECK: tile.roles consume 256 registers 240 {
+// CHECK:   tile.map -> {{.*}}<128x1xi32, #tile.layout<row, 8x1>>, {{.*}}<128x1xi32, #tile.layout<row, 8x1>>
+// CHECK:   tile.dot {{.*}} {trans_b} : {{.*}}<128x128xbf16, swizzle = 128>, {{.*}}<128x128xbf16, swizzle = 128>, {{.*}}<128x128xf32, #tile.layout<wgmma_acc, 8x1>>
+// CHECK:   tile.dot_wait pending 0
+// CHECK:   scf.for
+// CHECK:     tile.await
+// CHECK:     tile.take_turn
+// CHECK:     tile.dot_fence{{$}}
+// CHECK:     %[[S:.*]] = tile.dot {{.*}} {trans_b}
+// CHECK:     tile.await
+// CHECK:     tile.dot_fence(
+// CHECK:     %[[O:.*]] = tile.dot {{.*}} : {{.*}}<128x128xbf16, #tile.layout<wgmma_a, 8x1>>, {{.*}}<128x128xbf16, swizzle = 128>, {{.*}}<128x128xf32, #tile.layout<wgmma_acc, 8x1>>
+// CHECK:     tile.give_turn
+// CHECK:     tile.dot_wait pending 1(%[[S]]
+// CHECK:     tile.arrive
+// CHECK:     tile.reduce max
+// CHECK:     tile.dot_wait pending 0(%[[O]], %
+// CHECK:     tile.arrive
+// CHECK:     tile.convert
+// CHECK:   tile.visit
+// CHECK: produce registers 24 {
+// CHECK:   tile.expect {{.*}} bytes 32768
+// CHECK:   tile.copy_tensor %[[QUERIES]][
+// CHECK:   tile.copy_tensor %[[KEYS]][
+// CHECK:   scf.for
+// CHECK:     tile.copy_tensor %[[KEYS]][
+// CHECK:     tile.copy_tensor %[[VALUES]][
+// CHECK:   tile.copy_tensor %[[VALUES]][
+// CHECK: llvm.func @leat_attend(
+// CHECK-SAME: !llvm.array<128 x i8>
+// CHECK-SAME: nvvm.minctasm = 1 : i32
+// CHECK-LABEL: func.func @attend.program1
+// CHECK: tile.program threads 32
+leat.kernel_func @attend inputs 3 -> [tensor<1x4x?x128xbf16>] {
+^bb0(%q: tensor<1x4x?x128xbf16>, %k: tensor<1x2x?x128xbf16>, %v: tensor<1x2x?x128xbf16>):
+  %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125 : f64, causal} : (tensor<1x4x?x128xbf16>, tensor<1x2x?x128xbf16>, tensor<1x2x?x128xbf16>) -> tensor<1x4x?x128xbf16>
+  leat.yield %0 : tensor<1x4x?x128xbf16>
+}
+
+// Positions of keys, lengths in memory and rows that are no multiple of 16 bytes: the form of all GPUs.
+// CHECK-LABEL: func.func @ring.program0
+// CHECK: tile.program threads 128
+// CHECK-NOT: tile.roles
+leat.kernel_func @ring inputs 4 -> [tensor<1x4x?x64xf16>] {
+^bb0(%q: tensor<1x4x?x64xf16>, %k: tensor<1x2x?x64xf16>, %v: tensor<1x2x?x64xf16>, %at: tensor<?xi64>):
+  %0 = leat.kv_attend q(%q) k(%k) v(%v) k_pos(%at) {scale = 0.25 : f64, causal} : (tensor<1x4x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>, tensor<?xi64>) -> tensor<1x4x?x64xf16>
+  leat.yield %0 : tensor<1x4x?x64xf16>
+}
+
+// CHECK-LABEL: func.func @lengths.program0
+// CHECK-NOT: tile.roles
+leat.kernel_func @lengths inputs 4 -> [tensor<?x4x?x64xf16>] {
+^bb0(%q: tensor<?x4x?x64xf16>, %k: tensor<?x2x?x64xf16>, %v: tensor<?x2x?x64xf16>, %n: tensor<?xi64>):
+  %0 = leat.kv_attend q(%q) k(%k) v(%v) kv_len(%n) {scale = 0.25 : f64, causal} : (tensor<?x4x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?xi64>) -> tensor<?x4x?x64xf16>
+  leat.yield %0 : tensor<?x4x?x64xf16>
+}

@@ -21,8 +21,8 @@ class Leat:
     def __init__(self, path):
         self.path = path
 
-    def __call__(self, *args, input=None, check=True, timeout=300):
-        result = subprocess.run([self.path, *map(str, args)], input=input, capture_output=True, text=True, timeout=timeout)
+    def __call__(self, *args, input=None, check=True, timeout=300, env=None):
+        result = subprocess.run([self.path, *map(str, args)], input=input, capture_output=True, text=True, timeout=timeout, env=env and dict(os.environ, **env))
         if check and result.returncode:
             raise AssertionError(f"leat {' '.join(map(str, args))}: exit code {result.returncode}\n{result.stderr}")
         return result
@@ -37,6 +37,15 @@ def leat():
 def library():
     # As the command line takes it from the environment: test/run.py --device runs the suite on a device.
     return Library(BUILD, os.environ.get("LEAT_DEVICE", ""))
+
+
+@pytest.fixture
+def fake_gpu(tmp_path):
+    """Variables of an environment in which a stand-in for NVIDIA's driver has a GPU, of the architecture sm_80."""
+    folder = tmp_path / "driver"
+    folder.mkdir()
+    (folder / "libcuda.so.1").symlink_to(BUILD / "lib" / "libleat_fake_cuda.so")
+    return {"LD_LIBRARY_PATH": str(folder)}
 
 
 @pytest.fixture(scope="session")

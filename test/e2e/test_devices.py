@@ -224,6 +224,33 @@ def test_a_model_for_a_gpu_says_where_it_runs(leat, library, compile_model, tmp_
         library.load(on_device)
 
 
+STREAM = """leat.slot @seen : tensor<4x?x64xf32> growth append {axis = 1 : i64}
+func.func @step(%x: tensor<4x?x64xf32> {onnx.name = "x"}) -> (tensor<4x?x64xf32> {onnx.name = "y"}) {
+  %c0 = arith.constant 0 : index
+  %s = leat.state_get @seen : <tensor<4x?x64xf32>>
+  %n = leat.cache_append %s, %x at %c0 {axis = 1 : i64} : <tensor<4x?x64xf32>>, tensor<4x?x64xf32>
+  leat.state_put @seen, %n : <tensor<4x?x64xf32>>
+  %y = leat.softmax %x {axis = 2 : i64} : tensor<4x?x64xf32>
+  return %y : tensor<4x?x64xf32>
+}
+"""
+
+
+def test_the_command_line_with_a_driver(leat, fake_gpu, tmp_path):
+    """What a stand-in for the driver lets through and what it does not: times, messages, exit codes."""
+    (tmp_path / "stream.mlir").write_text(STREAM)
+    for name in ("sm_80", "sm_90a"):
+        leat("compile", tmp_path / "stream.mlir", "-o", tmp_path / f"{name}.leat", "--target=cuda", f"--gpu={name}", "--quiet")
+    arguments = ["--function=step", "--repetitions=2", "--warmup=1"]
+    shown = leat("bench", tmp_path / "sm_80.leat", *arguments, env=fake_gpu).stdout
+    assert "Fake GPU (sm_80)" in shown and "on the device, without copies and with cold caches: median" in shown
+    done = leat("bench", tmp_path / "sm_90a.leat", *arguments, env=fake_gpu, check=False)
+    assert done.returncode == 3 and "sm_90a only and this machine has Fake GPU (sm_80): compile it with --target=cuda --gpu=sm_80" in done.stderr
+    # The stand-in has 4 GiB.
+    done = leat("bench", tmp_path / "sm_80.leat", *arguments, "--context=20000000", env=fake_gpu, check=False)
+    assert done.returncode == 1 and "out of memory on Fake GPU (sm_80)" in done.stderr and "bytes for state were asked for" in done.stderr
+
+
 @pytest.mark.parametrize("gpu_name", ["sm_80", "sm_90a"])
 def test_ptxas_takes_every_kernel(leat, minilm, smollm2, tmp_path, gpu_name):
     """Machine code of the real models without spilled registers, which the compiler would warn of."""

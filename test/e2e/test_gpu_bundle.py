@@ -56,13 +56,11 @@ def test_on_the_simulator(bundle, tmp_path):
 
 
 @pytest.fixture
-def stand_in(tmp_path):
-    """An environment in which there is a GPU, and compute-sanitizer."""
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "libcuda.so.1").symlink_to(BUILD / "lib" / "libleat_fake_cuda.so")
+def stand_in(fake_gpu, tmp_path):
+    """Variables of an environment in which there is a GPU, and compute-sanitizer."""
     (tmp_path / "compute-sanitizer").write_text(TOOL)
     (tmp_path / "compute-sanitizer").chmod(0o755)
-    return {"LD_LIBRARY_PATH": str(tmp_path / "lib"), "PATH": f"{tmp_path}:/usr/bin:/bin", "HAZARDS": "0"}
+    return fake_gpu | {"PATH": f"{tmp_path}:/usr/bin:/bin", "HAZARDS": "0"}
 
 
 def test_with_a_stand_in_for_the_driver(bundle, tmp_path, stand_in):

@@ -1,7 +1,4 @@
 """Schedules: what inspect prints, compile reads and tune finds. Sizes of kernels change how work is cut, not what comes out."""
-import os
-import subprocess
-
 import numpy as np
 import pytest
 
@@ -144,13 +141,10 @@ def test_tune_on_a_gpu(leat, tiles, tmp_path):
     assert said.returncode == 2 and "no kernel that matters has it; there are rows, cols, depth, keys, stages" in said.stderr
 
 
-def test_tune_passes_over_what_does_not_fit(tiles, tmp_path):
+def test_tune_passes_over_what_does_not_fit(leat, fake_gpu, tmp_path):
     """Four steps of keys and values of 128 f32 are more than the multiprocessor of the stand-in's GPU has."""
     source = tmp_path / "wide.mlir"
     source.write_text(TILES.replace("32xf16", "128xf32"))
-    (tmp_path / "libcuda.so.1").symlink_to(BUILD / "lib" / "libleat_fake_cuda.so")
-    command = [BUILD / "bin" / "leat", "tune", source, "--target=cuda", "--tokens=20", "--repetitions=4", "--share=0", "--gain=0.99", "--parameter=stages"]
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=dict(os.environ, LD_LIBRARY_PATH=str(tmp_path)))
-    assert done.returncode == 0, done.stderr
+    done = leat("tune", source, "--target=cuda", "--tokens=20", "--repetitions=4", "--share=0", "--gain=0.99", "--parameter=stages", env=fake_gpu)
     assert "stages=4 does not fit attend_1: the GPU's driver failed to set a kernel's shared memory" in done.stderr
     assert "stages, value 3 of its list: 1 kernels" in done.stderr

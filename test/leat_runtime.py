@@ -95,13 +95,16 @@ class Model:
         self.library.check(self.lib.leat_model_find_function(self.handle, name.encode(), c.byref(index)))
         return index
 
-    def names(self, function, side):
+    def infos(self, function, side):
+        """What the function's inputs or outputs ("input", "output") are declared as."""
         infos = []
         for i in range(getattr(self.lib, f"leat_model_{side}_count")(self.handle, function)):
-            info = InfoStruct()
-            self.library.check(getattr(self.lib, f"leat_model_{side}_info")(self.handle, function, c.c_size_t(i), c.byref(info)))
-            infos.append(info.name.decode())
+            infos.append(InfoStruct())
+            self.library.check(getattr(self.lib, f"leat_model_{side}_info")(self.handle, function, c.c_size_t(i), c.byref(infos[-1])))
         return infos
+
+    def names(self, function, side):
+        return [info.name.decode() for info in self.infos(function, side)]
 
     def device(self):
         return self.lib.leat_model_device(self.handle).decode()

@@ -13,10 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = [ROOT / "bench/gpu" / f"{name}.py" for name in ("run", "worker", "report", "driver", "peers", "benchmarks", "kernels", "decoder", "tensors")]
 SCRIPTS += [ROOT / "test/leat_runtime.py", ROOT / "test/oracles/leat_ops.py"]
-sys.path[:0] = [str(ROOT / "bench/gpu"), str(ROOT / "test/oracles")]
+sys.path[:0] = [str(ROOT / "bench/gpu"), str(ROOT / "test"), str(ROOT / "test/oracles")]
 
 from benchmarks import BENCHMARKS, DECODERS, FUNCTIONS, SMALL_DECODERS, decoder_for  # noqa: E402  (its folder is on the path now)
 from decoder_ir import module  # noqa: E402
@@ -31,6 +33,9 @@ def arguments():
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build that compiles and whose runtime travels (build)")
     parser.add_argument("--only", default="", metavar="NAMES", help="only these kernels, decoders and benchmarks, separated by commas; * at the end for all that begin so")
     parser.add_argument("--codes", default=",".join(CODES), help=f"GPUs to compile for ({','.join(CODES)})")
+    parser.add_argument("--model", type=Path, action="append", default=[], metavar="MODEL.onnx",
+                        help="also carry this model, without state, and what the CPU makes of it; may be repeated")
+    parser.add_argument("--weights", default="bf16", metavar="KIND", help="how to store their weights, as leat compile says (bf16)")
     parser.add_argument("--tiny", action="store_true", help="only what run.py --tiny needs there")
     args = parser.parse_args()
     if args.folder.exists() and any(args.folder.iterdir()):
@@ -41,6 +46,23 @@ def arguments():
 def chosen(names, only):
     patterns = [p for p in only.split(",") if p]
     return [n for n in names if not patterns or any(n == p or (p.endswith("*") and n.startswith(p[:-1])) for p in patterns)]
+
+
+def reference(build, path, weights, target):
+    """Writes inputs and what the model makes of them on the CPU, with the same weights, to `target` (.npz)."""
+    from leat_runtime import DTYPES, Library
+
+    with tempfile.TemporaryDirectory() as folder:
+        artifact = Path(folder) / "model.leat"
+        subprocess.run([build / "bin" / "leat", "compile", path, "-o", artifact, "--quiet", f"--weights={weights}"], check=True)
+        model, rng, values = Library(build, "cpu").load(artifact), np.random.default_rng(0), {}
+        for info in model.infos(model.function("main"), "input"):
+            name, dtype = info.name.decode(), np.dtype(DTYPES[info.dtype])
+            shape = [d if d >= 0 else 2 if "batch" in info.symbols[i].decode() else 12 for i, d in enumerate(info.dims[:info.rank])]
+            values[name] = (rng.standard_normal(shape).astype(dtype) if dtype.kind == "f" else np.ones(shape, dtype) if "mask" in name else
+                            rng.integers(0, 2 if "type" in name else 100, shape).astype(dtype))
+        results = model.session().run("main", values)
+    np.savez(target, **{f"input:{k}": v for k, v in values.items()}, **{f"output:{k}": v for k, v in results.items()})
 
 
 def version():
@@ -61,11 +83,16 @@ def main():
     for code in codes:
         (args.folder / code).mkdir(parents=True)
 
+    models = {f"model-{path.resolve().parent.name if path.stem == 'model' else path.stem}": path for path in args.model}
+    for name, path in models.items():
+        reference(args.build, path, args.weights, args.folder / f"{name}.npz")
+
     def build(code, name):
         with tempfile.NamedTemporaryFile("w", suffix=f"-{name}.mlir") as source:
-            source.write(sources[name])
+            source.write(sources.get(name, ""))
             source.flush()
-            command = [leat, "compile", source.name, "-o", args.folder / code / f"{name}.leat", "--target=cuda", f"--gpu={code}", "--target-cpu=generic"]
+            given = [models[name], f"--weights={args.weights}"] if name in models else [source.name]
+            command = [leat, "compile", *given, "-o", args.folder / code / f"{name}.leat", "--target=cuda", f"--gpu={code}", "--target-cpu=generic"]
             done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
             if done.returncode:
                 raise SystemExit(f"error: {name} for {code} does not compile:\n{done.stderr}")
@@ -74,13 +101,13 @@ def main():
             return [f"{name}, {code}: {line}" for line in warned]
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        warnings = [line for lines in pool.map(lambda job: build(*job), [(c, n) for c in codes for n in sources]) for line in lines]
+        warnings = [line for lines in pool.map(lambda job: build(*job), [(c, n) for c in codes for n in [*sources, *models]]) for line in lines]
     (args.folder / "lib").mkdir()
     for name in ("libleat_runtime.so", "libleat_runtime_sim.so"):
         shutil.copy(args.build / "lib" / name, args.folder / "lib" / name)  # what links point to
     for script in SCRIPTS:
         shutil.copy(script, args.folder)
-    cases = dict(kernel=kernels, decoder=decoders, bench=rows, tokens=tokens)
+    cases = dict(kernel=kernels, decoder=decoders, model=list(models), bench=rows, tokens=tokens)
     (args.folder / "bundle.json").write_text(json.dumps(dict(leat=version(), codes=codes, tiny=args.tiny, cases=cases, warnings=warnings), indent=1))
     size = sum(f.stat().st_size for f in args.folder.rglob("*") if f.is_file())
     print(f"{args.folder}: {sum(map(len, cases.values()))} cases, {size / 1e6:.1f} MB. There: python3 run.py")

@@ -56,6 +56,11 @@ class Report:
         return table(["correctness", "code", "largest error", "allowed", "apart from the simulator", ""],
                      [[r["name"], r["code"], number(r, "error"), number(r, "tolerance"), number(r, "simulator"), ending(r)] for r in self.of("kernel", "decoder")])
 
+    def models(self):
+        return table(["model", "code", "apart from the CPU", "a run, us", "clock", ""],
+                     [[r["name"], r["code"], f"{r['error']:.1e}" if "error" in r else "", microseconds(r["time"]) if r.get("time") else "", clock(r), ending(r)]
+                      for r in self.of("model")])
+
     def sanitizers(self):
         return table(["compute-sanitizer", "code", "kernels", "findings", ""],
                      [[r["name"], r["code"], r.get("kernels", ""), r.get("findings", ""), ending(r)] for r in self.of("sanitizer")])
@@ -89,5 +94,5 @@ class Report:
         return table(["decoder, random weights, one stream", "code", "after", "a step, us", "tokens/s", "weights, GB", "read at, GB/s", "of the bound by a copy", "clock", ""], rows)
 
     def text(self):
-        lines = [*self.head(), *self.correctness(), *self.sanitizers(), *self.benchmarks(), *self.tokens()]
+        lines = [*self.head(), *self.correctness(), *self.models(), *self.sanitizers(), *self.benchmarks(), *self.tokens()]
         return "\n".join(lines) + "\n"

@@ -115,10 +115,11 @@ class Run:
         best, names = codes[-1], self.bundle["cases"]
         cases = [["copy", "", "copy in the GPU's memory"]]
         cases += [["kernel", best, n] for n in names["kernel"]] + [["decoder", best, n] for n in names["decoder"]]
+        cases += [["model", best, n] for n in names["model"]]
         cases += [["bench", best, n] for n in names["bench"][:6]] + [["tokens", best, n] for n in names["tokens"]]
         cases += [["bench", best, n] for n in names["bench"][6:]]
         cases += [["sanitizer", best, tool] for tool in ("memcheck", "racecheck")]
-        cases += [[part, code, n] for code in codes[:-1] for part in ("kernel", "decoder") for n in names[part]]
+        cases += [[part, code, n] for code in codes[:-1] for part in ("kernel", "decoder", "model") for n in names[part]]
         return [case for case in cases if self.args.only in " ".join(case)]
 
     def one(self, part, code, name):

@@ -102,6 +102,18 @@ class Worker:
             why = f"devices chose different tokens: {chosen}"
         return dict(status="failed" if why else "passed", why=why, error=worst, tolerance=tolerance, tokens=chosen[self.spec["device"]])
 
+    def model(self, code, name):
+        """A model as exported, against what the CPU made of the same inputs; and how long it takes."""
+        with np.load(self.folder / f"{name}.npz") as file:
+            of = lambda kind: {key.split(":", 1)[1]: file[key] for key in file.files if key.startswith(kind + ":")}
+            inputs, expected = of("input"), of("output")
+        session, tolerance = self.session(code, name), 1e-3
+        results = session.run("main", inputs)
+        worst = max(difference(Tensor("f32", results[key]), value) for key, value in expected.items())
+        why = "" if worst <= tolerance else f"differs from the CPU by {worst:.2g} of a typical value"
+        times = None if why else self.turns({"Leat": session.repeat})["Leat"]
+        return dict(status="failed" if why else "passed", why=why, error=worst, tolerance=tolerance, time=times, clocks=self.clocks.now())
+
     @staticmethod
     def step(weights, tokens):
         return {"ids": np.array([tokens], np.int64), **{name: t.typed for name, t in weights.items()}}

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from conftest import BUILD, SOURCE
+from models import zoo
 from test_devices import gpu
 
 # One case of each kind, and one kernel of each family.
@@ -29,7 +30,9 @@ esac
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gpu") / "bundle"
-    command = [sys.executable, SOURCE / "bench/gpu/bundle.py", folder, "--build", BUILD, "--tiny", "--codes=sm_80", f"--only={CASES}"]
+    model = folder.parent / "encoder" / "model.onnx"
+    zoo.MODELS["bert-opset17"](model)
+    command = [sys.executable, SOURCE / "bench/gpu/bundle.py", folder, f"--model={model}", "--build", BUILD, "--tiny", "--codes=sm_80", f"--only={CASES}"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
@@ -47,11 +50,11 @@ def run(folder, output, *options, **environment):
 def test_on_the_simulator(bundle, tmp_path):
     code, results, table, said = run(bundle, tmp_path, "--device=sim")
     assert code == 0, said
-    assert len(results) == 14 and results["matmul_bf16"]["error"] < results["matmul_bf16"]["tolerance"]
+    assert len(results) == 15 and results["matmul_bf16"]["error"] < results["matmul_bf16"]["tolerance"]
     skipped = {name for name, r in results.items() if r["status"] != "passed"}
     assert skipped == {"copy in the GPU's memory", "memcheck", "racecheck"}
     assert results["small_f32"]["tokens"] and results["decode 1 x 64K"]["times"]["Leat"]["ns"] > 0
-    for text in ("Tiny sizes", "| attend_bf16_64 | sm_80 |", "| prefill 8K causal |", "| smollm2_bf16 |", "PyTorch is not there: no peers"):
+    for text in ("Tiny sizes", "| attend_bf16_64 | sm_80 |", "| prefill 8K causal |", "| model-encoder | sm_80 |", "| smollm2_bf16 |", "PyTorch is not there: no peers"):
         assert text in table
 
 

@@ -2,8 +2,11 @@
 // number of rows, known at the launch, chooses.
 #include "passes/CPU/Attention.h"
 
+#include "passes/CPU/SmallFloats.h"
+
 #include "mlir/Dialect/Math/IR/Math.h"
 
+#include <functional>
 #include <limits>
 
 using namespace mlir;
@@ -156,13 +159,35 @@ void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t bl
   });
 }
 
-std::optional<AttendEmitter::InPlace> AttendEmitter::inPlace(Value tensor, Value t0) {
+static std::optional<Strided> floatRows(KernelBuilder &k, Value tensor) {
   auto s = traceStrided(k, tensor);
-  if (!s || s->knownStrides[3] != 1 || !isa<FloatType>(s->element))
+  return s && s->knownStrides[3] == 1 && isa<FloatType>(s->element) && !isSmallFloat(s->element) ? s : std::nullopt;
+}
+
+bool AttendEmitter::isInPlace(Value tensor) { return floatRows(k, tensor).has_value(); }
+
+std::optional<AttendEmitter::InPlace> AttendEmitter::inPlace(Value tensor, Value t0) {
+  auto s = floatRows(k, tensor);
+  if (!s)
     return std::nullopt;
   Value offset = k.add(s->offset, k.add(k.mul(batch, s->strides[0]), k.mul(kvHead, s->strides[kvHeads])));
   offset = k.add(offset, k.mul(t0, s->strides[3 - kvHeads]));
   return InPlace{k.elementPtr(k.buffer(s->argument), s->element, offset), s->element, s->strides[3 - kvHeads]};
+}
+
+AttendEmitter::InPlace AttendEmitter::rowsOf(Value tensor, Value t0, Value keys, Value width, Value room) {
+  if (auto source = inPlace(tensor, t0))
+    return *source;
+  k.forLoop(k.idx(0), keys, k.idx(1), [&](Value j) {
+    SmallVector<Value> lead = coordinates(kvHeads, kvHead, k.add(t0, j));
+    k.forLanes(k.idx(0), width, lanes, [&](Value d, int64_t n) {
+      Puller pull(k, n);
+      SmallVector<Idx> where = pull.at(lead);
+      where.push_back(pull.at(d, n > 1, n));
+      k.store(convertCarried(k, pull.pullVector(tensor, where), f32), room, f32, k.add(k.mul(j, width), d));
+    });
+  });
+  return {room, f32, width};
 }
 
 Value AttendEmitter::raw(Emit &e, Value x) {
@@ -210,7 +235,14 @@ void AttendEmitter::emitLse(Value r, Value maximum, Value sum) {
 
 Cost attendCost(KVAttendOp op, KernelBuilder &k) {
   AttendEmitter z(op, k);
-  auto bytes = [&](Value tensor) {
+  std::function<Value(Value)> bytes = [&](Value tensor) -> Value {
+    // What is decoded here moves as it is stored.
+    if (auto generic = tensor.getDefiningOp<linalg::GenericOp>()) {
+      Value sum = k.idx(0);
+      for (OpOperand *input : generic.getDpsInputOperands())
+        sum = isa<RankedTensorType>(input->get().getType()) ? k.add(sum, bytes(input->get())) : sum;
+      return sum;
+    }
     return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType())));
   };
   Value moved = bytes(op.getOutput()), products = k.idx(0), rows = k.mul(k.dim(op.getQ()[0], 0), z.heads);

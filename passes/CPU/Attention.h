@@ -49,13 +49,17 @@ protected:
   void forBlocks(unsigned segment, mlir::Value from, mlir::Value to, int64_t block, mlir::Value low, mlir::Value high,
                  mlir::Value positions, llvm::function_ref<void(mlir::Value t0, mlir::Value keys, mlir::Value masked)> body);
 
-  /// Address and stored type of element [batch, kvHead, t0, 0] if rows of the operand can be read in place.
+  /// Whether rows of the operand can be read where they are stored.
+  bool isInPlace(mlir::Value tensor);
+  /// Address and stored type of element [batch, kvHead, t0, 0] if they can.
   struct InPlace {
     mlir::Value pointer;
     mlir::Type type;
     mlir::Value stride; ///< from key to key
   };
   std::optional<InPlace> inPlace(mlir::Value tensor, mlir::Value t0);
+  /// Rows [t0, t0 + keys) of `width` values: in place, or computed into `room` as f32.
+  InPlace rowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
 
   bool transforms() { return !op.getBias().empty() || softcap > 0 || scale <= 0; }
   /// What one unit of a raw logit is in the exponent of 2 (`natural`: of e).
@@ -84,11 +88,11 @@ protected:
 /// Every operand and result moves once; products of the keys that are seen where that is known.
 Cost attendCost(KVAttendOp op, KernelBuilder &k);
 
-/// Few rows: each is a row of logits; keys are read in place and split over tasks, whose results a second phase joins.
+/// Few rows: each is a row of logits; keys are split over tasks, whose results a second phase joins.
 class AttendFew : public AttendEmitter {
 public:
   static constexpr int64_t kRows = 6;
-  /// Statically: keys and values of every segment can be read in place.
+  /// Statically: products of query and key have a loop for the length of a key.
   static bool possible(KVAttendOp op, KernelBuilder &k);
   AttendFew(KVAttendOp op, KernelBuilder &k);
   mlir::Value tasks();
@@ -106,7 +110,7 @@ private:
   void start();
   void block(unsigned segment, mlir::Value t0, mlir::Value keys);
   void softmaxRow(unsigned segment, mlir::Value r, mlir::Value t0, mlir::Value keys);
-  mlir::Value queries, logits, values, out, maxima, sums, low, high, positions; // byte offsets in scratch
+  mlir::Value queries, logits, values, out, maxima, sums, low, high, positions, keyRoom, valueRoom; // byte offsets in scratch
 };
 
 /// Many rows: 64 at a time are the columns of panels, so that keys and values are the left operands of both products, read where they are,
@@ -121,13 +125,10 @@ private:
   void start();
   void packQueries(unsigned segment);
   void block(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value masked);
-  struct Left {
-    mlir::Value pointer, stride;
-  };
-  /// Rows [t0, t0 + keys) of keys or values as f32: in place, or brought into `room`.
-  Left rowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
+  /// The same rows, always as f32.
+  InPlace wideRowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
   void transformLogits(unsigned segment, mlir::Value t0, mlir::Value keys);
-  void product(Left left, mlir::Value rowStride, mlir::Value colStride, mlir::Value panel, mlir::Value depth, mlir::Value sums,
+  void product(InPlace left, mlir::Value rowStride, mlir::Value colStride, mlir::Value panel, mlir::Value depth, mlir::Value sums,
                mlir::Value accumulate, mlir::Value rows);
   void finish();
   int64_t blockKeys; ///< keys of a step; 64: logits, queries and results of 64 rows each fill a third of the first cache

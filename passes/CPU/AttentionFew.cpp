@@ -10,16 +10,12 @@ namespace leat::cpu {
 
 namespace {
 constexpr int64_t kBlock = 256;    ///< keys at a time: long enough for the processor's own prefetching, logits stay in the first cache
+constexpr int64_t kBrought = 64;   ///< the same of rows that are not read in place: they stay in the first cache until they are used
 constexpr int64_t kMaxSplits = 16; ///< bounds the memory for results of ranges
 } // namespace
 
 bool AttendFew::possible(KVAttendOp op, KernelBuilder &k) {
-  auto readable = [&](Value tensor) {
-    auto s = traceStrided(k, tensor);
-    return s && s->knownStrides[3] == 1 && isa<FloatType>(s->element);
-  };
-  return llvm::all_of(op.getK(), readable) && llvm::all_of(op.getV(), readable) &&
-         llvm::all_of(op.getK(), [&](Value key) { return hasRowDots(k.target, cast<RankedTensorType>(key.getType()).getDimSize(3)); });
+  return llvm::all_of(op.getK(), [&](Value key) { return hasRowDots(k.target, cast<RankedTensorType>(key.getType()).getDimSize(3)); });
 }
 
 AttendFew::AttendFew(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
@@ -32,6 +28,12 @@ AttendFew::AttendFew(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
   low = reserve(64);
   high = reserve(64);
   positions = reserve(kBlock * 4);
+  auto room = [&](ValueRange tensors, Value width) {
+    bool all = llvm::all_of(tensors, [&](Value tensor) { return isInPlace(tensor); });
+    return reserve(all ? k.idx(0) : k.mul(width, k.idx(kBrought * 4)));
+  };
+  keyRoom = room(op.getK(), depth);
+  valueRoom = room(op.getV(), valueDepth);
 }
 
 Value AttendFew::splits() {
@@ -72,7 +74,9 @@ void AttendFew::run(Value task) {
         k.store(x, at(queries), f32, k.add(k.mul(r, depth), d));
       });
     });
-    forBlocks(segment, from, to, kBlock, at(low), at(high), at(positions), [&](Value t0, Value keys, Value) { block(segment, t0, keys); });
+    bool readInPlace = isInPlace(key) && isInPlace(op.getV()[segment]);
+    forBlocks(segment, from, to, readInPlace ? kBlock : kBrought, at(low), at(high), at(positions),
+              [&](Value t0, Value keys, Value) { block(segment, t0, keys); });
   }
   Part result = part(pair, split);
   k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
@@ -106,7 +110,7 @@ void AttendFew::start() {
 void AttendFew::block(unsigned segment, Value t0, Value keys) {
   auto module = k.kernel->getParentOfType<ModuleOp>();
   Value key = op.getK()[segment], value = op.getV()[segment];
-  auto keySource = *inPlace(key, t0), source = *inPlace(value, t0);
+  auto keySource = rowsOf(key, t0, keys, depth, at(keyRoom)), source = rowsOf(value, t0, keys, valueDepth, at(valueRoom));
   auto dots = rowDots(module, k.target, keySource.type, cast<RankedTensorType>(key.getType()).getDimSize(3));
   Value weights = at(logits);
   func::CallOp::create(k.b, dots,

@@ -84,27 +84,16 @@ void AttendMany::packQueries(unsigned segment) {
   func::CallOp::create(k.b, pack, ValueRange{at(queries), room, k.i64(depth), k.i64(rows), k.i64(depth)});
 }
 
-AttendMany::Left AttendMany::rowsOf(Value tensor, Value t0, Value keys, Value width, Value room) {
-  if (auto source = inPlace(tensor, t0)) {
-    if (source->type.isF32())
-      return {source->pointer, source->stride};
-    auto widen = widenRows(k.kernel->getParentOfType<ModuleOp>(), k.target, source->type);
-    func::CallOp::create(k.b, widen, ValueRange{room, k.i64(width), source->pointer, k.i64(source->stride), k.i64(width), k.i64(keys)});
-    return {room, width};
-  }
-  k.forLoop(k.idx(0), keys, k.idx(1), [&](Value j) {
-    SmallVector<Value> lead = coordinates(kvHeads, kvHead, k.add(t0, j));
-    k.forLanes(k.idx(0), width, lanes, [&](Value d, int64_t n) {
-      Puller pull(k, n);
-      SmallVector<Idx> where = pull.at(lead);
-      where.push_back(pull.at(d, n > 1));
-      k.store(convertCarried(k, pull.pullVector(tensor, where), f32), room, f32, k.add(k.mul(j, width), d));
-    });
-  });
-  return {room, width};
+AttendEmitter::InPlace AttendMany::wideRowsOf(Value tensor, Value t0, Value keys, Value width, Value room) {
+  InPlace source = rowsOf(tensor, t0, keys, width, room);
+  if (source.type.isF32())
+    return source;
+  auto widen = widenRows(k.kernel->getParentOfType<ModuleOp>(), k.target, source.type);
+  func::CallOp::create(k.b, widen, ValueRange{room, k.i64(width), source.pointer, k.i64(source.stride), k.i64(width), k.i64(keys)});
+  return {room, f32, width};
 }
 
-void AttendMany::product(Left left, Value rowStride, Value colStride, Value panel, Value productDepth, Value sumsAt, Value accumulate,
+void AttendMany::product(InPlace left, Value rowStride, Value colStride, Value panel, Value productDepth, Value sumsAt, Value accumulate,
                          Value rowCount) {
   callProduct(k, {f32, f32, f32}, left.pointer, rowStride, colStride, panel, k.idx(kPanel), productDepth, sumsAt, accumulate, rowCount, {},
               columns);
@@ -113,7 +102,7 @@ void AttendMany::product(Left left, Value rowStride, Value colStride, Value pane
 void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
   auto module = k.kernel->getParentOfType<ModuleOp>();
   Value no = arith::ConstantIntOp::create(k.b, 0, 1), yes = arith::ConstantIntOp::create(k.b, 1, 1), x = at(logits), width = k.i64(columns);
-  Left key = rowsOf(op.getK()[segment], t0, keys, depth, at(keyRoom));
+  InPlace key = wideRowsOf(op.getK()[segment], t0, keys, depth, at(keyRoom));
   product(key, key.stride, k.idx(1), at(queries), depth, x, no, keys);
   if (transforms())
     transformLogits(segment, t0, keys);
@@ -129,7 +118,7 @@ void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
   });
   func::CallOp::create(k.b, softmaxColumns(module, k.target),
                        ValueRange{x, at(maxima), at(sums), at(out), k.i64(wholeKeys), k.i64(valueDepth), width, k.constant(f32, unit())});
-  Left value = rowsOf(op.getV()[segment], t0, keys, valueDepth, at(valueRoom));
+  InPlace value = wideRowsOf(op.getV()[segment], t0, keys, valueDepth, at(valueRoom));
   product(value, k.idx(1), value.stride, x, keys, at(out), yes, valueDepth);
 }
 

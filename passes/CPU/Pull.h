@@ -61,6 +61,9 @@ public:
   llvm::SmallVector<Idx> at(mlir::ValueRange indices) const;
   Idx add(Idx x, Idx y);
   Idx mul(Idx x, Idx y);
+  /// x / y, or x % y, of what is not negative. A vector of adjacent positions that lies within one multiple of y has one quotient, and
+  /// adjacent remainders.
+  Idx divide(Idx x, Idx y, bool remainder);
   Idx linearize(llvm::ArrayRef<Idx> at, mlir::ValueRange dims);
   /// The value as a vector (or a scalar if lanes is 1).
   mlir::Value vector(const Idx &x);

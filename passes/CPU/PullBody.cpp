@@ -90,6 +90,23 @@ Idx Puller::linearize(ArrayRef<Idx> at, ValueRange dims) {
   return linear;
 }
 
+Idx Puller::divide(Idx x, Idx y, bool remainder) {
+  Idx result;
+  result.data = x.data;
+  std::optional<int64_t> divisor = y.uniform() ? getConstantIntValue(y.base) : std::nullopt;
+  bool within = x.contiguous() && divisor && *divisor > 0 && *divisor % width == 0 && multipleOf(x) % width == 0;
+  if (x.uniform() || within) {
+    result.base = remainder ? k.rem(x.base, y.base) : k.div(x.base, y.base);
+    result.stride = within && remainder ? 1 : 0;
+    if (remainder && divisor)
+      result.multiple = std::gcd(multipleOf(x), *divisor);
+    return result;
+  }
+  Value lhs = vector(x), rhs = vector(y);
+  result.lanes = remainder ? arith::RemUIOp::create(b, lhs, rhs).getResult() : arith::DivUIOp::create(b, lhs, rhs).getResult();
+  return result;
+}
+
 Idx Puller::affine(AffineExpr expr, ArrayRef<Idx> loops) {
   if (auto dim = dyn_cast<AffineDimExpr>(expr))
     return loops[dim.getPosition()];
@@ -105,16 +122,7 @@ Idx Puller::affine(AffineExpr expr, ArrayRef<Idx> loops) {
   default:
     break;
   }
-  bool modulo = expr.getKind() == AffineExprKind::Mod;
-  Idx result;
-  result.data = x.data;
-  if (x.uniform()) {
-    result.base = modulo ? k.rem(x.base, y.base) : k.div(x.base, y.base);
-  } else {
-    Value lhs = vector(x), rhs = vector(y);
-    result.lanes = modulo ? arith::RemUIOp::create(b, lhs, rhs).getResult() : arith::DivUIOp::create(b, lhs, rhs).getResult();
-  }
-  return result;
+  return divide(x, y, expr.getKind() == AffineExprKind::Mod);
 }
 
 // --- bodies
@@ -215,6 +223,8 @@ Idx Puller::evaluateOp(Operation *op, Value value, BodyScope &scope) {
       minusOne.base = value.getType().isIndex() ? k.idx(-1) : k.constantInt(value.getType(), -1);
       return add(operands[0], mul(minusOne, operands[1]));
     }
+    if (isa<arith::DivUIOp, arith::RemUIOp>(op) && value.getType().isIndex() && getConstantIntValue(op->getOperand(1)).value_or(0) > 0)
+      return divide(operands[0], operands[1], isa<arith::RemUIOp>(op));
     bool fromIndexLike = op->getNumOperands() == 1 && (op->getOperand(0).getType().isIndex() || op->getOperand(0).getType().isInteger(64));
     if (isa<arith::IndexCastOp>(op) && fromIndexLike && !operands[0].lanes) {
       result = operands[0];

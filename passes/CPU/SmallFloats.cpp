@@ -3,13 +3,34 @@
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
+#include <limits>
+
 using namespace mlir;
 
 namespace leat::cpu {
 
 bool isSmallFloat(Type type) { return isa<FloatType>(type) && type.getIntOrFloatBitWidth() <= 8; }
 
+/// e5m2 is the upper half of an f16; e4m3 in f16's places has the exponent's bias 8 too large.
+static Value decodeThroughHalf(KernelBuilder &k, Value codes, FloatType type) {
+  auto &b = k.b;
+  auto vector = dyn_cast<VectorType>(codes.getType());
+  Type i16 = vector ? Type(vector.clone(b.getIntegerType(16))) : b.getIntegerType(16);
+  auto c = [&](int64_t v) { return k.constantInt(i16, v); };
+  Value bits = arith::ExtUIOp::create(b, i16, codes);
+  if (isa<Float8E5M2Type>(type))
+    return k.fromStorage(arith::ShLIOp::create(b, bits, c(8)), b.getF16Type());
+  Value magnitude = arith::AndIOp::create(b, bits, c(0x7f)),
+        sign = arith::ShLIOp::create(b, arith::XOrIOp::create(b, bits, magnitude), c(8));
+  Value half = k.fromStorage(arith::OrIOp::create(b, arith::ShLIOp::create(b, magnitude, c(7)), sign), b.getF16Type());
+  Value value = arith::MulFOp::create(b, half, k.constant(half.getType(), 256));
+  Value isNan = k.compare(arith::CmpIPredicate::eq, magnitude, c(0x7f));
+  return arith::SelectOp::create(b, isNan, k.constant(half.getType(), std::numeric_limits<double>::quiet_NaN()), value);
+}
+
 Value decodeSmallFloat(KernelBuilder &k, Value codes, FloatType type) {
+  if (k.target.f16c && isa<Float8E4M3FNType, Float8E5M2Type>(type))
+    return decodeThroughHalf(k, codes, type);
   const llvm::fltSemantics &format = type.getFloatSemantics();
   SmallVector<float> table;
   for (unsigned code = 0; code < 1u << type.getWidth(); ++code) {

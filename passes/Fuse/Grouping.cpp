@@ -114,7 +114,8 @@ bool Grouper::pull(Operation *op, Consumers &consumers) {
     if (isa<CacheAppendOp>(groups[place.group].last) &&
         llvm::any_of(op->getOperands(), [](Value v) { return isa_and_nonnull<CacheViewOp, StateReadOp>(v.getDefiningOp()); }))
       return false; // it might read what the kernel overwrites
-    if (place.strided && !isStridedView(op))
+    bool attends = isa_and_nonnull<KVAttendOp>(groups[place.group].root);
+    if (place.strided && !isStridedView(op) && !(attends && isCacheDecode(op)))
       return false;
     if (place.paths > maxPaths || groups[place.group].members.size() >= maxMembers)
       return false;

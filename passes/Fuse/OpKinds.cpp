@@ -106,6 +106,17 @@ bool isStridedView(Operation *op) {
          map.getDimPosition(map.getNumResults() - 1) + 1 == map.getNumDims();
 }
 
+static bool isCached(Value value) {
+  Operation *def = value.getDefiningOp();
+  return def && (isa<CacheViewOp>(def) || (isStridedView(def) && isCached(def->getOperand(0))));
+}
+
+bool isCacheDecode(Operation *op) {
+  auto generic = dyn_cast<linalg::GenericOp>(op);
+  return generic && isPointwise(op) && generic.getNumDpsInputs() > 0 && llvm::all_of(generic.getInputs(), isCached) &&
+         generic.getInputs()[0].getType() != generic.getResult(0).getType();
+}
+
 static int64_t bodyOpCost(Operation *op) {
   if (isa<arith::ConstantOp, linalg::IndexOp, linalg::YieldOp>(op))
     return 0;

@@ -30,6 +30,10 @@ ReadKind readOf(mlir::OpOperand &use, mlir::Operation *user, bool direct);
 /// strides.
 bool isStridedView(mlir::Operation *op);
 
+/// Elementwise arithmetic on nothing but cached values: codes and their scales, say. Attention decodes what it reads, since writing a whole
+/// cache decoded would move more bytes than the codes save.
+bool isCacheDecode(mlir::Operation *op);
+
 /// Rough instruction count of one element.
 int64_t elementCost(mlir::Operation *op);
 

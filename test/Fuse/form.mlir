@@ -212,3 +212,53 @@ func.func @post_norm(%x: tensor<8x64xf32>, %w: tensor<64x64xf32>, %b: tensor<64x
   %3 = leat.layer_norm %2 scale %g : tensor<64xf32> {axis = 1 : i64, epsilon = 1.0e-5 : f64} : tensor<8x64xf32> -> tensor<8x64xf32>
   return %3 : tensor<8x64xf32>
 }
+
+// -----
+
+#id = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>
+#group = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3 floordiv 8)>
+
+// Attention decodes what it reads of a cache, window or not: the decoded cache is never written. Other readers get it from a kernel of its own.
+// CHECK-LABEL: func @decode_where_attention_reads
+// CHECK-COUNT-1: leat.kernel
+// CHECK: leat.cache_view
+// CHECK: leat.cache_view
+// CHECK: linalg.generic
+// CHECK: leat.kv_attend
+// CHECK-NOT: leat.kernel
+leat.slot @codes : tensor<1x2x?x16xi8> growth append {axis = 2 : i64}
+leat.slot @scales : tensor<1x2x?x2xf16> growth append {axis = 2 : i64}
+func.func @decode_where_attention_reads(%q: tensor<1x2x1x16xf32>, %n: index) -> tensor<1x2x1x16xf32> {
+  %c0 = arith.constant 0 : index
+  %s = leat.state_get @codes : !leat.state<tensor<1x2x?x16xi8>>
+  %t = leat.state_get @scales : !leat.state<tensor<1x2x?x2xf16>>
+  %codes = leat.cache_view %s[%c0, %n] : !leat.state<tensor<1x2x?x16xi8>> -> tensor<1x2x?x16xi8>
+  %scales = leat.cache_view %t[%c0, %n] : !leat.state<tensor<1x2x?x2xf16>> -> tensor<1x2x?x2xf16>
+  %e = tensor.empty(%n) : tensor<1x2x?x16xf32>
+  %k = linalg.generic {indexing_maps = [#id, #group, #id], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%codes, %scales : tensor<1x2x?x16xi8>, tensor<1x2x?x2xf16>) outs(%e : tensor<1x2x?x16xf32>) {
+  ^bb0(%c: i8, %h: f16, %o: f32):
+    %x = arith.sitofp %c : i8 to f32
+    %y = arith.extf %h : f16 to f32
+    %z = arith.mulf %x, %y : f32
+    linalg.yield %z : f32
+  } -> tensor<1x2x?x16xf32>
+  %w = tensor.extract_slice %k[0, 0, 0, 0] [1, 2, %n, 16] [1, 1, 1, 1] : tensor<1x2x?x16xf32> to tensor<1x2x?x16xf32>
+  %0 = leat.kv_attend q(%q) k(%w) v(%w) {scale = 0.5 : f64} : (tensor<1x2x1x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>) -> tensor<1x2x1x16xf32>
+  return %0 : tensor<1x2x1x16xf32>
+}
+
+// CHECK-LABEL: func @decode_for_a_product
+// CHECK-COUNT-2: leat.kernel
+func.func @decode_for_a_product(%x: tensor<1x2x4x16xf32>, %n: index) -> tensor<1x2x4x?xf32> {
+  %c0 = arith.constant 0 : index
+  %s = leat.state_get @codes : !leat.state<tensor<1x2x?x16xi8>>
+  %codes = leat.cache_view %s[%c0, %n] : !leat.state<tensor<1x2x?x16xi8>> -> tensor<1x2x?x16xi8>
+  %e = tensor.empty(%n) : tensor<1x2x?x16xf32>
+  %k = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%codes : tensor<1x2x?x16xi8>) outs(%e : tensor<1x2x?x16xf32>) {
+  ^bb0(%c: i8, %o: f32):
+    %y = arith.sitofp %c : i8 to f32
+    linalg.yield %y : f32
+  } -> tensor<1x2x?x16xf32>
+  %0 = leat.matmul %x, %k {trans_b} : (tensor<1x2x4x16xf32>, tensor<1x2x?x16xf32>) -> tensor<1x2x4x?xf32>
+  return %0 : tensor<1x2x4x?xf32>
+}

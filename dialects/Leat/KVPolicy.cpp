@@ -105,17 +105,37 @@ static bool parsePositions(StringRef text, KVPolicy &policy, std::string &error)
   return true;
 }
 
+static constexpr std::pair<StringLiteral, KVPolicy::Precision> kPrecisions[] = {
+    {"f16", KVPolicy::Precision::F16}, {"bf16", KVPolicy::Precision::BF16}, {"f8", KVPolicy::Precision::F8},
+    {"i8", KVPolicy::Precision::I8},   {"i4", KVPolicy::Precision::I4},
+};
+
+static KVPolicy::Precision precisionNamed(StringRef name) {
+  auto it = llvm::find_if(kPrecisions, [&](auto &entry) { return entry.first == name; });
+  return it == std::end(kPrecisions) ? KVPolicy::Precision::AsModel : it->second;
+}
+
 static bool parsePrecision(StringRef text, KVPolicy &policy, std::string &error) {
   text.consume_front("*:");
   if (text.contains(':') || text.contains(';')) {
-    error = "prec: different precisions per segment (dimension D7) are not built; built is one for all, f16 or bf16";
+    error = "prec: different precisions per segment (dimension D7) are not built; built is one for all";
     return false;
   }
-  if (text != "f16" && text != "bf16") {
-    error = ("prec: '" + text + "' (dimension D7) is not built; built are f16 and bf16").str();
+  auto [name, group] = text.split('(');
+  policy.precision = precisionNamed(name);
+  if (policy.precision == KVPolicy::Precision::AsModel) {
+    error = ("prec: '" + text +
+             "' (dimension D7) is not built; built are f16, bf16, f8, i8, i4, and i8(g=N) and i4(g=N) with N values to a scale")
+                .str();
     return false;
   }
-  policy.precision = text == "f16" ? KVPolicy::Precision::F16 : KVPolicy::Precision::BF16;
+  if (name.size() == text.size())
+    return true;
+  if (!policy.hasScales() || !group.consume_front("g=") || !group.consume_back(")") || group.getAsInteger(10, policy.group) ||
+      policy.group < 1 || policy.group > 4096) {
+    error = ("prec: '" + text + "' (dimension D7) needs the form i8(g=N) or i4(g=N) with N from 1 to 4096").str();
+    return false;
+  }
   return true;
 }
 
@@ -184,15 +204,18 @@ std::optional<KVPolicy> KVPolicy::parse(llvm::StringRef text, std::string &error
 }
 
 std::string KVPolicy::str() const {
-  StringRef stored = precision == Precision::AsModel ? "" : precision == Precision::F16 ? ",prec=f16" : ",prec=bf16";
+  std::string stored;
+  for (auto &[name, named] : kPrecisions)
+    if (precision == named)
+      stored = (",prec=" + name).str() + (group ? "(g=" + std::to_string(group) + ")" : "");
   if (retainsAll())
-    return "retain=all,pos=*:abs" + stored.str();
+    return "retain=all,pos=*:abs" + stored;
   std::string text = "retain=";
   if (sink)
     text += "sink(" + std::to_string(sink) + ")+";
   text += "recent(" + std::to_string(recent) + ")";
   text += sink && sinkPosition == Position::Rank ? ",pos=sink:rank;local:abs" : ",pos=*:abs";
-  return text + stored.str() + ",event=after";
+  return text + stored + ",event=after";
 }
 
 std::optional<KVPolicy> parsePolicy(Operation *op, StringRef text) {

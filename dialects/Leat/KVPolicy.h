@@ -14,8 +14,11 @@ struct KVPolicy {
   int64_t recent = -1; // past tokens visible besides the sinks; -1: all
   Position sinkPosition = Position::Rank;
   Position localPosition = Position::Absolute;
-  enum class Precision { AsModel, F16, BF16 };
+  enum class Precision { AsModel, F16, BF16, F8, I8, I4 };
   Precision precision = Precision::AsModel; // how keys and values are stored
+  int64_t group = 0;                        // values that share a scale (I8, I4); 0: 32, or fewer where the head size asks for it
+
+  bool hasScales() const { return precision == Precision::I8 || precision == Precision::I4; }
 
   bool retainsAll() const { return recent < 0; }
   /// The canonical text.

@@ -10,7 +10,9 @@ def Leat_KVAttr : Leat_Attr<"KV", "kv"> {
       - `retain=all`, `retain=recent(R)`, `retain=sink(S)+recent(R)`: with R recent tokens a query sees R past tokens and itself;
       - `pos=SEGMENT:RULE;...` with segments `sink`, `local`, `*` and rules `abs` (position in the text) and `rank` (position in the cache);
         the default is `rank` for sinks and `abs` for the rest, which gives the same scores as ranks everywhere with rotary embeddings;
-      - `prec=f16`, `prec=bf16`: keys and values are stored in 16 bits, rounded before anyone reads them; the default is the model's type;
+      - `prec=`: how keys and values are stored; rounded before anyone reads them. `f16`, `bf16`; `f8`: e4m3, values beyond 448 become 448;
+        `i8(g=N)`: codes of 8 bits, with an f16 scale for N adjacent values of a head; `i4(g=N)`: codes of 4 bits, with an f16 scale and an f16 minimum.
+        `(g=N)` may be left out: 32, or the largest power of two below that divides the head size. The default is the model's type;
       - `event=after`: tokens leave after the step that no longer needs them.
 
     A policy without `retain=` may be written by its retention alone: `sink(4)+recent(1020)`.

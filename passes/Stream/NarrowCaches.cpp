@@ -1,6 +1,6 @@
-// leat-narrow-caches: caches of attention in 16 bits. What is appended is rounded once, before anyone reads it, so that it does not matter
-// whether a token is seen in the step that brings it or later: the stream stays the same however it is cut.
-#include "dialects/Leat/Leat.h"
+// leat-narrow-caches: caches of attention in fewer bits. What is appended is rounded once, before anyone reads it, so that it does not
+// matter whether a token is seen in the step that brings it or later: the stream stays the same however it is cut.
+#include "passes/Stream/CacheCoding.h"
 #include "passes/Stream/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -33,7 +33,8 @@ bool onlyMoves(Operation *op) { return isa<tensor::ExtractSliceOp, tensor::CastO
 struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
   using NarrowCachesBase::NarrowCachesBase;
 
-  Type narrow;
+  KVPolicy wanted;
+  Type narrow; ///< of caches in 16 bits
 
   /// Element by element, `value` as another type.
   Value convert(OpBuilder &b, Value value, Type element) {
@@ -142,17 +143,124 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
       }
   }
 
+  /// How the slot's entries are stored; null, after an error, if the policy does not fit them.
+  std::optional<CacheCoding> codingOf(SlotOp slot) {
+    int64_t length = cast<RankedTensorType>(slot.getType()).getShape().back();
+    if (!wanted.hasScales())
+      return CacheCoding(wanted.precision, 0, length);
+    int64_t fits = std::min<int64_t>(32, length & -length), least = wanted.precision == KVPolicy::Precision::I4 ? 2 : 1;
+    int64_t group = wanted.group ? wanted.group : fits;
+    if (length % group == 0 && group % least == 0)
+      return CacheCoding(wanted.precision, group, length);
+    slot.emitError("cache policy \"") << policy << "\": prec (dimension D7) does not fit cache '" << slot.getSymName()
+                                      << "': its heads have " << length << " values, which are not groups of " << group
+                                      << (least == 2 ? " with two halves each" : "");
+    return std::nullopt;
+  }
+
+  /// Stores the parts that `coding` makes of entries, the first of them in the slot itself.
+  void codeSlot(SlotOp slot, ArrayRef<Operation *> chain, const CacheCoding &coding) {
+    auto wide = cast<RankedTensorType>(slot.getType());
+    Type element = wide.getElementType();
+    SmallVector<CacheCoding::Part> parts = coding.parts(&getContext());
+    auto typeOf = [](Type from, const CacheCoding::Part &part) {
+      auto type = cast<RankedTensorType>(from);
+      SmallVector<int64_t> shape(type.getShape());
+      shape.back() = part.length;
+      return RankedTensorType::get(shape, part.element, type.getEncoding());
+    };
+    SmallVector<SlotOp> slots{slot};
+    OpBuilder b(slot);
+    b.setInsertionPointAfter(slot);
+    for (const CacheCoding::Part &part : llvm::drop_begin(parts)) {
+      auto other = cast<SlotOp>(b.clone(*slot));
+      std::string name = (slot.getSymName() + part.suffix).str();
+      while (SymbolTable::lookupSymbolIn(getOperation(), name))
+        name += "_";
+      other.setSymName(name);
+      other.setInputName(""); // no tensor of the model
+      other.setOutputName("");
+      slots.push_back(other);
+    }
+    for (auto [each, part] : llvm::zip(slots, parts))
+      each.setType(typeOf(wide, part));
+
+    DenseMap<Value, SmallVector<Value>> handles; // of all parts, by that of the first
+    auto retype = [&](Operation *op, const CacheCoding::Part &part) {
+      op->getResult(0).setType(isa<CacheViewOp>(op) ? Type(typeOf(op->getResult(0).getType(), part))
+                                                    : StateType::get(&getContext(), typeOf(wide, part)));
+    };
+    for (Operation *op : chain) {
+      SmallVector<Value> encoded;
+      if (auto append = dyn_cast<CacheAppendOp>(op))
+        encoded = encode(append.getUpdate(), coding);
+      SmallVector<Value> results{op->getResult(0)};
+      b.setInsertionPointAfter(op);
+      for (auto [i, part] : llvm::enumerate(parts)) {
+        Operation *each = i == 0 ? op : b.clone(*op);
+        if (auto get = dyn_cast<StateGetOp>(each))
+          get.setSlot(slots[i].getSymName());
+        else
+          each->setOperand(0, handles[op->getOperand(0)][i]);
+        if (auto append = dyn_cast<CacheAppendOp>(each))
+          append.getUpdateMutable().set(encoded[i]);
+        if (i > 0)
+          results.push_back(each->getResult(0));
+      }
+      for (auto [result, part] : llvm::zip(results, parts))
+        retype(result.getDefiningOp(), part);
+      if (isa<CacheViewOp>(op)) {
+        b.setInsertionPointAfter(results.back().getDefiningOp());
+        Value seen = coding.decode(b, results, element);
+        op->getResult(0).replaceUsesWithIf(
+            seen, [&](OpOperand &use) { return use.getOwner() != seen.getDefiningOp() && !isa<tensor::DimOp>(use.getOwner()); });
+        continue;
+      }
+      handles[op->getResult(0)] = results;
+    }
+    for (Operation *op : chain)
+      for (Operation *user : llvm::make_early_inc_range(op->getResult(0).getUsers()))
+        if (auto put = dyn_cast<StatePutOp>(user)) {
+          b.setInsertionPointAfter(put);
+          for (auto [other, handle] : llvm::zip(llvm::drop_begin(slots), llvm::drop_begin(handles[op->getResult(0)])))
+            StatePutOp::create(b, put.getLoc(), other.getSymName(), handle);
+        }
+  }
+
+  DenseMap<Value, SmallVector<Value>> encodedBefore;
+
+  /// The parts of what is appended; everyone else reads it decoded.
+  SmallVector<Value> encode(Value update, const CacheCoding &coding) {
+    if (auto it = encodedBefore.find(update); it != encodedBefore.end())
+      return it->second;
+    OpBuilder b(&getContext());
+    b.setInsertionPointAfterValue(update);
+    SmallPtrSet<Operation *, 8> readers(update.getUsers().begin(), update.getUsers().end());
+    SmallVector<Value> encoded = coding.encode(b, update);
+    Value seen = coding.decode(b, encoded, cast<RankedTensorType>(update.getType()).getElementType());
+    update.replaceUsesWithIf(seen, [&](OpOperand &use) { return readers.contains(use.getOwner()) && !isa<tensor::DimOp>(use.getOwner()); });
+    encodedBefore[seen] = encoded; // by the name that other appends now know it by
+    return encoded;
+  }
+
   void runOnOperation() override {
     std::optional<KVPolicy> parsed = parsePolicy(getOperation(), policy);
     if (!parsed)
       return signalPassFailure();
-    if (parsed->precision == KVPolicy::Precision::AsModel)
+    wanted = *parsed;
+    if (wanted.precision == KVPolicy::Precision::AsModel)
       return;
-    narrow = parsed->precision == KVPolicy::Precision::F16 ? Type(Float16Type::get(&getContext())) : Type(BFloat16Type::get(&getContext()));
+    bool in16Bits = wanted.precision == KVPolicy::Precision::F16 || wanted.precision == KVPolicy::Precision::BF16;
+    narrow = wanted.precision == KVPolicy::Precision::F16 ? Type(Float16Type::get(&getContext())) : Type(BFloat16Type::get(&getContext()));
     bool any = false;
-    for (SlotOp slot : getOperation().getOps<SlotOp>()) {
+    for (SlotOp slot : llvm::to_vector(getOperation().getOps<SlotOp>())) {
       bool grows = slot.getGrowth() == Growth::Append || slot.getGrowth() == Growth::Ring;
-      if (!grows || !cast<RankedTensorType>(slot.getType()).getElementType().isF32())
+      auto content = cast<RankedTensorType>(slot.getType());
+      bool convertible =
+          in16Bits ? content.getElementType().isF32() : isa<FloatType>(content.getElementType()) && content.getElementTypeBitWidth() <= 32;
+      bool isHeads =
+          in16Bits || (content.getRank() > 1 && content.getShape().back() > 0 && int64_t(slot.getAxis()) != content.getRank() - 1);
+      if (!grows || !convertible || !isHeads)
         continue;
       SmallVector<StateGetOp> gets;
       getOperation().walk([&](StateGetOp get) {
@@ -161,15 +269,23 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
       });
       SmallVector<Operation *> chain = gets.size() == 1 ? chainOf(gets[0]) : SmallVector<Operation *>();
       if (chain.empty()) {
-        slot.emitWarning("cache '") << slot.getSymName() << "' keeps f32: something else than attention reads it";
+        slot.emitWarning("cache '") << slot.getSymName() << "' keeps " << content.getElementType()
+                                    << ": something else than attention reads it";
         continue;
       }
-      narrowSlot(slot, chain);
       any = true;
+      if (in16Bits) {
+        narrowSlot(slot, chain);
+        continue;
+      }
+      std::optional<CacheCoding> coding = codingOf(slot);
+      if (!coding)
+        return signalPassFailure();
+      codeSlot(slot, chain, *coding);
     }
     if (!any) {
-      getOperation().emitError("cache policy \"")
-          << policy << "\": prec (dimension D7) does not apply: the model has no f32 cache that only attention reads";
+      getOperation().emitError("cache policy \"") << policy << "\": prec (dimension D7) does not apply: the model has no "
+                                                  << (in16Bits ? "f32 " : "") << "cache that only attention reads";
       signalPassFailure();
     }
   }

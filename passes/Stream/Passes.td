@@ -72,7 +72,7 @@ def ApplyKVPolicy : Pass<"leat-apply-kv-policy", "::mlir::ModuleOp"> {
 }
 
 def NarrowCaches : Pass<"leat-narrow-caches", "::mlir::ModuleOp"> {
-  let summary = "store caches in 16 bits, where the policy says so";
+  let summary = "store caches in 16, 8 or 4 bits, where the policy says so";
   let description = [{
     `prec=f16` or `prec=bf16` in the policy: f32 caches that only attention reads hold 16-bit floats. Entries are rounded before anyone reads them, also the
     step that brings them, so that results do not depend on how the text is cut. Attention widens what it reads and computes as before.
@@ -85,9 +85,12 @@ def NarrowCaches : Pass<"leat-narrow-caches", "::mlir::ModuleOp"> {
     %s1 = leat.cache_append %s0, %rounded at %seen : !leat.state<tensor<?x2x?x8xf16>>, tensor<?x2x?x8xf16>
     %k = leat.cache_view %s1[%c0, %total] : !leat.state<tensor<?x2x?x8xf16>> -> tensor<?x2x?x8xf16>
     ```
+
+    `prec=f8`, `i8(g=N)`, `i4(g=N)`, of caches of any floats: what is appended is encoded, what is viewed is decoded, both as linalg (passes/Stream/CacheCoding.h);
+    scales get a slot of their own, `NAME.scales`. Fusion puts decoding into the attention's kernel.
   }];
   let options = [Option<"policy", "policy", "std::string", "\"retain=all\"", "policy in the grammar of #leat.kv">];
-  let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect"];
+  let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect"];
 }
 
 def StateToValues : Pass<"leat-state-to-values", "::mlir::ModuleOp"> {

@@ -44,8 +44,19 @@ func.func @f() attributes {a = #leat.kv<"recents(9)">} { return }
 func.func @precision() attributes {a = #leat.kv<"prec=f16">, b = #leat.kv<"sink(4)+recent(60),prec=*:bf16">} { return }
 
 // -----
-// expected-error @+1 {{prec: 'i4(g=32)' (dimension D7) is not built; built are f16 and bf16}}
-func.func @f() attributes {a = #leat.kv<"retain=all,prec=i4(g=32)">} { return }
+func.func @codes() attributes {a = #leat.kv<"prec=f8">, b = #leat.kv<"retain=all,prec=i4(g=32)">, c = #leat.kv<"recent(8),prec=i8">} { return }
+
+// -----
+// expected-error @+1 {{prec: 'i2' (dimension D7) is not built; built are f16, bf16, f8, i8, i4, and i8(g=N) and i4(g=N) with N values to a scale}}
+func.func @f() attributes {a = #leat.kv<"prec=i2">} { return }
+
+// -----
+// expected-error @+1 {{prec: 'f8(g=32)' (dimension D7) needs the form i8(g=N) or i4(g=N) with N from 1 to 4096}}
+func.func @f() attributes {a = #leat.kv<"prec=f8(g=32)">} { return }
+
+// -----
+// expected-error @+1 {{prec: 'i4(g=0)' (dimension D7) needs the form i8(g=N) or i4(g=N) with N from 1 to 4096}}
+func.func @f() attributes {a = #leat.kv<"prec=i4(g=0)">} { return }
 
 // -----
 // expected-error @+1 {{prec: different precisions per segment (dimension D7) are not built}}

@@ -40,7 +40,7 @@ func.func @step(%q: tensor<?x4x?x4xf32>, %k: tensor<?x2x?x4xf32>, %v: tensor<?x2
 
 // expected-error @below {{prec (dimension D7) does not apply: the model has no f32 cache that only attention reads}}
 module {
-// expected-warning @below {{cache 'k' keeps f32: something else than attention reads it}}
+// expected-warning @below {{cache 'k' keeps 'f32': something else than attention reads it}}
 leat.slot @k : tensor<?x4xf32> growth append {axis = 0 : i64}
 func.func @step(%at: index) -> tensor<?x4xf32> {
   %s = leat.state_get @k : !leat.state<tensor<?x4xf32>>

@@ -28,12 +28,12 @@ class DecoderOracle:
         low, high = np.split(x, 2, axis=-1)
         return np.concatenate([low * cos - high * sin, high * cos + low * sin], axis=-1)
 
-    def attend(self, q, k, v, sinks=0, recent=None, rank=True):
+    def attend(self, q, k, v, sinks=0, recent=None, rank=True, stored=lambda x: x):
         """Dense attention over all pairs. With `recent` R, query t sees keys j < sinks and j >= t - R (and j <= t); a sink is read at its rank: the
-        query stands at min(t, sinks + R) for it when `rank`, at t otherwise."""
+        query stands at min(t, sinks + R) for it when `rank`, at t otherwise. `stored`: what a cache makes of rotated keys, and of values."""
         c, n = self.config, q.shape[1]
         t = np.arange(n)
-        q_abs, k_abs = self.rotate(q, t), self.rotate(k, t)
+        q_abs, k_abs, v = self.rotate(q, t), stored(self.rotate(k, t)), stored(v)
         group = c.heads // c.kv_heads
         k_abs, v = np.repeat(k_abs, group, axis=0), np.repeat(v, group, axis=0)
         scores = q_abs @ k_abs.swapaxes(1, 2)

@@ -36,11 +36,33 @@ CASES = [
          against=Case("full cache, decode at 1024", "smollm2", (), 1, 1, 1024)),
 ]
 
-# Single kernels against the ceilings of their own process: name, model, threads, tokens, flags, ceiling ("fma" or "read"), target.
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """One kernel against the ceiling of its own process: `ceiling` is read, or fma, bf16, int8 operations; no target: it says how it is, not how it should be."""
+
+    name: str
+    model: str
+    sizes: tuple  # (symbol, size) of the dynamic dimensions
+    ceiling: str
+    target: float = None
+    flags: tuple = ()
+
+
+KINDS = {  # how weights and activations are multiplied: flags, the arithmetic's ceiling
+    "f32": ((), "fma"),
+    "bf16, f32 activations": (("--weights=bf16",), "fma"),
+    "int8": (("--weights=int8", "--int8-activations"), "int8"),
+    "int4": (("--weights=int4", "--int8-activations"), "int8"),
+}
+PRODUCTS = {"GEMM 1024^3": ("gemm_1024", 1024), "SmolLM2 up 512 x 576 x 1536": ("smollm2_up", 512), "SmolLM2 down 512 x 1536 x 576": ("smollm2_down", 512),
+            "MiniLM up 128 x 384 x 1536": ("minilm_up", 128), "8 rows 8 x 1024 x 1024": ("gemm_1024", 8)}
+
 KERNELS = [
-    ("GEMM 1024^3 f32, 1 thread", "gemm_1024", 1, 1024, (), "fma", 0.92),
-    ("GEMM 1024^3 f32, 2 threads", "gemm_1024", 2, 1024, (), "fma", 0.92),
-    ("GEMV 4096 x 8192 f32, 2 threads", "gemv", 2, 1, (), "read", 0.9),
-    ("attention 9 heads, 512 causal f32, 2 threads", "attention", 2, 512, (), "fma", 0.8),
-    ("attention 9 heads, 2048 causal f32, 2 threads", "attention", 2, 2048, (), "fma", 0.8),
+    *(Kernel(f"{name}, {kind}", model, (("m", rows),), ceiling, 0.92 if name.startswith("GEMM") else None, flags)
+      for name, (model, rows) in PRODUCTS.items() for kind, (flags, ceiling) in KINDS.items()),
+    # A vector times weights that no cache holds, and weights that may lie in the last one.
+    *(Kernel(f"GEMV {shape}, {kind}", model, (("m", 1),), "read", target, flags)
+      for shape, model, target in (("4096 x 32768", "gemv_large", 0.9), ("4096 x 4096", "gemv_4096", None)) for kind, (flags, _) in KINDS.items()),
+    *(Kernel(f"attention 9 heads on 3, {n} causal f32", "attention", (("s", n),), "fma", 0.8) for n in (512, 1024, 2048)),
+    Kernel("attention 9 heads on 3, 1 row on 65536 f32", "attention_decode", (("s", 1), ("t", 65536)), "read", 0.9),
 ]

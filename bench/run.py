@@ -1,6 +1,7 @@
 """Leat beside its peers, in turns within one run: fresh processes, the order reversed every other turn, medians of the turns with their ranges.
 
     ./dev bench [--turns N] [--threads N] [--only TEXT] [--peers NAMES] [--growth] [--save]
+    ./dev bench --kernels [--turns N] [--only TEXT] [--save]     single kernels on 1 and 2 threads, no peers
 
 Machines are shared and noisy; only ratios of one run mean something, and ranges that overlap are no ranking. Every figure of Leat comes with the
 ceilings that the same process measured. --save writes the table to bench/results/ with the date and the machine.
@@ -29,6 +30,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=2, help="threads of every engine (2)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only cases whose name contains TEXT")
     parser.add_argument("--peers", metavar="NAMES", default=",".join(PEERS), help=f"separated by commas, out of {', '.join(PEERS)}; empty for none")
+    parser.add_argument("--kernels", action="store_true", help="single kernels against the ceilings of their processes, instead of models beside peers")
     parser.add_argument("--growth", action="store_true", help="also time prefill at 128, 256, ... 8192 tokens")
     parser.add_argument("--save", action="store_true", help="write the table to bench/results/")
     args = parser.parse_args()
@@ -106,16 +108,25 @@ class Bench:
         self.say(f"| {case.name} | {show(times['Leat'])} | {'; '.join(f'{n} {show(t)}' for n, t in times.items() if n != 'Leat')} | {ratio:.2f} "
                  f"[{min(ratios):.2f}..{max(ratios):.2f}] | {case.target} {'met' if ratio <= case.target else 'missed'} | {limit * 100:.0f}% | {gaps * 100:.1f}% |")
 
-    def kernel(self, name, model, threads, tokens, flags, ceiling, target):
-        key, limit = {"fma": ("operations_per_run", "fma_ceiling_operations_per_second"), "read": ("bytes_per_run", "read_ceiling_bytes_per_second")}[ceiling]
-        fractions, rates = [], []
-        for _ in range(self.args.turns):
-            result = self.measure(model, flags, "--tokens", tokens, "--threads", threads, "--size", f"m={tokens}", "--repetitions", 50, "--warmup", 10)
-            rates.append(sum(k[key] for k in result["kernels"]) / result["median_seconds"])
-            fractions.append(rates[-1] / result[limit])
-        fraction = statistics.median(fractions)
-        self.say(f"| {name} | {statistics.median(rates) * 1e-9:.0f} {'GFLOP/s' if ceiling == 'fma' else 'GB/s'} | {fraction * 100:.0f}% "
-                 f"[{min(fractions) * 100:.0f}..{max(fractions) * 100:.0f}] of the {ceiling} ceiling | {target * 100:.0f}% {'met' if fraction >= target else 'missed'} |")
+    def kernels(self):
+        """Each kernel once a turn, so that what the machine does to one turn it does to all of them."""
+        wanted = [(k, threads) for k in KERNELS if self.args.only.lower() in k.name.lower() for threads in (1, 2)]
+        rates, fractions = {w: [] for w in wanted}, {w: [] for w in wanted}
+        for turn in range(self.args.turns):
+            for kernel, threads in wanted[::-1 if turn % 2 else 1]:
+                sizes = [text for name, size in kernel.sizes for text in ("--size", f"{name}={size}")]
+                result = self.measure(kernel.model, kernel.flags, "--threads", threads, "--repetitions", 30, "--warmup", 5, *sizes)
+                done = sum(k["bytes_per_run" if kernel.ceiling == "read" else "operations_per_run"] for k in result["kernels"])
+                rates[kernel, threads].append(done / result["median_seconds"])
+                unit = "bytes" if kernel.ceiling == "read" else "operations"
+                fractions[kernel, threads].append(rates[kernel, threads][-1] / max(result[f"{kernel.ceiling}_ceiling_{unit}_per_second"], 1))
+        self.say("| kernel | threads | rate | fraction of its ceiling | target |\n|---|---|---|---|---|")
+        for kernel, threads in wanted:
+            each = fractions[kernel, threads]
+            fraction = statistics.median(each)
+            target = f"{kernel.target * 100:.0f}% {'met' if fraction >= kernel.target else 'missed'}" if kernel.target else ""
+            self.say(f"| {kernel.name} | {threads} | {statistics.median(rates[kernel, threads]) * 1e-9:.0f} {'GB/s' if kernel.ceiling == 'read' else 'GFLOP/s'} "
+                     f"| {fraction * 100:.0f}% [{min(each) * 100:.0f}..{max(each) * 100:.0f}] of {kernel.ceiling} | {target} |")
 
     def growth(self):
         case = next(c for c in CASES if c.name == "SmolLM2 f32, prefill 512")
@@ -128,14 +139,9 @@ class Bench:
             before = now
 
     def run(self):
-        wanted = lambda name: self.args.only.lower() in name.lower()
-        kernels = [k for k in KERNELS if wanted(k[0])]
-        if kernels:
-            self.say("| kernel | rate | fraction | target |\n|---|---|---|---|")
-            for k in kernels:
-                self.kernel(*k)
-            self.say()
-        cases = [c for c in CASES if wanted(c.name)]
+        if self.args.kernels:
+            return self.kernels()
+        cases = [c for c in CASES if self.args.only.lower() in c.name.lower()]
         if cases:
             self.say("| case | Leat, ms | peers, ms | Leat / best peer | target | of the nearer ceiling | outside of kernels |\n|---|---|---|---|---|---|---|")
             for case in cases:
@@ -147,13 +153,17 @@ class Bench:
     def save(self):
         cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown CPU")
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-        versions = ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items())) or "no peers"
-        head = (f"# {datetime.date.today()}\n\n{cpu}, {self.args.threads} threads; Leat {commit}, {versions}; {self.args.turns} turns. Times are medians of turns "
-                f"with [lowest..highest], ratios are of medians with the range over turns; lower is better. Ceilings are those of f32 multiply-adds and of reading memory, "
-                f"measured by the same process: products in 8 bits can exceed the one, data that fits a cache the other.\n")
-        path = ROOT / "bench" / "results" / f"{datetime.date.today()}-cpu.md"
+        if self.args.kernels:
+            kind, what = "kernels", (f"Leat {commit}; {self.args.turns} turns. Rates and fractions are medians of turns with [lowest..highest]. Ceilings (f32 multiply-adds, dots "
+                                     f"of bf16 pairs and of int8 quads, reading memory) were measured by the same process; data that fits a cache can exceed that of reading.")
+        else:
+            versions = ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items())) or "no peers"
+            kind, what = "cpu", (f"{self.args.threads} threads; Leat {commit}, {versions}; {self.args.turns} turns. Times are medians of turns "
+                                 f"with [lowest..highest], ratios are of medians with the range over turns; lower is better. Ceilings are those of f32 multiply-adds and of reading "
+                                 f"memory, measured by the same process: products in 8 bits can exceed the one, data that fits a cache the other.")
+        path = ROOT / "bench" / "results" / f"{datetime.date.today()}-{kind}.md"
         path.parent.mkdir(exist_ok=True)
-        path.write_text("\n".join([head, *self.lines]) + "\n")
+        path.write_text("\n".join([f"# {datetime.date.today()}\n\n{cpu}, {what}\n", *self.lines]) + "\n")
         print(f"written to {path.relative_to(ROOT)}")
 
 

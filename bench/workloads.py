@@ -33,33 +33,30 @@ def llama(path):
     decoder.export(path, "decomposed", LLAMA, decoder.RandomWeights(LLAMA))
 
 
-@once
-def gemm_1024(path):
-    _product(path, 1024, 1024)
+def product(name, rows, columns):
+    """A model of one product with a weight of `rows` x `columns`."""
+    def write(path):
+        g = Graph(path)
+        x = g.input("x", FLOAT, ["m", rows])
+        g.output("y", FLOAT, ["m", columns])
+        g("MatMul", x, g.weight("w", np.random.default_rng(0).standard_normal((rows, columns), np.float32) / rows**0.5), out="y")
+        g.save(21)
+    write.__name__ = name
+    return once(write)
 
 
-@once
-def gemv(path):
-    _product(path, 4096, 8192)
-
-
-def _product(path, rows, columns):
-    g = Graph(path)
-    x = g.input("x", FLOAT, ["m", rows])
-    g.output("y", FLOAT, ["m", columns])
-    g("MatMul", x, g.weight("w", np.random.default_rng(0).standard_normal((rows, columns), np.float32) / rows**0.5), out="y")
-    g.save(21)
-
-
-@once
-def attention(path):
-    g = Graph(path)
-    heads, kv_heads, size = 9, 3, 64
-    q = g.input("q", FLOAT, [1, heads, "s", size])
-    k, v = (g.input(name, FLOAT, [1, kv_heads, "s", size]) for name in "kv")
-    g.output("y", FLOAT, [1, heads, "s", size])
-    g("Attention", q, k, v, is_causal=1, out="y")
-    g.save(23)
+def attend(name, keys, **attributes):
+    """Grouped heads of SmolLM2's shape; `keys` is the symbol of their number."""
+    def write(path):
+        g = Graph(path)
+        heads, kv_heads, size = 9, 3, 64
+        q = g.input("q", FLOAT, [1, heads, "s", size])
+        k, v = (g.input(name, FLOAT, [1, kv_heads, keys, size]) for name in "kv")
+        g.output("y", FLOAT, [1, heads, "s", size])
+        g("Attention", q, k, v, **attributes, out="y")
+        g.save(23)
+    write.__name__ = name
+    return once(write)
 
 
 def smollm2_q4_0():
@@ -88,7 +85,8 @@ MODELS = {
     "smollm2-4bit": lambda: smollm2.write(FOLDER / "smollm2-gqa-level4-last", "gqa", accuracy_level=4, last_logits=True),
     "smollm2-q4_0": smollm2_q4_0,
     "llama": llama,
-    "gemm_1024": gemm_1024,
-    "gemv": gemv,
-    "attention": attention,
+    **{name: product(name, *shape) for name, shape in {"gemm_1024": (1024, 1024), "smollm2_up": (576, 1536), "smollm2_down": (1536, 576),
+                                                        "minilm_up": (384, 1536), "gemv_4096": (4096, 4096), "gemv_large": (4096, 32768)}.items()},
+    "attention": attend("attention", "s", is_causal=1),
+    "attention_decode": attend("attention_decode", "t"),
 }

@@ -51,6 +51,7 @@ class Kernel:
 KINDS = {  # how weights and activations are multiplied: flags, the arithmetic's ceiling
     "f32": ((), "fma"),
     "bf16, f32 activations": (("--weights=bf16",), "fma"),
+    "bf16": (("--weights=bf16", "--bf16-activations"), "bf16"),
     "int8": (("--weights=int8", "--int8-activations"), "int8"),
     "int4": (("--weights=int4", "--int8-activations"), "int8"),
 }

@@ -70,6 +70,7 @@ typedef struct leat_compile_options {
   const char *gpu;    /* for cuda: "sm_80" (default: Ampere and later), "sm_90a" (Hopper only), ... */
   const char *ptxas;  /* for cuda: NVIDIA's assembler; default: where it usually is, if it is there */
   const char *schedule; /* file with sizes of kernels, as leat inspect --schedule prints them and leat tune finds them */
+  int32_t bf16_activations; /* nonzero: products with bf16 weights may round their activations to bf16 */
 } leat_compile_options;
 
 typedef struct leat_compile_report leat_compile_report;

@@ -42,10 +42,10 @@ static llvm::Error packRowMajor(RankedTensorType type, ArrayRef<char> source, By
   return llvm::Error::success();
 }
 
-/// [ceil(N/64)][K][64], zero padded: the 64 columns that one register tile reads are next to each other for every k. Batched weights
-/// [..., K, N] are packed matrix by matrix.
-template <bool transposed> static llvm::Error packPanel64(RankedTensorType type, ArrayRef<char> source, ByteSink out) {
-  if (type.getRank() < 2 || type.getElementTypeBitWidth() % 8 != 0)
+/// [ceil(N/64)][K/group][64][group], zero padded: the 64 columns that one register tile reads are next to each other for every k, or for
+/// `group` neighbours of k. Batched weights [..., K, N] are packed matrix by matrix.
+template <bool transposed, int64_t group = 1> static llvm::Error packPanel64(RankedTensorType type, ArrayRef<char> source, ByteSink out) {
+  if (type.getRank() < 2 || type.getElementTypeBitWidth() % 8 != 0 || type.getDimSize(type.getRank() - (transposed ? 1 : 2)) % group != 0)
     return refuse("panel64", type);
   constexpr int64_t width = 64;
   int64_t size = type.getElementTypeBitWidth() / 8, rank = type.getRank();
@@ -58,10 +58,15 @@ template <bool transposed> static llvm::Error packPanel64(RankedTensorType type,
       int64_t columns = std::min(width, n - first);
       if (columns < width)
         std::fill(panel.begin(), panel.end(), 0);
+      auto cell = [&](int64_t i, int64_t j) { return &panel[((i / group * width + j) * group + i % group) * size]; };
       if constexpr (transposed) {
         for (int64_t j = 0; j < columns; ++j)
-          for (int64_t i = 0; i < k; ++i)
-            std::memcpy(&panel[(i * width + j) * size], matrix + ((first + j) * k + i) * size, size);
+          for (int64_t i = 0; i < k; i += group)
+            std::memcpy(cell(i, j), matrix + ((first + j) * k + i) * size, group * size);
+      } else if constexpr (group > 1) {
+        for (int64_t i = 0; i < k; ++i)
+          for (int64_t j = 0; j < columns; ++j)
+            std::memcpy(cell(i, j), matrix + (i * n + first + j) * size, size);
       } else {
         for (int64_t i = 0; i < k; ++i)
           std::memcpy(&panel[i * width * size], matrix + (i * n + first) * size, columns * size);
@@ -118,6 +123,8 @@ static constexpr Layout kLayouts[] = {
     {"", packRowMajor},
     {"panel64", packPanel64<false>}, // from [.., K, N]
     {"panel64t", packPanel64<true>}, // from [.., N, K]
+    {"panel64.2", packPanel64<false, 2>},
+    {"panel64t.2", packPanel64<true, 2>},
     {"nbits64.2.16", packNBits<2, 16>},
     {"nbits64.2.32", packNBits<2, 32>},
     {"nbits64.4.16", packNBits<4, 16>},

@@ -54,6 +54,7 @@ leat_compile_code leat_compile(const char *model, const char *output, const leat
     compile.keepWeights.push_back(given.keep_weights[i]);
   }
   compile.int8Activations = given.int8_activations != 0;
+  compile.bf16Activations = given.bf16_activations != 0;
   compile.embedIR = given.embed_ir != 0;
   if (given.threads < 0)
     return misuse("threads is negative");

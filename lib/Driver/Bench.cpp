@@ -20,7 +20,8 @@ namespace {
 
 /// The ceiling of the arithmetic that a kernel does: its strategy names narrow types.
 double peakOf(const KernelInfo &kernel, const ArithmeticRates &rates) {
-  return llvm::is_contained(llvm::split(kernel.strategy, ' '), "int8=1") && rates.int8 > 0 ? rates.int8 : rates.f32;
+  auto says = [&](llvm::StringRef word) { return llvm::is_contained(llvm::split(kernel.strategy, ' '), word); };
+  return says("int8=1") && rates.int8 > 0 ? rates.int8 : says("bf16=1") && rates.bf16 > 0 ? rates.bf16 : rates.f32;
 }
 
 int bench(const Args &args) {

@@ -9,6 +9,9 @@ std::vector<OptionSpec> compileArgOptions() {
            "for cuda: NVIDIA's assembler, for machine code beside the PTX (found on the search path or in /usr/local/cuda/bin)", "Code"},
           {"target-cpu", "CPU", "native (default), generic, x86-64-v3, x86-64-v4, or a processor name", "Code"},
           {"int8-activations", nullptr, "let 4- and 8-bit products that allow it quantise their activations: faster, not exact", "Code"},
+          {"bf16-activations", nullptr,
+           "let products with --weights=bf16 round their activations to bf16 where the processor multiplies such pairs: faster, not exact",
+           "Code"},
           {"weights", "KIND",
            "how to store weights of products: f32 (default: as the model has them), bf16, f16, int8, int4; prints the error", "Code"},
           {"keep", "PATTERN", "weights whose name matches (* ? [a-z]) stay as they are; may be repeated", "Code"},
@@ -24,6 +27,7 @@ void readCompileArgs(const Args &args, CompileOptions &options, FrontendOptions 
   options.ptxas = args.get("ptxas");
   options.targetCpu = args.get("target-cpu", "native");
   options.int8Activations = args.has("int8-activations");
+  options.bf16Activations = args.has("bf16-activations");
   options.weights = args.get("weights", "f32");
   options.keepWeights = args.list("keep");
   options.kvPolicy = args.get("kv", "retain=all");

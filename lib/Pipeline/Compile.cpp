@@ -112,6 +112,8 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
     schedule::ScheduleCPUOptions schedule;
     schedule.vectorBits = target.vectorBits;
     schedule.int8Activations = options.int8Activations;
+    schedule.bf16Activations = options.bf16Activations;
+    schedule.bf16Dots = cpu::Target::fromFeatures(target.vectorBits, target.features).hasPairDots();
     schedule.registers = target.vectorBits == 512 ? 32 : 16;
     pm.addPass(schedule::createScheduleCPU(schedule));
   }
@@ -177,6 +179,16 @@ LogicalResult dump(ModuleOp module, const CompileOptions &options, unsigned numb
   return writeText(module, path, [&](llvm::raw_ostream &os) { module.print(os); });
 }
 
+/// What products may do to their activations, for the artifact.
+std::string activations(const CompileOptions &options) {
+  SmallVector<StringRef> kinds;
+  if (options.int8Activations)
+    kinds.push_back("int8");
+  if (options.bf16Activations)
+    kinds.push_back("bf16");
+  return kinds.empty() ? "exact" : llvm::join(kinds, " ");
+}
+
 /// The functions, kernels and constants of the code are in LLVM IR now; this writes the rest of the artifact around them.
 LogicalResult emitCode(ModuleOp module, const CompileOptions &options, const target::TargetSpec &spec, std::string irText,
                        StringRef output) {
@@ -235,8 +247,7 @@ LogicalResult emitCode(ModuleOp module, const CompileOptions &options, const tar
     for (const target::EntryResources &entry : part.entries)
       contents.device.back().entries.push_back({entry.name, entry.registers, entry.sharedBytes});
   }
-  contents.options = {
-      {"target-cpu", options.targetCpu}, {"kv", options.kvPolicy}, {"activations", options.int8Activations ? "int8" : "exact"}};
+  contents.options = {{"target-cpu", options.targetCpu}, {"kv", options.kvPolicy}, {"activations", activations(options)}};
   contents.options.emplace_back("weights", options.weights);
   if (std::string text = weightsReport(module); !text.empty())
     contents.options.emplace_back("weights-report", text);

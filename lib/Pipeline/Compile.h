@@ -33,6 +33,8 @@ struct CompileOptions {
   std::string kvPolicy = "retain=all"; ///< what caches keep, in the grammar of #leat.kv
   /// Let products that allow it (MatMulNBits with accuracy_level 4) quantise their activations to 8 bits: faster, not exact.
   bool int8Activations = false;
+  /// Let products with weights in bf16 round their activations to bf16, where the processor has dots of them: faster, not exact.
+  bool bf16Activations = false;
   std::string weights = "f32";          ///< how weights of products are stored: f32 (as the model has them), bf16, f16, int8, int4
   std::vector<std::string> keepWeights; ///< patterns of names of weights that stay as they are
   bool verbose = false;                 ///< report what happens to each weight

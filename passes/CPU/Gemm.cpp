@@ -20,7 +20,7 @@ public:
     Type l = lhsType.getElementType(), r = rhsType.getElementType();
     acc = accumulatorType(l.getIntOrFloatBitWidth() >= r.getIntOrFloatBitWidth() ? l : r);
     auto kernel = op->getParentOfType<KernelFuncOp>();
-    kc = scheduled(kernel, "kc", 1024);
+    kc = llvm::alignTo(scheduled(kernel, "kc", 1024), inPairs() ? 2 : 1);
     mc = scheduled(kernel, "mc", 48);
     grain = scheduled(kernel, "grain", 32768);
   }
@@ -62,14 +62,16 @@ public:
         Panel rhs = preparePanel(k, p, batchAt, panel, n0, nEnd, k0, kn);
         Value again = arith::CmpIOp::create(k.b, arith::CmpIPredicate::ne, k0, k.idx(0));
         Value a = k.elementPtr(lhs.base, lhs.type, k.mul(k0, lhs.colStride));
-        // The next panel comes from far away: it is fetched during the last but one block of rows, which is a full one.
+        // The next panel comes from far away: it is fetched during the last but one block of rows, which is a full one. Several panels of a
+        // task may have left the second cache when the next task comes to them.
         Value next, fetch;
         if (packed()) {
           next = k.elementPtr(rhs.base, rhs.type, k.mul(p.depth, k.idx(kPanel)));
-          fetch = arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, block, k.max(k.sub(p.blocks, k.idx(2)), k.idx(0)));
+          fetch = dots(k) ? arith::ConstantIntOp::create(k.b, 1, 1).getResult()
+                          : k.compare(arith::CmpIPredicate::eq, block, k.max(k.sub(p.blocks, k.idx(2)), k.idx(0)));
         }
-        callProduct(k, {lhs.type, rhs.type, acc}, a, lhs.rowStride, lhs.colStride, rhs.base, rhs.stride, kn, sums(k), again, rows, {}, {},
-                    next, fetch);
+        callProduct(k, {lhs.type, rhs.type, acc, inPairs()}, a, lhs.rowStride, lhs.colStride, rhs.base, rhs.stride, kn, sums(k), again,
+                    rows, {}, {}, next, fetch);
       });
       epilogue(k, p, batchAt, row0, rows, n0, nEnd);
     });
@@ -95,7 +97,20 @@ private:
     Value stride;
   };
 
-  bool packed() { return operandLayout(op->getParentOfType<KernelFuncOp>(), op.getRhs()).starts_with("panel64"); }
+  StringRef rhsLayout() { return operandLayout(op->getParentOfType<KernelFuncOp>(), op.getRhs()); }
+  bool packed() { return rhsLayout().starts_with("panel64"); }
+  bool inPairs() { return isInPairs(rhsLayout()); }
+  /// Both operands are bf16 in the product, whatever the left one is in memory.
+  bool dots(KernelBuilder &k) { return inPairs() && k.target.hasPairDots() && scheduled(op->getParentOfType<KernelFuncOp>(), "bf16", 0); }
+  /// The left operand as it lies in memory, if the product can read it there.
+  std::optional<Strided> leftInPlace(KernelBuilder &k) {
+    auto strided = traceStrided(k, op.getLhs());
+    bool fits =
+        !dots(k) || (strided && strided->element.isBF16() && strided->knownStrides[lhsType.getRank() - (op.getTransA() ? 2 : 1)] == 1);
+    return fits ? strided : std::nullopt;
+  }
+  /// What the left operand is computed as where it is not read in place.
+  Type computedType(KernelBuilder &k) { return dots(k) ? Type(k.b.getBF16Type()) : KernelBuilder::carriedType(lhsType.getElementType()); }
   static bool allOnes(ArrayRef<int64_t> dims) {
     return llvm::all_of(dims, [](int64_t d) { return d == 1; });
   }
@@ -109,7 +124,7 @@ private:
     p.m = k.dim(op.getLhs(), op.getTransA() ? lr - 1 : lr - 2);
     p.depth = k.dim(op.getLhs(), op.getTransA() ? lr - 2 : lr - 1);
     p.n = k.dim(op.getRhs(), op.getTransB() ? rr - 2 : rr - 1);
-    auto strided = traceStrided(k, op.getLhs());
+    auto strided = leftInPlace(k);
     bool oneMatrix = allOnes(outType.getShape().drop_back(2));
     p.flat = allOnes(rhsType.getShape().drop_back(2)) && !op.getTransA() && (!strided || strided->dense || oneMatrix);
     Value all = k.product(p.outBatch);
@@ -118,8 +133,11 @@ private:
     p.blocks = k.ceilDiv(p.rows, k.idx(mc));
     p.panels = k.ceilDiv(p.n, k.idx(kPanel));
     p.groupPanels = k.max(k.idx(1), k.div(k.idx(grain / kPanel), k.max(p.depth, k.idx(1))));
+    if (dots(k) && !strided) // rows are rounded by each task: many rows are worth several panels
+      p.groupPanels = arith::SelectOp::create(k.b, k.compare(arith::CmpIPredicate::sgt, p.rows, k.idx(mc)),
+                                              k.max(p.groupPanels, k.idx(kRoundedPanels)), p.groupPanels);
     p.groups = k.ceilDiv(p.panels, p.groupPanels);
-    p.lhsScratch = strided ? k.idx(0) : k.mul(k.mul(k.min(p.rows, k.idx(mc)), p.depth), k.idx(carriedBytes(lhsType)));
+    p.lhsScratch = strided ? k.idx(0) : k.mul(k.mul(k.min(p.rows, k.idx(mc)), p.depth), k.idx(KernelBuilder::byteWidth(computedType(k))));
     return p;
   }
 
@@ -128,11 +146,10 @@ private:
   int64_t sumsBytes() { return mc * kPanel * acc.getIntOrFloatBitWidth() / 8; }
   Value panelScratch(KernelBuilder &k) { return k.bytePtr(k.scratch(), k.idx(sumsBytes())); }
   int64_t lhsBytesAt() { return sumsBytes() + kc * kPanel * acc.getIntOrFloatBitWidth() / 8; }
-  static int64_t carriedBytes(RankedTensorType type) { return KernelBuilder::byteWidth(KernelBuilder::carriedType(type.getElementType())); }
 
   Rows prepareRows(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row0, Value rows) {
     int64_t rank = lhsType.getRank(), mDim = op.getTransA() ? rank - 1 : rank - 2, kDim = op.getTransA() ? rank - 2 : rank - 1;
-    if (auto s = traceStrided(k, op.getLhs())) {
+    if (auto s = leftInPlace(k)) {
       Value offset = s->offset;
       if (!p.flat)
         for (auto [at, stride] : llvm::zip(operandBatch(k, lhsType, outType, batchAt), s->strides))
@@ -143,7 +160,7 @@ private:
     }
     // Computed by the kernel: this task's rows are evaluated once.
     Value base = k.bytePtr(k.scratch(), k.idx(lhsBytesAt()));
-    Type type = KernelBuilder::carriedType(lhsType.getElementType());
+    Type type = computedType(k);
     SmallVector<Value> lhsBatchDims;
     for (int64_t d = 0; d < rank - 2; ++d)
       lhsBatchDims.push_back(k.dim(op.getLhs(), d));
@@ -160,7 +177,11 @@ private:
         Puller pull(k, lanes);
         SmallVector<Idx> coordinates = pull.at(at);
         coordinates.insert(coordinates.begin() + kDim, pull.at(kk, lanes > 1));
-        k.store(pull.pullVector(op.getLhs(), coordinates), base, type, k.add(k.mul(r, p.depth), kk));
+        Value value = pull.pullVector(op.getLhs(), coordinates), to = k.add(k.mul(r, p.depth), kk);
+        if (dots(k)) // rounded in one instruction
+          LLVM::StoreOp::create(k.b, convertCarried(k, value, type), k.elementPtr(base, type, to), KernelBuilder::byteWidth(type));
+        else
+          k.store(value, base, type, to);
       });
     });
     return {base, type, p.depth, k.idx(1)};
@@ -227,6 +248,8 @@ private:
       emitRow(k, op.getOutput(), at, n0, nEnd, sums(k), k.mul(r, k.idx(kPanel)), acc);
     });
   }
+
+  static constexpr int64_t kRoundedPanels = 8; ///< for each rounding of a block of rows
 
   MatmulOp op;
   int64_t kc;    ///< k is worked on in blocks of this size; partial sums rest in scratch in between, which is exact

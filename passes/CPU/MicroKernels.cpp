@@ -13,6 +13,25 @@ std::string typeName(Type type) {
   llvm::raw_string_ostream(name) << type;
   return name;
 }
+
+std::string productName(const ProductTypes &t) {
+  return llvm::formatv("product_{0}_{1}{2}_{3}", typeName(t.lhs), typeName(t.rhs), t.pairs ? "_pairs" : "", typeName(t.acc));
+}
+
+/// Elements of a panel's row as f32: those of even or of odd k.
+Value halfOfPairs(Emit &b, Value words, bool odd) {
+  auto ints = cast<VectorType>(words.getType());
+  Value bits = odd ? arith::AndIOp::create(b, words, b.constant(ints, -65536)).getResult()
+                   : arith::ShLIOp::create(b, words, b.constant(ints, 16)).getResult();
+  return vector::BitCastOp::create(b, ints.clone(b.getF32Type()), bits);
+}
+
+/// sum + x[k] * y[k] + x[k+1] * y[k+1] in every lane; x and y hold pairs of bf16 in words of 32 bits.
+Value dotPairs(Emit &b, Value sum, Value x, Value y) {
+  VectorType halves = Emit::vec(2 * cast<VectorType>(x.getType()).getNumElements(), b.getBF16Type());
+  Values operands{sum, vector::BitCastOp::create(b, halves, x), vector::BitCastOp::create(b, halves, y)};
+  return LLVM::CallIntrinsicOp::create(b, sum.getType(), b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"), operands).getResult(0);
+}
 } // namespace
 
 Type accumulatorType(Type element) {
@@ -27,19 +46,22 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
   int64_t budget = target.avx512 ? 24 : 12, vectors = 1;
   while (!narrow && vectors * 2 * rows <= budget && vectors * 2 * lanes <= kPanel)
     vectors *= 2;
-  std::string name = llvm::formatv("product_{0}_{1}_{2}_{3}x{4}", typeName(t.lhs), typeName(t.rhs), typeName(t.acc), rows, vectors * lanes);
+  bool dots = t.pairs && t.lhs.isBF16() && target.hasPairDots();
+  int64_t neighbours = t.pairs ? 2 : 1; // values of k that an iteration works on
+  std::string name = llvm::formatv("{0}_{1}x{2}", productName(t), rows, vectors * lanes);
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr();
   return sharedFunction(
       module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64, ptr, i64}, [&](Emit &b, ValueRange args) {
         Value a = args[0], aRow = args[1], aCol = args[2], panel = args[3], ldb = args[4], k = args[5], c = args[6], ldc = args[7],
               accumulate = args[8];
-        VectorType accVec = Emit::vec(lanes, t.acc), rhsVec = Emit::vec(lanes, t.rhs);
+        VectorType accVec = Emit::vec(lanes, t.acc), rhsVec = Emit::vec(lanes, t.pairs ? b.getI32Type() : t.rhs);
+        Value aStep = b.mul(aCol, b.c(neighbours)), rhsStep = b.mul(ldb, b.c(neighbours));
         Values rowPtr;
         for (int64_t r = 0; r < rows; ++r)
           rowPtr.push_back(r ? b.at(a, t.lhs, b.mul(aRow, b.c(r))) : a);
         b.loop(b.c(0), args[9], b.c(vectors * lanes), [&](Value j) {
-          Value strip = b.at(panel, t.rhs, j);
+          Value strip = b.at(panel, t.rhs, b.mul(j, b.c(neighbours)));
           auto cAt = [&](int64_t r, int64_t v) { return b.at(c, t.acc, b.add(j, b.add(b.mul(ldc, b.c(r)), b.c(v * lanes)))); };
           llvm::SmallVector<Type> accTypes(rows * vectors, accVec);
           Values init = b.choose(
@@ -57,18 +79,29 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
           bool fetches = rows == kTileRows && !narrow; // bound by arithmetic: there is room for it
           if (fetches)
             init.push_back(args[10]);
-          Values sums = b.loop(b.c(0), k, b.c(1), init, [&](Value, ValueRange carried) {
+          Values sums = b.loop(b.c(0), k, b.c(neighbours), init, [&](Value, ValueRange carried) {
             Value offset = carried[rows * vectors], rhs = carried[rows * vectors + 1];
-            Values next, columns;
+            Values next(carried.take_front(rows * vectors)), loaded;
             for (int64_t v = 0; v < vectors; ++v)
-              columns.push_back(b.widen(target, b.load(rhsVec, b.at(rhs, t.rhs, v * lanes)), t.acc));
-            for (int64_t r = 0; r < rows; ++r) {
-              Value x = b.splat(b.widen(target, b.load(t.lhs, b.at(rowPtr[r], t.lhs, offset)), t.acc), lanes);
-              for (int64_t v = 0; v < vectors; ++v)
-                next.push_back(b.fma(target, x, columns[v], carried[r * vectors + v]));
+              loaded.push_back(b.load(rhsVec, b.at(rhs, t.rhs, v * lanes * neighbours)));
+            for (int64_t half = 0; half < (dots ? 1 : neighbours); ++half) {
+              Values columns;
+              for (Value v : loaded)
+                columns.push_back(dots ? v : t.pairs ? halfOfPairs(b, v, half == 1) : b.widen(target, v, t.acc));
+              for (int64_t r = 0; r < rows; ++r) {
+                Value at = b.at(rowPtr[r], t.lhs, half ? b.add(offset, aCol) : offset);
+                // A pair may lie at any even address.
+                Value x = dots ? LLVM::LoadOp::create(b, b.getI32Type(), at, /*alignment=*/2).getResult()
+                               : b.widen(target, b.load(t.lhs, at), t.acc);
+                x = b.splat(x, lanes);
+                for (int64_t v = 0; v < vectors; ++v) {
+                  Value &sum = next[r * vectors + v];
+                  sum = dots ? dotPairs(b, sum, x, columns[v]) : b.fma(target, x, columns[v], sum);
+                }
+              }
             }
-            next.push_back(b.add(offset, aCol));
-            next.push_back(b.at(rhs, t.rhs, ldb));
+            next.push_back(b.add(offset, aStep));
+            next.push_back(b.at(rhs, t.rhs, rhsStep));
             if (fetches) {
               b.prefetch(carried.back());
               next.push_back(b.at(carried.back(), b.getI8Type(), args[11]));
@@ -82,7 +115,7 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
 }
 
 func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t, bool narrow) {
-  std::string name = llvm::formatv("product_{0}_{1}_{2}{3}", typeName(t.lhs), typeName(t.rhs), typeName(t.acc), narrow ? "_narrow" : "");
+  std::string name = productName(t) + (narrow ? "_narrow" : "");
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr();
   if (auto existing = module.lookupSymbol<func::FuncOp>(name))
@@ -93,11 +126,12 @@ func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t, 
   return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64, i64, ptr, i64},
                         [&](Emit &b, ValueRange args) {
                           Value a = args[0], aRow = args[1], c = args[6], ldc = args[7], rows = args[9];
-                          // The first tiles fetch what comes next, one line for each row of the panel.
+                          // The first tiles fetch what comes next, one line in each of their iterations.
                           constexpr int64_t kFetching = 4 * kTileRows;
+                          Value iterations = t.pairs ? b.div(args[5], b.c(2)) : args[5];
                           auto tileArgs = [&](Value row) {
                             Value step = b.select(b.lt(row, b.c(kFetching)), args[12], b.c(0));
-                            Value ahead = b.at(args[11], b.getI8Type(), b.mul(b.div(row, b.c(kTileRows)), b.mul(args[5], step)));
+                            Value ahead = b.at(args[11], b.getI8Type(), b.mul(b.div(row, b.c(kTileRows)), b.mul(iterations, step)));
                             return Values{b.at(a, t.lhs, b.mul(row, aRow)), aRow, args[2], args[3],  args[4], args[5],
                                           b.at(c, t.acc, b.mul(row, ldc)),  ldc,  args[8], args[10], ahead,   step};
                           };

@@ -22,5 +22,7 @@ std::optional<Strided> traceStrided(KernelBuilder &k, mlir::Value tensor);
 
 /// How the compiler stores the parameter behind an operand ("" = row major): `leat.layouts` of the kernel, written by leat-pack-params.
 llvm::StringRef operandLayout(KernelFuncOp kernel, mlir::Value operand);
+/// Panels that hold neighbours of k side by side: [K/2][64][2].
+inline bool isInPairs(llvm::StringRef layout) { return layout.starts_with("panel64") && layout.ends_with(".2"); }
 
 } // namespace leat::cpu

@@ -381,16 +381,22 @@ Value Puller::pullReshape(Value result, Value source, ArrayRef<Idx> at) {
 // --- leaves
 // -------------------------------------------------------------------------------------------------------------------------------
 
-/// A weight that is stored for a product that shares it: [N, K] as [ceil(N/64)][K][64], or codes of a quantised one (CodeLayout).
+/// A weight that is stored for a product that shares it: [N, K] as [ceil(N/64)][K][64], or with pairs of k as [ceil(N/64)][K/2][64][2], or
+/// codes of a quantised one (CodeLayout).
 Value Puller::pullPacked(BlockArgument weight, ArrayRef<Idx> at) {
   auto type = cast<RankedTensorType>(weight.getType());
   StringRef layout = operandLayout(k.kernel, weight);
-  bool codes = layout.starts_with("nbits64");
-  if (width > 1 && (codes ? llvm::any_of(at, [](const Idx &x) { return !x.uniform(); }) : !at[0].uniform()))
+  bool codes = layout.starts_with("nbits64"), pairs = isInPairs(layout);
+  if (width > 1 && (codes || pairs ? llvm::any_of(at, [](const Idx &x) { return !x.uniform(); }) : !at[0].uniform()))
     return eachLane(type.getElementType(), at, [&](Puller &one, ArrayRef<Idx> single) { return one.pullPacked(weight, single); });
   Value panel = k.idx(64);
   if (codes)
     return pullCodes(weight, layout, at[0].base, at[1].base, at[2].base);
+  if (pairs) {
+    Value pair = k.add(k.mul(k.div(at[0].base, panel), k.div(k.dim(weight, 1), k.idx(2))), k.div(at[1].base, k.idx(2)));
+    Value cell = k.add(k.mul(pair, panel), k.rem(at[0].base, panel));
+    return loadBuffer(k.buffer(weight), type.getElementType(), this->at(k.add(k.mul(cell, k.idx(2)), k.rem(at[1].base, k.idx(2)))));
+  }
   Idx line = add(this->at(k.mul(k.div(at[0].base, panel), k.dim(weight, 1))), at[1]);
   return loadBuffer(k.buffer(weight), type.getElementType(), add(mul(line, this->at(64)), this->at(k.rem(at[0].base, panel))));
 }

@@ -15,6 +15,8 @@ struct Target {
   bool avx512 = false;     ///< F, DQ, BW, VL
   bool avx512vnni = false; ///< vpdpbusd
   bool avx512bf16 = false; ///< vdpbf16ps
+  /// Pairs of bf16 are multiplied and both products added to an f32, in full vectors.
+  bool hasPairDots() const { return avx512bf16 && vectorBits == 512; }
 
   /// Lanes of a full vector of 32-bit elements; kernels use this many lanes for every element type.
   int64_t lanes() const { return vectorBits / 32; }

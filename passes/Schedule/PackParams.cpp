@@ -59,8 +59,13 @@ PackParams::Wanted PackParams::wantedLayouts(KernelFuncOp kernel) {
   for (Operation &op : kernel.getBody().front()) {
     if (auto matmul = dyn_cast<MatmulOp>(op)) {
       auto rhs = argument(matmul.getRhs());
-      if (rhs && cast<RankedTensorType>(rhs.getType()).getElementTypeBitWidth() % 8 == 0)
-        wanted[rhs.getArgNumber()] = matmul.getTransB() ? "panel64t" : "panel64";
+      auto type = rhs ? cast<RankedTensorType>(rhs.getType()) : RankedTensorType();
+      if (!rhs || type.getElementTypeBitWidth() % 8 != 0)
+        continue;
+      // Pairs of bf16 are words whose halves become f32 by a shift and a mask, and what dot instructions take.
+      int64_t depth = type.getDimSize(type.getRank() - (matmul.getTransB() ? 1 : 2));
+      bool pairs = type.getElementType().isBF16() && depth % 2 == 0;
+      wanted[rhs.getArgNumber()] = llvm::formatv("panel64{0}{1}", matmul.getTransB() ? "t" : "", pairs ? ".2" : "");
       continue;
     }
     auto product = dyn_cast<MatmulNBitsOp>(op);
@@ -114,7 +119,7 @@ std::pair<StringAttr, StringRef> PackParams::sharedForm(Value operand, Type type
   bool codes = cast<RankedTensorType>(type).getRank() == 3;
   if (!codes && cast<RankedTensorType>(type).getRank() != 2)
     return {};
-  constexpr StringRef floats[] = {"panel64t"}, packedCodes[] = {"nbits64.4.32", "nbits64.8.32"};
+  constexpr StringRef floats[] = {"panel64t", "panel64t.2"}, packedCodes[] = {"nbits64.4.32", "nbits64.8.32"};
   for (StringRef layout : codes ? ArrayRef<StringRef>(packedCodes) : ArrayRef<StringRef>(floats)) {
     std::string key = layout.str();
     llvm::raw_string_ostream(key) << ' ' << type;

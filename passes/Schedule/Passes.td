@@ -16,7 +16,7 @@ def ScheduleCPU : Pass<"leat-schedule-cpu", "mlir::ModuleOp"> {
     | `map` | elementwise, movement, copies, rotary, cache_append, state_write | `vector`: lanes along the innermost dimension; **`grain`**: elements per task |
     | `reduce` | linalg.generic with reduction loops, arg_reduce | `vector`; `inner`: 1 if the innermost loop of the inputs is reduced (lanes are joined at the end), 0 if lanes are results; **`grain`**: input elements per task |
     | `row` | softmax, layer_norm, cumsum, attn_merge | `vector`; `inner`: 1 if the row is contiguous, 0 if lanes are rows; **`grain`** |
-    | `gemm` | matmul | `mr`, `nr`: register tile; **`kc`**: depth of one pass, at least K means all; **`mc`**: rows per task; **`grain`**: weights per task at least; `vector` |
+    | `gemm` | matmul | `mr`, `nr`: register tile; **`kc`**: depth of one pass, at least K means all; **`mc`**: rows per task; **`grain`**: weights per task at least; `vector`; `bf16`: 1 if both operands are bf16 in the product (the weight is, the activations are or may be rounded, and the target has dots of them) |
     | `qgemm` | matmul_nbits | `mr`, `nr`, `vector`; `int8`: 1 if activations may be quantised to 8 bits (the op allows it and it was asked for) |
     | `conv` | conv | `vector` |
     | `attention` | kv_attend | **`keys`**: keys per step of the online softmax where there are many rows; `vector` |
@@ -35,6 +35,8 @@ def ScheduleCPU : Pass<"leat-schedule-cpu", "mlir::ModuleOp"> {
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "256", "width of a vector register">,
     Option<"int8Activations", "int8-activations", "bool", "false", "let products that allow it quantise their activations to 8 bits">,
+    Option<"bf16Activations", "bf16-activations", "bool", "false", "let products with bf16 weights round their activations to bf16">,
+    Option<"bf16Dots", "bf16-dots", "bool", "false", "the processor multiplies pairs of bf16">,
     Option<"registers", "registers", "int64_t", "16", "number of vector registers">];
   let dependentDialects = ["leat::LeatDialect"];
 }
@@ -119,7 +121,7 @@ def PackParams : Pass<"leat-pack-params", "mlir::ModuleOp"> {
   let description = [{
     A weight that all launches of a kernel give to the right side of a product is packed in panels of 64 columns, [ceil(N/64)][K][64], in the artifact. The kernel
     learns of it by `leat.layouts`, one string per block argument. Layouts: `panel64` from [.., K, N], `panel64t` from [.., N, K] (also scales and zero points of
-    quantised weights), `nbits64.B.G` codes of B bits in groups of G values of k, `zeros64.B` packed zero points of B bits, one byte each.
+    quantised weights), the same with `.2` for weights in bf16 with an even K, [ceil(N/64)][K/2][64][2], `nbits64.B.G` codes of B bits in groups of G values of k, `zeros64.B` packed zero points of B bits, one byte each.
 
     An embedding tied to the logits is held once: the lookup, which reads single rows, takes the packed form. A weight that is also read whole in another order
     is copied: each use reads memory in its own order.

@@ -96,7 +96,11 @@ ScheduleAttr ScheduleCPU::choose(KernelFuncOp kernel) {
   if (!root)
     return make("serial", {});
   return TypeSwitch<Operation *, ScheduleAttr>(root)
-      .Case<MatmulOp>([&](MatmulOp) { return make("gemm", {{"mr", 6}, {"nr", columns * vector}, {"vector", vector}}); })
+      .Case<MatmulOp>([&](MatmulOp op) {
+        Type lhs = getElementTypeOrSelf(op.getLhs()), rhs = getElementTypeOrSelf(op.getRhs());
+        int64_t bf16 = bf16Dots && rhs.isBF16() && (lhs.isBF16() || (lhs.isF32() && bf16Activations));
+        return make("gemm", {{"mr", 6}, {"nr", columns * vector}, {"vector", vector}, {"bf16", bf16}});
+      })
       .Case<MatmulNBitsOp>([&](MatmulNBitsOp op) {
         int64_t int8 = int8Activations && op.getInt8Activations();
         return make("qgemm", {{"mr", 4}, {"nr", columns * vector}, {"vector", vector}, {"int8", int8}});

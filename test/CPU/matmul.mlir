@@ -2,6 +2,8 @@
 // RUN: leat-opt %s --split-input-file --leat-lower-kernels-cpu="vector-bits=256 features=fma,f16c,sse4.1" | FileCheck %s --check-prefixes=CHECK,V3
 // RUN: leat-opt %s --split-input-file --leat-lower-kernels-cpu="vector-bits=128" | FileCheck %s --check-prefixes=CHECK,V1
 
+// RUN: leat-opt %s --split-input-file --leat-lower-kernels-cpu="vector-bits=512 features=avx512f,avx512bw,avx512dq,avx512vl,fma,f16c,sse4.1,avx512bf16" | FileCheck %s --check-prefix=DOTS
+
 // A packed weight: the inner loop holds a tile of sums in registers and reads one row of the panel; nothing is packed at run time.
 // V4-LABEL: func.func private @product_f32_f32_f32_6x64(
 // V4: scf.for {{.*}} -> (vector<16xf32>
@@ -67,4 +69,26 @@ leat.kernel_func @quantised inputs 3 -> [tensor<?x64xf32>] attributes {leat.layo
 ^bb0(%a: tensor<?x64xf32>, %c: tensor<64x2x16xi8>, %s: tensor<64x2xf32>):
   %y = leat.matmul_nbits %a, %c, %s {k = 64, n = 64, bits = 4, block = 32} : (tensor<?x64xf32>, tensor<64x2x16xi8>, tensor<64x2xf32>) -> tensor<?x64xf32>
   leat.yield %y : tensor<?x64xf32>
+}
+
+// -----
+
+// bf16 in pairs: both halves are widened, or multiplied as they are where the schedule says so and the processor can.
+// CHECK-LABEL: func.func private @product_f32_bf16_pairs_f32_1x
+// CHECK: arith.shli
+// CHECK: arith.andi
+// CHECK-LABEL: func.func @pairs(
+// CHECK: call @product_f32_bf16_pairs_f32(
+// DOTS-LABEL: func.func private @product_bf16_bf16_pairs_f32_6x64(
+// DOTS: scf.for {{.*}} -> (vector<16xf32>
+// DOTS-COUNT-24: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
+// DOTS-NOT: llvm.call_intrinsic
+// DOTS: scf.yield
+// DOTS-LABEL: func.func @pairs(
+// DOTS: arith.truncf {{.*}} : vector<16xf32> to vector<16xbf16>
+// DOTS: call @product_bf16_bf16_pairs_f32(
+leat.kernel_func @pairs inputs 2 -> [tensor<?x128xf32>] attributes {leat.layouts = ["", "panel64.2"], schedule = #leat.schedule<"gemm", {bf16 = 1 : i64}>} {
+^bb0(%a: tensor<?x96xf32>, %b: tensor<96x128xbf16>):
+  %y = leat.matmul %a, %b : (tensor<?x96xf32>, tensor<96x128xbf16>) -> tensor<?x128xf32>
+  leat.yield %y : tensor<?x128xf32>
 }

@@ -1,12 +1,15 @@
 // RUN: leat-opt %s "-leat-schedule-cpu=vector-bits=512 registers=32" | FileCheck %s --check-prefixes=CHECK,WIDE
 // RUN: leat-opt %s -leat-schedule-cpu | FileCheck %s --check-prefixes=CHECK,NARROW
+// RUN: leat-opt %s "-leat-schedule-cpu=bf16-activations" | FileCheck %s --check-prefix=EXACT
+// RUN: leat-opt %s "-leat-schedule-cpu=bf16-dots" | FileCheck %s --check-prefix=DOTS
+// RUN: leat-opt %s "-leat-schedule-cpu=bf16-dots bf16-activations" | FileCheck %s --check-prefix=ROUND
 
 #id = affine_map<(d0, d1) -> (d0, d1)>
 #col = affine_map<(d0, d1) -> (d1)>
 
 // CHECK-LABEL: leat.kernel_func @gemm
-// WIDE-SAME: #leat.schedule<"gemm", {grain = 32768 : i64, kc = 1024 : i64, mc = 48 : i64, mr = 6 : i64, nr = 64 : i64, vector = 16 : i64}>
-// NARROW-SAME: #leat.schedule<"gemm", {grain = 32768 : i64, kc = 1024 : i64, mc = 48 : i64, mr = 6 : i64, nr = 16 : i64, vector = 8 : i64}>
+// WIDE-SAME: #leat.schedule<"gemm", {bf16 = 0 : i64, grain = 32768 : i64, kc = 1024 : i64, mc = 48 : i64, mr = 6 : i64, nr = 64 : i64, vector = 16 : i64}>
+// NARROW-SAME: #leat.schedule<"gemm", {bf16 = 0 : i64, grain = 32768 : i64, kc = 1024 : i64, mc = 48 : i64, mr = 6 : i64, nr = 16 : i64, vector = 8 : i64}>
 leat.kernel_func @gemm inputs 2 -> [tensor<?x32xf32>] {
 ^bb0(%a: tensor<?x64xf32>, %b: tensor<64x32xf32>, %n: index):
   %0 = leat.matmul %a, %b : (tensor<?x64xf32>, tensor<64x32xf32>) -> tensor<?x32xf32>
@@ -65,4 +68,27 @@ leat.kernel_func @sorted inputs 1 -> [tensor<8x2xf32>, tensor<8x2xi64>] {
 ^bb0(%a: tensor<8x64xf32>):
   %v, %i = leat.topk %a {axis = 1 : i64, largest = true} : (tensor<8x64xf32>) -> (tensor<8x2xf32>, tensor<8x2xi64>)
   leat.yield %v, %i : tensor<8x2xf32>, tensor<8x2xi64>
+}
+
+// Activations are rounded only where that was asked for and the processor gains from it; bf16 is multiplied as it is.
+// EXACT-LABEL: @short_weight
+// EXACT-SAME: bf16 = 0
+// DOTS-LABEL: @short_weight
+// DOTS-SAME: bf16 = 0
+// ROUND-LABEL: @short_weight
+// ROUND-SAME: bf16 = 1
+leat.kernel_func @short_weight inputs 2 -> [tensor<?x32xf32>] {
+^bb0(%a: tensor<?x64xf32>, %b: tensor<64x32xbf16>):
+  %0 = leat.matmul %a, %b : (tensor<?x64xf32>, tensor<64x32xbf16>) -> tensor<?x32xf32>
+  leat.yield %0 : tensor<?x32xf32>
+}
+
+// EXACT-LABEL: @all_short
+// EXACT-SAME: bf16 = 0
+// DOTS-LABEL: @all_short
+// DOTS-SAME: bf16 = 1
+leat.kernel_func @all_short inputs 2 -> [tensor<?x32xbf16>] {
+^bb0(%a: tensor<?x64xbf16>, %b: tensor<64x32xbf16>):
+  %0 = leat.matmul %a, %b : (tensor<?x64xbf16>, tensor<64x32xbf16>) -> tensor<?x32xbf16>
+  leat.yield %0 : tensor<?x32xbf16>
 }

@@ -140,3 +140,37 @@ func.func @language_model(%ids: tensor<?xi64>, %x: tensor<?x32xf32>, %n: index) 
   %y = leat.launch @logits ins(%x, %w, %s : tensor<?x32xf32>, tensor<4x1x32xi8>, tensor<4x1xf16>) sizes(%n) -> tensor<?x4xf32>
   return %r, %y : tensor<?xi8>, tensor<?x4xf32>
 }
+
+// -----
+
+// Weights in bf16 lie in pairs of k, if there is no odd one left.
+// CHECK: leat.kernel_func @even {{.*}}leat.layouts = ["", "panel64.2"]
+// CHECK: leat.kernel_func @turned {{.*}}leat.layouts = ["", "panel64t.2"]
+// CHECK: leat.kernel_func @odd {{.*}}leat.layouts = ["", "panel64"]
+leat.param @w : tensor<2x4xbf16> {key = "w"}
+leat.param @t : tensor<4x2xbf16> {key = "t"}
+leat.param @o : tensor<3x4xbf16> {key = "o"}
+leat.kernel_func @even inputs 2 -> [tensor<?x4xf32>] {
+^bb0(%a: tensor<?x2xf32>, %b: tensor<2x4xbf16>):
+  %y = leat.matmul %a, %b : (tensor<?x2xf32>, tensor<2x4xbf16>) -> tensor<?x4xf32>
+  leat.yield %y : tensor<?x4xf32>
+}
+leat.kernel_func @turned inputs 2 -> [tensor<?x4xf32>] {
+^bb0(%a: tensor<?x2xf32>, %b: tensor<4x2xbf16>):
+  %y = leat.matmul %a, %b {trans_b} : (tensor<?x2xf32>, tensor<4x2xbf16>) -> tensor<?x4xf32>
+  leat.yield %y : tensor<?x4xf32>
+}
+leat.kernel_func @odd inputs 2 -> [tensor<?x4xf32>] {
+^bb0(%a: tensor<?x3xf32>, %b: tensor<3x4xbf16>):
+  %y = leat.matmul %a, %b : (tensor<?x3xf32>, tensor<3x4xbf16>) -> tensor<?x4xf32>
+  leat.yield %y : tensor<?x4xf32>
+}
+func.func @main(%x: tensor<?x2xf32>, %z: tensor<?x3xf32>, %n: index) -> (tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>) {
+  %w = leat.param_ref @w : tensor<2x4xbf16>
+  %t = leat.param_ref @t : tensor<4x2xbf16>
+  %o = leat.param_ref @o : tensor<3x4xbf16>
+  %0 = leat.launch @even ins(%x, %w : tensor<?x2xf32>, tensor<2x4xbf16>) sizes(%n) -> tensor<?x4xf32>
+  %1 = leat.launch @turned ins(%x, %t : tensor<?x2xf32>, tensor<4x2xbf16>) sizes(%n) -> tensor<?x4xf32>
+  %2 = leat.launch @odd ins(%z, %o : tensor<?x3xf32>, tensor<3x4xbf16>) sizes(%n) -> tensor<?x4xf32>
+  return %0, %1, %2 : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+}

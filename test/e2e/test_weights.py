@@ -135,7 +135,18 @@ def test_an_embedding_tied_to_the_logits_is_one_copy(kind, decoder, leat, compil
     assert len(tied) == (1 if kind in ("bf16", "f16") else 2) and all(p["layout"] for p in tied), tied
 
 
-@pytest.mark.parametrize("options", [["--weights=bf16"], ["--weights=int8"], ["--weights=int4"], ["--weights=int4", "--int8-activations"],
+def test_activations_in_bf16(decoder, leat, compile_model, library):
+    tokens = np.random.default_rng(3).integers(0, CONFIG.vocab, 40)
+    run = lambda *options: logits(library.load(compile_model(decoder, "--weights=bf16", *options)).session(), tokens, [30])
+    exact, rounded = run(), run("--bf16-activations")
+    assert np.abs(rounded - exact).max() < 0.02 * np.abs(exact).max()
+    assert report(leat, compile_model(decoder, "--weights=bf16", "--bf16-activations"))["activations"] == "bf16"
+    assert report(leat, compile_model(decoder, "--weights=bf16"))["activations"] == "exact"
+    # A processor that cannot multiply such pairs goes on in f32.
+    np.testing.assert_array_equal(run("--target-cpu=generic"), run("--target-cpu=generic", "--bf16-activations"))
+
+
+@pytest.mark.parametrize("options", [["--weights=bf16"], ["--weights=bf16", "--bf16-activations"], ["--weights=int8"], ["--weights=int4"], ["--weights=int4", "--int8-activations"],
                                      ["--weights=int8", "--int8-activations"]], ids=" ".join)
 def test_threads_and_neighbours_change_nothing(options, decoder, compile_model, library):
     artifact = compile_model(decoder, *options)

@@ -48,6 +48,27 @@ TEST(Layouts, Panel64) {
     }
 }
 
+TEST(Layouts, PairsOfPanels) {
+  MLIRContext context;
+  auto f32 = Float32Type::get(&context);
+  for (int64_t n : {1, 64, 130}) {
+    const int64_t k = 6;
+    std::vector<float> values(k * n);
+    std::iota(values.begin(), values.end(), 1.0f);
+    auto straight = packed("panel64.2", RankedTensorType::get({k, n}, f32), values);
+    auto transposed = packed("panel64t.2", RankedTensorType::get({n, k}, f32), values);
+    ASSERT_EQ(straight.size(), size_t((n + 63) / 64 * k * 64));
+    ASSERT_EQ(transposed.size(), straight.size());
+    for (size_t at = 0; at < straight.size(); ++at) {
+      int64_t i = at / 128 % (k / 2) * 2 + at % 2, column = int64_t(at) / (k * 64) * 64 + at / 2 % 64;
+      EXPECT_EQ(straight[at], column < n ? values[i * n + column] : 0.0f);
+      EXPECT_EQ(transposed[at], column < n ? values[column * k + i] : 0.0f);
+    }
+  }
+  auto odd = leat::artifact::findLayout("panel64.2")->pack(RankedTensorType::get({3, 4}, f32), ArrayRef<char>(), [](ArrayRef<char>) {});
+  EXPECT_NE(llvm::toString(std::move(odd)).find("cannot be packed"), std::string::npos);
+}
+
 struct ArtifactTest : testing::Test {
   ArtifactTest() : path(testing::TempDir() + "leat_artifact_test_" + std::to_string(getpid()) + ".leat") {
     DialectRegistry registry;

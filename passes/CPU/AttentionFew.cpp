@@ -113,9 +113,9 @@ void AttendFew::block(unsigned segment, Value t0, Value keys) {
   auto keySource = rowsOf(key, t0, keys, depth, at(keyRoom)), source = rowsOf(value, t0, keys, valueDepth, at(valueRoom));
   auto dots = rowDots(module, k.target, keySource.type, cast<RankedTensorType>(key.getType()).getDimSize(3));
   Value weights = at(logits);
-  func::CallOp::create(k.b, dots,
-                       ValueRange{weights, k.i64(k.idx(kBlock)), at(queries), keySource.pointer, k.i64(keySource.stride), k.i64(keys),
-                                  k.i64(rows), at(values)});
+  func::CallOp::create(
+      k.b, dots,
+      ValueRange{weights, k.i64(k.idx(kBlock)), at(queries), keySource.pointer, k.i64(keySource.stride), k.i64(keys), k.i64(rows)});
   k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) { softmaxRow(segment, r, t0, keys); });
 
   // out += weights * values, 64 columns at a time.

@@ -67,6 +67,11 @@ public:
   void store(mlir::Value value, mlir::Value pointer);
   /// Asks for a cache line to be brought into the second cache. `pointer` may lie outside of any buffer.
   void prefetch(mlir::Value pointer) { mlir::LLVM::Prefetch::create(*this, pointer, /*rw=*/0, /*hint=*/2, /*cache=*/1); }
+  /// The same for the lines of `bytes`.
+  void prefetch(mlir::Value pointer, int64_t bytes) {
+    for (int64_t i = 0; i < bytes; i += 64)
+      prefetch(at(pointer, getI8Type(), i));
+  }
   /// The lanes below `count` (i64, may be negative or beyond the vector).
   mlir::Value laneMask(mlir::Value count, int64_t lanes);
   /// Lanes that are off read as zero and are not touched.

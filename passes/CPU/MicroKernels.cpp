@@ -3,6 +3,8 @@
 
 #include "llvm/Support/FormatVariadic.h"
 
+#include <functional>
+
 using namespace mlir;
 
 namespace leat::cpu {
@@ -40,6 +42,9 @@ Type accumulatorType(Type element) {
   return element.getIntOrFloatBitWidth() <= 8 ? Type(IntegerType::get(element.getContext(), 32)) : element;
 }
 
+constexpr int64_t kAhead = 24;     ///< iterations between asking for memory and reading it: 6 KB where one reads 256 bytes
+constexpr int64_t kAheadKeys = 64; ///< the same in keys
+
 /// `rows` x 64 of C. The columns are worked on in strips that fit the registers: rows * vectors accumulators.
 static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTypes t, int64_t rows, bool narrow) {
   int64_t lanes = lanesOf(target, t.acc);
@@ -48,6 +53,9 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
     vectors *= 2;
   bool dots = t.pairs && t.lhs.isBF16() && target.hasPairDots();
   int64_t neighbours = t.pairs ? 2 : 1; // values of k that an iteration works on
+  // A row that does little but read: so many loads are under way that the processor's own prefetching falls behind. Where there is more to
+  // do for what is read, asking for it only gets in the way.
+  bool streams = rows == 1 && !narrow && (dots || t.rhs == t.acc);
   std::string name = llvm::formatv("{0}_{1}x{2}", productName(t), rows, vectors * lanes);
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr();
@@ -56,7 +64,7 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
         Value a = args[0], aRow = args[1], aCol = args[2], panel = args[3], ldb = args[4], k = args[5], c = args[6], ldc = args[7],
               accumulate = args[8];
         VectorType accVec = Emit::vec(lanes, t.acc), rhsVec = Emit::vec(lanes, t.pairs ? b.getI32Type() : t.rhs);
-        Value aStep = b.mul(aCol, b.c(neighbours)), rhsStep = b.mul(ldb, b.c(neighbours));
+        Value aStep = b.mul(aCol, b.c(neighbours)), rhsStep = b.mul(ldb, b.c(neighbours)), ahead = b.mul(rhsStep, b.c(kAhead));
         Values rowPtr;
         for (int64_t r = 0; r < rows; ++r)
           rowPtr.push_back(r ? b.at(a, t.lhs, b.mul(aRow, b.c(r))) : a);
@@ -82,6 +90,8 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
           Values sums = b.loop(b.c(0), k, b.c(neighbours), init, [&](Value, ValueRange carried) {
             Value offset = carried[rows * vectors], rhs = carried[rows * vectors + 1];
             Values next(carried.take_front(rows * vectors)), loaded;
+            if (streams)
+              b.prefetch(b.at(rhs, t.rhs, ahead), vectors * lanes * neighbours * t.rhs.getIntOrFloatBitWidth() / 8);
             for (int64_t v = 0; v < vectors; ++v)
               loaded.push_back(b.load(rhsVec, b.at(rhs, t.rhs, v * lanes * neighbours)));
             for (int64_t half = 0; half < (dots ? 1 : neighbours); ++half) {
@@ -167,55 +177,71 @@ bool hasRowDots(const Target &target, int64_t depth) {
   return !ShapedType::isDynamic(depth) && depth > 0 && depth % lanes == 0 && depth / lanes <= 8;
 }
 
-/// One vector whose lane i is the sum of the lanes of parts[i].
-static Value sumEach(Emit &b, Values parts) {
-  int64_t lanes = parts.size();
-  llvm::SmallVector<int64_t> low, high;
+/// Sums each of lanes(target) vectors to one lane of the result, in the order of `part`: it gives the vectors of several results at once,
+/// and a tree over neighbours keeps few of them alive.
+static Values sumEach(Emit &b, int64_t lanes, llvm::function_ref<Values(int64_t)> part) {
+  llvm::SmallVector<int64_t> low, high, order(1, 0);
   for (int64_t i = 0; i < lanes / 2; ++i) {
     low.append({i, lanes + i});
     high.append({lanes / 2 + i, lanes + lanes / 2 + i});
   }
-  while (parts.size() > 1) {
-    Values next;
-    for (size_t i = 0, half = parts.size() / 2; i < half; ++i)
-      next.push_back(b.add(vector::ShuffleOp::create(b, parts[i], parts[i + half], low),
-                           vector::ShuffleOp::create(b, parts[i], parts[i + half], high)));
-    parts = next;
-  }
-  return parts[0];
+  std::function<Values(int64_t, int64_t)> sum = [&](int64_t first, int64_t count) {
+    if (count == 1)
+      return part(first);
+    Values left = sum(first, count / 2), right = sum(first + count / 2, count / 2);
+    for (auto [x, y] : llvm::zip(left, right))
+      x = b.add(vector::ShuffleOp::create(b, x, y, low), vector::ShuffleOp::create(b, x, y, high));
+    return left;
+  };
+  Values sums = sum(0, lanes);
+  // Neighbours were interleaved first, so places of the vectors have their bits in reverse.
+  for (int64_t size = 1; size < lanes; size *= 2)
+    for (int64_t i = 0; i < size; ++i) {
+      order[i] *= 2;
+      order.push_back(order[i] + 1);
+    }
+  for (Value &v : sums)
+    v = vector::ShuffleOp::create(b, v, v, order);
+  return sums;
 }
 
 func::FuncOp rowDots(ModuleOp module, const Target &target, Type key, int64_t depth) {
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr(), f32 = types.getF32Type();
   std::string name = llvm::formatv("row_dots_{0}_{1}", typeName(key), depth);
-  return sharedFunction(module, name, {ptr, i64, ptr, ptr, i64, i64, i64, ptr}, [&](Emit &b, ValueRange args) {
-    Value out = args[0], queries = args[2], keys = args[3], stride = args[4], n = args[5], rows = args[6], room = args[7];
+  return sharedFunction(module, name, {ptr, i64, ptr, ptr, i64, i64, i64}, [&](Emit &b, ValueRange args) {
+    Value out = args[0], queries = args[2], keys = args[3], stride = args[4], n = args[5], rows = args[6];
     int64_t lanes = target.lanes();
     VectorType vec = Emit::vec(lanes, f32), keyVec = Emit::vec(lanes, key);
-    auto partAt = [&](Value r, Value j) { return b.at(room, f32, b.mul(b.add(b.mul(r, b.c(lanes)), j), b.c(lanes))); };
     b.loop(b.c(0), n, b.c(lanes), [&](Value j0) {
-      // Key after key, as they lie in memory: the processor fetches ahead of such reads only.
-      b.loop(b.c(0), b.c(lanes), b.c(1), [&](Value j) {
-        Value at = b.at(keys, key, b.mul(b.min(b.add(j0, j), b.sub(n, b.c(1))), stride));
-        Values parts;
-        for (int64_t d = 0; d < depth; d += lanes)
-          parts.push_back(b.widen(target, b.load(keyVec, b.at(at, key, d)), f32));
-        b.loop(b.c(0), rows, b.c(1), [&](Value r) {
-          Value sum;
+      // Key after key, as they lie in memory; the first rows bring them into the cache, and ask for those to come.
+      Values keyAt;
+      for (int64_t j = 0; j < lanes; ++j)
+        keyAt.push_back(b.at(keys, key, b.mul(b.min(b.add(j0, b.c(j)), b.sub(n, b.c(1))), stride)));
+      Value ahead = b.mul(stride, b.c(kAheadKeys));
+      auto dots = [&](Value row, int64_t count) {
+        Values query;
+        for (int64_t i = 0; i < count; ++i)
+          for (int64_t d = 0; d < depth; d += lanes)
+            query.push_back(b.load(vec, b.at(queries, f32, b.add(b.mul(b.add(row, b.c(i)), b.c(depth)), b.c(d)))));
+        Values sums = sumEach(b, lanes, [&](int64_t j) {
+          Values part(count);
+          b.prefetch(b.at(keyAt[j], key, ahead), depth * key.getIntOrFloatBitWidth() / 8);
           for (int64_t d = 0; d < depth; d += lanes) {
-            Value query = b.load(vec, b.at(queries, f32, b.add(b.mul(r, b.c(depth)), b.c(d))));
-            sum = d == 0 ? b.mul(query, parts[0]) : b.fma(target, query, parts[d / lanes], sum);
+            Value x = b.widen(target, b.load(keyVec, b.at(keyAt[j], key, d)), f32);
+            for (int64_t i = 0; i < count; ++i) {
+              Value q = query[i * (depth / lanes) + d / lanes];
+              part[i] = d == 0 ? b.mul(q, x) : b.fma(target, q, x, part[i]);
+            }
           }
-          b.store(sum, partAt(r, j));
+          return part;
         });
-      });
-      b.loop(b.c(0), rows, b.c(1), [&](Value r) {
-        Values sums;
-        for (int64_t j = 0; j < lanes; ++j)
-          sums.push_back(b.load(vec, partAt(r, b.c(j))));
-        b.store(sumEach(b, sums), b.at(out, f32, b.add(b.mul(r, args[1]), j0)));
-      });
+        for (int64_t i = 0; i < count; ++i)
+          b.store(sums[i], b.at(out, f32, b.add(b.mul(b.add(row, b.c(i)), args[1]), j0)));
+      };
+      Value odd = b.rem(rows, b.c(2)), even = b.sub(rows, odd);
+      b.loop(b.c(0), even, b.c(2), [&](Value row) { dots(row, 2); });
+      b.when(b.eq(odd, b.c(1)), [&] { dots(even, 1); });
     });
   });
 }

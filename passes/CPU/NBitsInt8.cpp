@@ -11,8 +11,9 @@ namespace leat::cpu {
 namespace {
 
 constexpr int64_t kGroup = 32, kLanes = 16, kVectors = kPanel / kLanes;
-constexpr int64_t kInt8Rows = 24; ///< rows of a task
-constexpr int64_t kTile = 3;      ///< rows of a register tile: 12 sums, 12 integer sums, the codes of 4 vectors
+constexpr int64_t kInt8Rows = 24;     ///< rows of a task
+constexpr int64_t kAheadBytes = 2048; ///< between asking for codes and reading them
+constexpr int64_t kTile = 3;          ///< rows of a register tile: 12 sums, 12 integer sums, the codes of 4 vectors
 
 /// Rows to bytes: q = round(x * 127 / max |x|) per group; the factor and the sum of q beside them. (x, xStride, q, factors, sums, groups,
 /// rows)
@@ -70,6 +71,8 @@ func::FuncOp int8Tile(ModuleOp module, const Target &target, const QuantTypes &t
         sums.append(kVectors, start);
       }
       Value group = b.at(args[3], i32, b.mul(g, b.c(words * kPanel)));
+      if (rows == 1 && types.codes.bits == 8) // it does little but read; codes of 4 bits are unpacked, too
+        b.prefetch(b.at(group, b.getI8Type(), kAheadBytes), words * kPanel * 4);
       for (int64_t word = 0; word < words; ++word) {
         Values packed;
         for (int64_t v = 0; v < kVectors; ++v)
@@ -186,11 +189,11 @@ private:
   struct Split {
     Value blocks, parts, panelsPerPart;
   };
-  /// Rows are quantised once per task: few rows are cheap and split finely, many want several panels.
+  /// Rows are quantised once per task, so tasks want several panels; few rows have to be split finely enough for many threads, too.
   Split split(KernelBuilder &k) {
     Value rows = rowCount(k), few = arith::CmpIOp::create(k.b, arith::CmpIPredicate::sle, rows, k.idx(4));
-    int64_t coarse = llvm::divideCeil(panels, 8);
-    Value parts = arith::SelectOp::create(k.b, few, k.idx(panels), k.idx(coarse));
+    int64_t coarse = llvm::divideCeil(panels, 8), fine = llvm::divideCeil(panels, std::clamp<int64_t>(panels / 32, 1, 8));
+    Value parts = arith::SelectOp::create(k.b, few, k.idx(fine), k.idx(coarse));
     return {k.ceilDiv(rows, k.idx(kInt8Rows)), parts, k.ceilDiv(k.idx(panels), parts)};
   }
 

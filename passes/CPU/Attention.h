@@ -123,6 +123,7 @@ public:
 
 private:
   void start();
+  void fetchQueries();
   void packQueries(unsigned segment);
   void block(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value masked);
   /// The same rows, always as f32.

@@ -175,7 +175,7 @@ void AttendFew::softmaxRow(unsigned segment, Value r, Value t0, Value keys) {
   sum = e.choose(
       grows, {vec},
       [&] {
-        Value factor = exp2NonPositive(e, k.target, e.mul(e.sub(e.splat(oldMax, lanes), reference), unitVec));
+        Value factor = exp2Small(e, k.target, e.mul(e.sub(e.splat(oldMax, lanes), reference), unitVec));
         Value outRow = e.at(outAt, f32, e.mul(row, width));
         e.loop(e.c(0), width, e.c(lanes), [&](Value d) {
           Value p = e.at(outRow, f32, d);
@@ -186,7 +186,7 @@ void AttendFew::softmaxRow(unsigned segment, Value r, Value t0, Value keys) {
       },
       [&] { return Values{sum}; })[0];
   sum = e.loop(e.c(0), count, e.c(lanes), {sum}, [&](Value j, ValueRange carried) {
-    Value at = e.at(logitRow, f32, j), w = exp2NonPositive(e, k.target, e.mul(e.sub(e.load(vec, at), reference), unitVec));
+    Value at = e.at(logitRow, f32, j), w = exp2Small(e, k.target, e.mul(e.sub(e.load(vec, at), reference), unitVec));
     e.store(w, at);
     return Values{e.add(carried[0], w)};
   })[0];
@@ -218,7 +218,7 @@ void AttendFew::finish(Value task) {
     Value reference;
     // 2^((x - maximum) * unit) in all lanes.
     auto factorOf = [&](Emit &e, Value x) {
-      return exp2NonPositive(e, k.target, e.mul(e.sub(e.splat(x, lanes), reference), e.constant(vec, unit())));
+      return exp2Small(e, k.target, e.mul(e.sub(e.splat(x, lanes), reference), e.constant(vec, unit())));
     };
     Value sum;
     {

@@ -10,7 +10,7 @@ using namespace mlir;
 namespace leat::cpu {
 
 /// A polynomial on [-0.5, 0.5] (Chebyshev fit of (2^f - 1) / f), then the exponent is moved.
-Value exp2NonPositive(Emit &b, const Target &target, Value x) {
+Value exp2Small(Emit &b, const Target &target, Value x) {
   auto type = cast<VectorType>(x.getType());
   x = b.max(x, b.constant(type, target.avx512 ? -200.0 : -127.0)); // also -inf
   Value n = x;
@@ -39,6 +39,7 @@ func::FuncOp softmaxColumns(ModuleOp module, const Target &target) {
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr(), f32 = types.getF32Type();
   return sharedFunction(module, "softmax_columns", {ptr, ptr, ptr, ptr, i64, i64, i64, f32}, [&](Emit &b, ValueRange args) {
+    constexpr double kSlack = 8;   // log2 of the largest weight
     constexpr int64_t kUnroll = 4; // chains of maxima and sums that do not wait for each other
     int64_t lanes = target.lanes();
     VectorType vec = Emit::vec(lanes, f32);
@@ -54,12 +55,14 @@ func::FuncOp softmaxColumns(ModuleOp module, const Target &target) {
         return next;
       });
       Value maximum = b.max(b.max(maxima[0], maxima[1]), b.max(maxima[2], maxima[3]));
+      // Weights are relative to any number that is not far below the maximum: a new one costs a pass over what was summed.
+      Value far = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, b.mul(b.sub(maximum, before), unit), b.constant(vec, kSlack));
+      maximum = b.select(far, maximum, before);
       // A column that has seen nothing yet keeps -inf; subtracting 0 instead gives weights of zero, not NaN.
       Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, never);
       Value reference = b.select(nothing, b.zero(vec), maximum);
-      auto weight = [&](Value x) { return exp2NonPositive(b, target, b.mul(b.sub(x, reference), unit)); };
-      Value grows = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, maximum, before);
-      grows = vector::ReductionOp::create(b, vector::CombiningKind::OR, grows);
+      auto weight = [&](Value x) { return exp2Small(b, target, b.mul(b.sub(x, reference), unit)); };
+      Value grows = vector::ReductionOp::create(b, vector::CombiningKind::OR, far);
       Value start = b.load(vec, sumAt);
       start = b.choose(
           grows, {vec},

@@ -5,12 +5,12 @@
 
 namespace leat::cpu {
 
-/// 2^x for x <= 0, within 1 ulp; 0 below the normal range.
-mlir::Value exp2NonPositive(Emit &b, const Target &target, mlir::Value x);
+/// 2^x for x <= 100, within 1 ulp; 0 below the normal range.
+mlir::Value exp2Small(Emit &b, const Target &target, mlir::Value x);
 
 /// One step of the online softmax for up to 64 queries, one per column. Turns logits[keys][64] into weights 2^((x - maximum) * unit)
-/// relative to the running maximum, adds them to `sums`, and rescales sums and out[depth][64] where the maximum grows. Keys must be a
-/// multiple of 4. (logits, maxima, sums, out, keys, depth, columns: a multiple of the vector, unit: f32)
+/// relative to a maximum of the past, adds them to `sums`, and rescales sums and out[depth][64] where the true one has grown by a factor of
+/// 2^8 in weight. Keys must be a multiple of 4. (logits, maxima, sums, out, keys, depth, columns: a multiple of the vector, unit: f32)
 mlir::func::FuncOp softmaxColumns(mlir::ModuleOp module, const Target &target);
 
 /// logits[key][column] = -inf unless low[column] <= positions[key] <= high[column] (i32).

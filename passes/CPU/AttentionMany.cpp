@@ -33,6 +33,7 @@ void AttendMany::run(Value task) {
   row0 = k.mul(tile, k.idx(kPanel));
   rows = k.min(k.sub(allRows, row0), k.idx(kPanel));
   columns = k.mul(k.ceilDiv(rows, k.idx(lanes)), k.idx(lanes));
+  fetchQueries();
   start();
   for (unsigned segment = 0; segment < op.getK().size(); ++segment) {
     packQueries(segment);
@@ -65,6 +66,23 @@ void AttendMany::start() {
     Value some =
         arith::CmpFOp::create(inner, arith::CmpFPredicate::OGT, sink, inner.constant(f32, -std::numeric_limits<double>::infinity()));
     k.store(inner.select(some, inner.constant(f32, 1), inner.constant(f32, 0)), sumsAt, f32, r);
+  });
+}
+
+/// Rows of heads in turns are no order that the processor would fetch ahead in.
+void AttendMany::fetchQueries() {
+  Value q = op.getQ()[0];
+  auto s = traceStrided(k, q);
+  std::optional<int64_t> columnCount = getConstantIntValue(depth);
+  if (!s || s->knownStrides[3] != 1 || !columnCount)
+    return;
+  Type type = productType(k, s->element);
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+    auto [query, head] = rowAt(r);
+    Value offset = s->offset;
+    for (auto [at, stride] : llvm::zip(coordinates(qHeads, head, query), s->strides))
+      offset = k.add(offset, k.mul(at, stride));
+    emitter().prefetch(k.elementPtr(k.buffer(s->argument), type, offset), *columnCount * KernelBuilder::byteWidth(type));
   });
 }
 

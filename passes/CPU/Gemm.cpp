@@ -70,8 +70,8 @@ public:
           fetch = dots(k) ? arith::ConstantIntOp::create(k.b, 1, 1).getResult()
                           : k.compare(arith::CmpIPredicate::eq, block, k.max(k.sub(p.blocks, k.idx(2)), k.idx(0)));
         }
-        callProduct(k, {lhs.type, rhs.type, acc, inPairs()}, a, lhs.rowStride, lhs.colStride, rhs.base, rhs.stride, kn, sums(k), again,
-                    rows, {}, {}, next, fetch);
+        callProduct(k, {lhs.type, rhs.type, acc, pairs(k)}, a, lhs.rowStride, lhs.colStride, rhs.base, rhs.stride, kn, sums(k), again, rows,
+                    {}, {}, next, fetch);
       });
       epilogue(k, p, batchAt, row0, rows, n0, nEnd);
     });
@@ -102,6 +102,9 @@ private:
   bool inPairs() { return isInPairs(rhsLayout()); }
   /// Both operands are bf16 in the product, whatever the left one is in memory.
   bool dots(KernelBuilder &k) { return inPairs() && k.target.hasPairDots() && scheduled(op->getParentOfType<KernelFuncOp>(), "bf16", 0); }
+  ProductTypes::Pairs pairs(KernelBuilder &k) {
+    return !inPairs() ? ProductTypes::Pairs::None : dots(k) ? ProductTypes::Pairs::Multiplied : ProductTypes::Pairs::Widened;
+  }
   /// The left operand as it lies in memory, if the product can read it there.
   std::optional<Strided> leftInPlace(KernelBuilder &k) {
     auto strided = traceStrided(k, op.getLhs());

@@ -17,7 +17,8 @@ std::string typeName(Type type) {
 }
 
 std::string productName(const ProductTypes &t) {
-  return llvm::formatv("product_{0}_{1}{2}_{3}", typeName(t.lhs), typeName(t.rhs), t.pairs ? "_pairs" : "", typeName(t.acc));
+  constexpr const char *pairs[] = {"", "_pairs", "_dots"};
+  return llvm::formatv("product_{0}_{1}{2}_{3}", typeName(t.lhs), typeName(t.rhs), pairs[static_cast<int>(t.pairs)], typeName(t.acc));
 }
 
 /// Elements of a panel's row as f32: those of even or of odd k.
@@ -51,8 +52,8 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
   int64_t budget = target.avx512 ? 24 : 12, vectors = 1;
   while (!narrow && vectors * 2 * rows <= budget && vectors * 2 * lanes <= kPanel)
     vectors *= 2;
-  bool dots = t.pairs && t.lhs.isBF16() && target.hasPairDots();
-  int64_t neighbours = t.pairs ? 2 : 1; // values of k that an iteration works on
+  bool pairs = t.pairs != ProductTypes::Pairs::None, dots = t.pairs == ProductTypes::Pairs::Multiplied;
+  int64_t neighbours = pairs ? 2 : 1; // values of k that an iteration works on
   // A row that does little but read: so many loads are under way that the processor's own prefetching falls behind. Where there is more to
   // do for what is read, asking for it only gets in the way.
   bool streams = rows == 1 && !narrow && (dots || t.rhs == t.acc);
@@ -63,7 +64,7 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
       module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64, ptr, i64}, [&](Emit &b, ValueRange args) {
         Value a = args[0], aRow = args[1], aCol = args[2], panel = args[3], ldb = args[4], k = args[5], c = args[6], ldc = args[7],
               accumulate = args[8];
-        VectorType accVec = Emit::vec(lanes, t.acc), rhsVec = Emit::vec(lanes, t.pairs ? b.getI32Type() : t.rhs);
+        VectorType accVec = Emit::vec(lanes, t.acc), rhsVec = Emit::vec(lanes, pairs ? b.getI32Type() : t.rhs);
         Value aStep = b.mul(aCol, b.c(neighbours)), rhsStep = b.mul(ldb, b.c(neighbours)), ahead = b.mul(rhsStep, b.c(kAhead));
         Values rowPtr;
         for (int64_t r = 0; r < rows; ++r)
@@ -97,7 +98,7 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
             for (int64_t half = 0; half < (dots ? 1 : neighbours); ++half) {
               Values columns;
               for (Value v : loaded)
-                columns.push_back(dots ? v : t.pairs ? halfOfPairs(b, v, half == 1) : b.widen(target, v, t.acc));
+                columns.push_back(dots ? v : pairs ? halfOfPairs(b, v, half == 1) : b.widen(target, v, t.acc));
               for (int64_t r = 0; r < rows; ++r) {
                 Value at = b.at(rowPtr[r], t.lhs, half ? b.add(offset, aCol) : offset);
                 // A pair may lie at any even address.
@@ -138,7 +139,7 @@ func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t, 
                           Value a = args[0], aRow = args[1], c = args[6], ldc = args[7], rows = args[9];
                           // The first tiles fetch what comes next, one line in each of their iterations.
                           constexpr int64_t kFetching = 4 * kTileRows;
-                          Value iterations = t.pairs ? b.div(args[5], b.c(2)) : args[5];
+                          Value iterations = t.pairs != ProductTypes::Pairs::None ? b.div(args[5], b.c(2)) : args[5];
                           auto tileArgs = [&](Value row) {
                             Value step = b.select(b.lt(row, b.c(kFetching)), args[12], b.c(0));
                             Value ahead = b.at(args[11], b.getI8Type(), b.mul(b.div(row, b.c(kTileRows)), b.mul(iterations, step)));

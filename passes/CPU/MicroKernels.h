@@ -12,13 +12,14 @@ constexpr int64_t kTileRows = 6; ///< rows of a full register tile
 /// Element types of a product: operands as stored, and what they are widened to.
 struct ProductTypes {
   mlir::Type lhs, rhs, acc;
-  bool pairs = false; ///< the panel is of bf16, [K/2][64][2]; K is even
+  /// The panel is of bf16, [K/2][64][2], and K is even: pairs are widened, or multiplied with pairs of the left operand (bf16, columns
+  /// adjacent) where the target can.
+  enum class Pairs { None, Widened, Multiplied } pairs = Pairs::None;
 };
 /// f32 for 16- and 32-bit floats, f64 for f64, i32 for 8-bit integers, else the type itself.
 mlir::Type accumulatorType(mlir::Type element);
 
-/// C[rows][columns] (+)= A[rows][k] * panel[k][64], for any number of rows. bf16 times a panel in pairs is multiplied pair by pair where
-/// the target can (hasPairDots; columns of A are adjacent then), anything else is widened first.
+/// C[rows][columns] (+)= A[rows][k] * panel[k][64], for any number of rows.
 /// (a, aRowStride, aColStride, panel, panelStride, k, c, cStride, accumulate: i1, rows, columns, next, step); strides in elements. Columns
 /// are worked on in strips: up to 64 of them may be written, or up to one vector in the `narrow` form. Meanwhile 4 k cache lines (2 k for
 /// pairs) from `next` on are fetched if `step` is 64, none if it is 0. Every element of C is the sum over k in order, whatever `rows` is.

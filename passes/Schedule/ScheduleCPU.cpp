@@ -79,6 +79,14 @@ static bool reducesInnermost(Operation *root) {
       .Default([](Operation *) { return true; });
 }
 
+/// The weight is in bf16 and was packed in pairs of k (leat-pack-params).
+static bool isInPairs(KernelFuncOp kernel, Value weight) {
+  auto arg = dyn_cast<BlockArgument>(weight);
+  auto layouts = kernel->getAttrOfType<ArrayAttr>("leat.layouts");
+  return arg && layouts && arg.getArgNumber() < layouts.size() && getElementTypeOrSelf(arg.getType()).isBF16() &&
+         cast<StringAttr>(layouts[arg.getArgNumber()]).getValue().ends_with(".2");
+}
+
 ScheduleAttr ScheduleCPU::choose(KernelFuncOp kernel) {
   Builder builder(&getContext());
   auto make = [&](StringRef strategy, std::initializer_list<Param> params) {
@@ -97,8 +105,8 @@ ScheduleAttr ScheduleCPU::choose(KernelFuncOp kernel) {
     return make("serial", {});
   return TypeSwitch<Operation *, ScheduleAttr>(root)
       .Case<MatmulOp>([&](MatmulOp op) {
-        Type lhs = getElementTypeOrSelf(op.getLhs()), rhs = getElementTypeOrSelf(op.getRhs());
-        int64_t bf16 = bf16Dots && rhs.isBF16() && (lhs.isBF16() || (lhs.isF32() && bf16Activations));
+        Type lhs = getElementTypeOrSelf(op.getLhs());
+        int64_t bf16 = bf16Dots && isInPairs(kernel, op.getRhs()) && (lhs.isBF16() || (lhs.isF32() && bf16Activations));
         return make("gemm", {{"mr", 6}, {"nr", columns * vector}, {"vector", vector}, {"bf16", bf16}});
       })
       .Case<MatmulNBitsOp>([&](MatmulNBitsOp op) {

@@ -79,14 +79,14 @@ leat.kernel_func @quantised inputs 3 -> [tensor<?x64xf32>] attributes {leat.layo
 // CHECK: arith.andi
 // CHECK-LABEL: func.func @pairs(
 // CHECK: call @product_f32_bf16_pairs_f32(
-// DOTS-LABEL: func.func private @product_bf16_bf16_pairs_f32_6x64(
+// DOTS-LABEL: func.func private @product_bf16_bf16_dots_f32_6x64(
 // DOTS: scf.for {{.*}} -> (vector<16xf32>
 // DOTS-COUNT-24: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 // DOTS-NOT: llvm.call_intrinsic
 // DOTS: scf.yield
 // DOTS-LABEL: func.func @pairs(
 // DOTS: arith.truncf {{.*}} : vector<16xf32> to vector<16xbf16>
-// DOTS: call @product_bf16_bf16_pairs_f32(
+// DOTS: call @product_bf16_bf16_dots_f32(
 leat.kernel_func @pairs inputs 2 -> [tensor<?x128xf32>] attributes {leat.layouts = ["", "panel64.2"], schedule = #leat.schedule<"gemm", {bf16 = 1 : i64}>} {
 ^bb0(%a: tensor<?x96xf32>, %b: tensor<96x128xbf16>):
   %y = leat.matmul %a, %b : (tensor<?x96xf32>, tensor<96x128xbf16>) -> tensor<?x128xf32>

@@ -77,7 +77,7 @@ leat.kernel_func @sorted inputs 1 -> [tensor<8x2xf32>, tensor<8x2xi64>] {
 // DOTS-SAME: bf16 = 0
 // ROUND-LABEL: @short_weight
 // ROUND-SAME: bf16 = 1
-leat.kernel_func @short_weight inputs 2 -> [tensor<?x32xf32>] {
+leat.kernel_func @short_weight inputs 2 -> [tensor<?x32xf32>] attributes {leat.layouts = ["", "panel64.2"]} {
 ^bb0(%a: tensor<?x64xf32>, %b: tensor<64x32xbf16>):
   %0 = leat.matmul %a, %b : (tensor<?x64xf32>, tensor<64x32xbf16>) -> tensor<?x32xf32>
   leat.yield %0 : tensor<?x32xf32>
@@ -87,8 +87,17 @@ leat.kernel_func @short_weight inputs 2 -> [tensor<?x32xf32>] {
 // EXACT-SAME: bf16 = 0
 // DOTS-LABEL: @all_short
 // DOTS-SAME: bf16 = 1
-leat.kernel_func @all_short inputs 2 -> [tensor<?x32xbf16>] {
+leat.kernel_func @all_short inputs 2 -> [tensor<?x32xbf16>] attributes {leat.layouts = ["", "panel64.2"]} {
 ^bb0(%a: tensor<?x64xbf16>, %b: tensor<64x32xbf16>):
   %0 = leat.matmul %a, %b : (tensor<?x64xbf16>, tensor<64x32xbf16>) -> tensor<?x32xbf16>
   leat.yield %0 : tensor<?x32xbf16>
+}
+
+// Without pairs there is nothing to multiply as they are.
+// ROUND-LABEL: @not_in_pairs
+// ROUND-SAME: bf16 = 0
+leat.kernel_func @not_in_pairs inputs 2 -> [tensor<?x32xf32>] attributes {leat.layouts = ["", "panel64"]} {
+^bb0(%a: tensor<?x63xf32>, %b: tensor<63x32xbf16>):
+  %0 = leat.matmul %a, %b : (tensor<?x63xf32>, tensor<63x32xbf16>) -> tensor<?x32xf32>
+  leat.yield %0 : tensor<?x32xf32>
 }

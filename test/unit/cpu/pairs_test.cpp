@@ -83,7 +83,8 @@ TEST(PairDots, SumsOfRoundedActivations) {
                                 {"computed", "f32", "panel64.2", 34, 65, true, false, true},
                                 {"turned", "f32", "panel64.2", 40, 300, true, true},
                                 {"short", "bf16", "panel64.2", 70, 130, true},
-                                {"short_turned", "bf16", "panel64.2", 38, 70, true, true}};
+                                {"short_turned", "bf16", "panel64.2", 38, 70, true, true},
+                                {"short_unscheduled", "bf16", "panel64.2", 38, 70, false, true}};
   auto jit = Kernels::compile(textOf(cases), 512, {"avx512bf16"});
   ASSERT_TRUE(jit);
   for (const Case &c : cases) {

@@ -118,8 +118,10 @@ class Run:
         cases += [["model", best, n] for n in names["model"]]
         cases += [["bench", best, n] for n in names["bench"][:6]] + [["tokens", best, n] for n in names["tokens"]]
         cases += [["bench", best, n] for n in names["bench"][6:]]
-        cases += [["sanitizer", best, tool] for tool in ("memcheck", "racecheck")]
-        cases += [[part, code, n] for code in codes[:-1] for part in ("kernel", "decoder", "model") for n in names[part]]
+        sanitizers = lambda code: [["sanitizer", code, tool] for tool in ("memcheck", "racecheck")]
+        cases += sanitizers(best)
+        for code in codes[:-1]:
+            cases += [[part, code, n] for part in ("kernel", "decoder", "model") for n in names[part]] + sanitizers(code)
         return [case for case in cases if self.args.only in " ".join(case)]
 
     def one(self, part, code, name):
@@ -139,7 +141,7 @@ class Run:
         if not path or self.args.device != "cuda":
             return dict(status="skipped", why="compute-sanitizer is not installed" if not path else "it looks at GPUs only")
         self.close()
-        log, end, count = self.args.output / f"{tool}.txt", time.monotonic() + SANITIZER_SECONDS, 0
+        log, end, count = self.args.output / f"{tool}-{code}.txt", time.monotonic() + SANITIZER_SECONDS, 0
         log.unlink(missing_ok=True)
         options = ["--report-api-errors", "no"] if tool == "memcheck" else []  # the runtime reports its own, and asks the driver what it may refuse
         worker = Worker(dict(self.spec, tiny=True, simulate=False), [path, "--tool", tool, "--log-file", str(log), *options])

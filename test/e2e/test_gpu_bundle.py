@@ -75,7 +75,7 @@ def test_with_a_stand_in_for_the_driver(bundle, tmp_path, stand_in):
     assert table.startswith("# Fake GPU") and "A copy in the GPU's memory reads and writes" in table
     stand_in["HAZARDS"] = "2"
     code, results, table, said = run(bundle, tmp_path / "races", "--only=racecheck", **stand_in)
-    assert code == 1 and "2 findings, in racecheck.txt" in results["racecheck"]["why"] and "2 findings" in table
+    assert code == 1 and "2 findings, in racecheck-sm_80.txt" in results["racecheck"]["why"] and "2 findings" in table
 
 
 def test_beside_peers(bundle, tmp_path, stand_in):

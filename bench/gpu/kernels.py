@@ -189,17 +189,20 @@ add("cumsum", ["?x?xf32"], ["?x?xf32"], "%r0 = leat.cumsum %0 {{axis = 1 : i64}}
     lambda rng, size: [normal(rng, "f32", *size)], lambda x: [oracle.cumsum(x, axis=1)], ((1, 1), (5, 700)), ((2, 9),), tolerance=1e-3)
 
 
+UNLIKE = 1e9  # the difference of what cannot be compared
+
+
 def difference(actual, expected):
-    """The largest error of an element over its size and a typical one; infinite where one is finite and the other is not."""
+    """The largest error of an element over its size and a typical one; UNLIKE where one is finite and the other is not, or shapes differ."""
     expected = np.asarray(expected, np.float64)
     if actual.shape != expected.shape:
-        return np.inf
+        return UNLIKE
     if not expected.size:
         return 0.0
     value = actual.f64()
     finite = np.isfinite(expected)
     if not np.array_equal(value[~finite], expected[~finite], equal_nan=True):
-        return np.inf
+        return UNLIKE
     size = np.abs(expected[finite]) + np.sqrt((expected[finite]**2).mean()) if finite.any() else np.ones(0)
     error = np.abs(value[finite] - expected[finite]) / np.maximum(size, 1e-30)
-    return float(np.nan_to_num(error, nan=np.inf).max(initial=0.0))
+    return float(np.nan_to_num(error, nan=UNLIKE, posinf=UNLIKE).max(initial=0.0))

@@ -175,17 +175,23 @@ std::optional<AttendEmitter::InPlace> AttendEmitter::inPlace(Value tensor, Value
   return InPlace{k.elementPtr(k.buffer(s->argument), s->element, offset), s->element, s->strides[3 - kvHeads]};
 }
 
-AttendEmitter::InPlace AttendEmitter::rowsOf(Value tensor, Value t0, Value keys, Value width, Value room) {
+AttendEmitter::InPlace AttendEmitter::floatRowsOf(Value tensor, Value t0, Value keys, Value width, Value room) {
   if (auto source = inPlace(tensor, t0))
     return *source;
   k.forLoop(k.idx(0), keys, k.idx(1), [&](Value j) {
     SmallVector<Value> lead = coordinates(kvHeads, kvHead, k.add(t0, j));
-    k.forLanes(k.idx(0), width, lanes, [&](Value d, int64_t n) {
+    auto bring = [&](Value d, int64_t n) {
       Puller pull(k, n);
       SmallVector<Idx> where = pull.at(lead);
       where.push_back(pull.at(d, n > 1, n));
       k.store(convertCarried(k, pull.pullVector(tensor, where), f32), room, f32, k.add(k.mul(j, width), d));
-    });
+    };
+    // A row of known length is written out: what its vectors share, a scale say, is read once.
+    std::optional<int64_t> length = getConstantIntValue(width);
+    if (!length || *length % lanes != 0 || *length > 16 * lanes)
+      return k.forLanes(k.idx(0), width, lanes, bring);
+    for (int64_t d = 0; d < *length; d += lanes)
+      bring(k.idx(d), lanes);
   });
   return {room, f32, width};
 }

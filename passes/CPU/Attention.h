@@ -59,7 +59,7 @@ protected:
   };
   std::optional<InPlace> inPlace(mlir::Value tensor, mlir::Value t0);
   /// Rows [t0, t0 + keys) of `width` values: in place, or computed into `room` as f32.
-  InPlace rowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
+  InPlace floatRowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
 
   bool transforms() { return !op.getBias().empty() || softcap > 0 || scale <= 0; }
   /// What one unit of a raw logit is in the exponent of 2 (`natural`: of e).

@@ -110,7 +110,7 @@ void AttendFew::start() {
 void AttendFew::block(unsigned segment, Value t0, Value keys) {
   auto module = k.kernel->getParentOfType<ModuleOp>();
   Value key = op.getK()[segment], value = op.getV()[segment];
-  auto keySource = rowsOf(key, t0, keys, depth, at(keyRoom)), source = rowsOf(value, t0, keys, valueDepth, at(valueRoom));
+  auto keySource = floatRowsOf(key, t0, keys, depth, at(keyRoom)), source = floatRowsOf(value, t0, keys, valueDepth, at(valueRoom));
   auto dots = rowDots(module, k.target, keySource.type, cast<RankedTensorType>(key.getType()).getDimSize(3));
   Value weights = at(logits);
   func::CallOp::create(

@@ -103,7 +103,7 @@ void AttendMany::packQueries(unsigned segment) {
 }
 
 AttendEmitter::InPlace AttendMany::wideRowsOf(Value tensor, Value t0, Value keys, Value width, Value room) {
-  InPlace source = rowsOf(tensor, t0, keys, width, room);
+  InPlace source = floatRowsOf(tensor, t0, keys, width, room);
   if (source.type.isF32())
     return source;
   auto widen = widenRows(k.kernel->getParentOfType<ModuleOp>(), k.target, source.type);

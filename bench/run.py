@@ -119,14 +119,15 @@ class Bench:
                 done = sum(k["bytes_per_run" if kernel.ceiling == "read" else "operations_per_run"] for k in result["kernels"])
                 rates[kernel, threads].append(done / result["median_seconds"])
                 unit = "bytes" if kernel.ceiling == "read" else "operations"
-                fractions[kernel, threads].append(rates[kernel, threads][-1] / max(result[f"{kernel.ceiling}_ceiling_{unit}_per_second"], 1))
+                ceiling = result[f"{kernel.ceiling}_ceiling_{unit}_per_second"]  # 0: the processor has no such arithmetic
+                fractions[kernel, threads].append(rates[kernel, threads][-1] / ceiling if ceiling else 0)
         self.say("| kernel | threads | rate | fraction of its ceiling | target |\n|---|---|---|---|---|")
         for kernel, threads in wanted:
             each = fractions[kernel, threads]
             fraction = statistics.median(each)
-            target = f"{kernel.target * 100:.0f}% {'met' if fraction >= kernel.target else 'missed'}" if kernel.target else ""
+            target = f"{kernel.target * 100:.0f}% {'met' if fraction >= kernel.target else 'missed'}" if kernel.target and fraction else ""
             self.say(f"| {kernel.name} | {threads} | {statistics.median(rates[kernel, threads]) * 1e-9:.0f} {'GB/s' if kernel.ceiling == 'read' else 'GFLOP/s'} "
-                     f"| {fraction * 100:.0f}% [{min(each) * 100:.0f}..{max(each) * 100:.0f}] of {kernel.ceiling} | {target} |")
+                     f"| {f'{fraction * 100:.0f}% [{min(each) * 100:.0f}..{max(each) * 100:.0f}] of {kernel.ceiling}' if fraction else ''} | {target} |")
 
     def growth(self):
         case = next(c for c in CASES if c.name == "SmolLM2 f32, prefill 512")

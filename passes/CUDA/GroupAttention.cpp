@@ -7,14 +7,14 @@ namespace leat::cuda {
 
 constexpr int64_t kGroupRows = 64, kGroupThreads = 128;
 
-static int64_t rowsOf(KVAttendOp op) { return cpu::scheduled(op->getParentOfType<KernelFuncOp>(), "group_rows", 0); }
+static int64_t scheduledRows(KVAttendOp op) { return cpu::scheduled(op->getParentOfType<KernelFuncOp>(), "group_rows", 0); }
 
 /// Registers of a thread of the consumers and of the producer: a multiprocessor has 64 Ki.
 static std::pair<int64_t, int64_t> registersOf(int64_t groups) { return groups == 3 ? std::pair(160, 32) : std::pair(240, 24); }
 
 GroupAttend::GroupAttend(KVAttendOp op, KernelBuilder &k) : AttendTile(op, k) {
   sumLayout = tile::LayoutKind::WgmmaAcc;
-  tileRows = rowsOf(op);
+  tileRows = scheduledRows(op);
   tileKeys = cpu::scheduled(k.kernel, "group_keys", 64);
   groups = tileRows / kGroupRows;
   std::optional<int64_t> heads = getConstantIntValue(group);
@@ -22,11 +22,11 @@ GroupAttend::GroupAttend(KVAttendOp op, KernelBuilder &k) : AttendTile(op, k) {
 }
 
 bool GroupAttend::fits(KVAttendOp op) {
-  return rowsOf(op) > 0 && op.getK().size() == 1 && op.getKPos().empty() && !op.getKvLen() &&
+  return scheduledRows(op) > 0 && op.getK().size() == 1 && op.getKPos().empty() && !op.getKvLen() &&
          !cast<RankedTensorType>(op.getQ()[0].getType()).getElementType().isF32();
 }
 
-int64_t GroupAttend::threads(KVAttendOp op) { return (rowsOf(op) / kGroupRows + 1) * kGroupThreads; }
+int64_t GroupAttend::threads(KVAttendOp op) { return (scheduledRows(op) / kGroupRows + 1) * kGroupThreads; }
 
 Values GroupAttend::grid() { return {k.mul(owners(), tiles()), k.idx(1), k.idx(1)}; }
 

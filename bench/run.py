@@ -28,7 +28,7 @@ def arguments():
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build whose leat is measured (build)")
     parser.add_argument("--turns", type=int, default=5, help="turns of each case (5)")
     parser.add_argument("--threads", type=int, default=2, help="threads of every engine (2)")
-    parser.add_argument("--only", metavar="TEXT", default="", help="only cases whose name contains TEXT")
+    parser.add_argument("--only", metavar="TEXT", default="", help="only cases whose name contains TEXT; several texts are separated by |")
     parser.add_argument("--peers", metavar="NAMES", default=",".join(PEERS), help=f"separated by commas, out of {', '.join(PEERS)}; empty for none")
     parser.add_argument("--kernels", action="store_true", help="single kernels against the ceilings of their processes, instead of models beside peers")
     parser.add_argument("--growth", action="store_true", help="also time prefill at 128, 256, ... 8192 tokens")
@@ -48,6 +48,9 @@ class Bench:
         self.folder.mkdir(exist_ok=True)
         self.peers = [p for p in args.peers.split(",") if p]
         self.lines, self.versions = [], {}
+
+    def wanted(self, name):
+        return any(text.lower() in name.lower() for text in self.args.only.split("|"))
 
     def say(self, line=""):
         self.lines.append(line)
@@ -110,7 +113,7 @@ class Bench:
 
     def kernels(self):
         """Each kernel once a turn, so that what the machine does to one turn it does to all of them."""
-        wanted = [(k, threads) for k in KERNELS if self.args.only.lower() in k.name.lower() for threads in (1, 2)]
+        wanted = [(k, threads) for k in KERNELS if self.wanted(k.name) for threads in (1, 2)]
         rates, fractions = {w: [] for w in wanted}, {w: [] for w in wanted}
         for turn in range(self.args.turns):
             for kernel, threads in wanted[::-1 if turn % 2 else 1]:
@@ -142,7 +145,7 @@ class Bench:
     def run(self):
         if self.args.kernels:
             return self.kernels()
-        cases = [c for c in CASES if self.args.only.lower() in c.name.lower()]
+        cases = [c for c in CASES if self.wanted(c.name)]
         if cases:
             self.say("| case | Leat, ms | peers, ms | Leat / best peer | target | of the nearer ceiling | outside of kernels |\n|---|---|---|---|---|---|---|")
             for case in cases:

@@ -90,15 +90,18 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
             init.push_back(args[10]);
           Values sums = b.loop(b.c(0), k, b.c(neighbours), init, [&](Value, ValueRange carried) {
             Value offset = carried[rows * vectors], rhs = carried[rows * vectors + 1];
-            Values next(carried.take_front(rows * vectors)), loaded;
+            Values next(carried.take_front(rows * vectors));
             if (streams)
               b.prefetch(b.at(rhs, t.rhs, ahead), vectors * lanes * neighbours * t.rhs.getIntOrFloatBitWidth() / 8);
-            for (int64_t v = 0; v < vectors; ++v)
-              loaded.push_back(b.load(rhsVec, b.at(rhs, t.rhs, v * lanes * neighbours)));
             for (int64_t half = 0; half < (dots ? 1 : neighbours); ++half) {
               Values columns;
-              for (Value v : loaded)
-                columns.push_back(dots ? v : pairs ? halfOfPairs(b, v, half == 1) : b.widen(target, v, t.acc));
+              for (int64_t v = 0; v < vectors; ++v) {
+                // Pairs are loaded once for each half: there is no room for them beside the sums. Volatile, or both would be made one.
+                Value at = b.at(rhs, t.rhs, v * lanes * neighbours);
+                Value loaded =
+                    half ? LLVM::LoadOp::create(b, rhsVec, at, /*alignment=*/2, /*isVolatile=*/true).getResult() : b.load(rhsVec, at);
+                columns.push_back(dots ? loaded : pairs ? halfOfPairs(b, loaded, half == 1) : b.widen(target, loaded, t.acc));
+              }
               for (int64_t r = 0; r < rows; ++r) {
                 Value at = b.at(rowPtr[r], t.lhs, half ? b.add(offset, aCol) : offset);
                 // A pair may lie at any even address.

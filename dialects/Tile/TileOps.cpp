@@ -107,10 +107,17 @@ LogicalResult FillOp::verify() {
 
 LogicalResult VisitOp::verify() {
   auto tile = cast<SharedType>(getTile().getType());
-  Type index = IndexType::get(getContext());
+  Type index = IndexType::get(getContext()), element = tile.getElement();
   if (failed(verifyOneStage(*this, tile)))
     return failure();
-  return verifyRegion(*this, getBody(), {tile.getElement(), index, index}, {});
+  int64_t width = getWidth();
+  if (width < 1 || (width & (width - 1)) || tile.getCols() % width != 0)
+    return emitOpError("needs a width that is a power of two and divides the columns, ") << tile.getCols() << ", got " << width;
+  if (width > 1 && (tile.getSwizzle() || tile.getRowBytes() % 16 != 0))
+    return emitOpError("reads runs of neighbours in rows of 16 bytes without a swizzle, not of ") << Type(tile);
+  if (width > 1)
+    element = VectorType::get({width}, element);
+  return verifyRegion(*this, getBody(), {element, index, index}, {});
 }
 
 LogicalResult LoadOp::verify() {

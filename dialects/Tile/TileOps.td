@@ -109,9 +109,12 @@ def Tile_FillOp : Tile_Op<"fill", [SingleBlock]> {
 }
 
 def Tile_VisitOp : Tile_Op<"visit", [SingleBlock]> {
-  let summary = "runs a region for each element of a tile in shared memory";
-  let description = "Arguments of the region: the element, its row and column within the tile. Neighbouring threads have neighbouring columns, so that what the region stores is coalesced.";
-  let arguments = (ins Tile_SharedType:$tile);
+  let summary = "runs a region for each element of a tile in shared memory, or for runs of `width` neighbours in a row";
+  let description = [{
+    Arguments of the region: the element (a vector, where `width` is more than 1), its row and its (first) column within the tile. Neighbouring threads have neighbouring columns, so that what
+    the region stores is coalesced.
+  }];
+  let arguments = (ins Tile_SharedType:$tile, DefaultValuedAttr<I64Attr, "1">:$width);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$tile attr-dict `:` type($tile) $body";
   let hasVerifier = 1;

@@ -192,12 +192,18 @@ void AttendTile::finish(State state, int64_t at) {
   Value staged = allocate(k, type, at);
   tile::StoreSharedOp::create(b, out, staged);
   tile::BarrierOp::create(b);
-  auto visit = tile::VisitOp::create(b, staged);
-  buildRegion(k, visit.getBody(), {stored, index, index}, [&](ValueRange at) -> Values {
+  // What is stored as it is goes in runs of 16 bytes: heads are a multiple of that.
+  std::optional<unsigned> plain = plainResult(k, op.getOutput());
+  int64_t width = plain ? 16 / type.getElementBytes() : 1;
+  auto visit = tile::VisitOp::create(b, staged, width);
+  Type run = plain ? Type(VectorType::get({width}, stored)) : stored;
+  buildRegion(k, visit.getBody(), {run, index, index}, [&](ValueRange at) -> Values {
     k.ifThen(k.compare(arith::CmpIPredicate::slt, at[1], rows), [&] {
       auto [query, head] = rowAt(at[1]);
       Values where = outputAt(head, query);
       where.push_back(at[2]);
+      if (plain)
+        return storeRun(k, *plain, where, at[0]);
       Value sum = stored.isF32() ? Value(at[0]) : arith::ExtFOp::create(b, f32, at[0]).getResult();
       emitElement(k, op.getOutput(), where, sum);
     });

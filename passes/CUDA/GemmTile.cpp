@@ -40,10 +40,16 @@ void GemmTile::finish(Value sums) {
   Value staged = tile::AllocOp::create(b, type, b.getI64IntegerAttr(0));
   tile::StoreSharedOp::create(b, sums, staged);
   tile::BarrierOp::create(b);
-  auto visit = tile::VisitOp::create(b, staged);
+  // What is stored as it is goes in runs of 16 bytes, if rows of the output have whole ones.
+  Type element = outType.getElementType();
+  int64_t run = 16 / KernelBuilder::byteWidth(element);
+  std::optional<unsigned> plain = plainResult(k, op.getOutput());
+  int64_t width = plain && knownMultiple(n) % run == 0 ? run : 1;
+  auto visit = tile::VisitOp::create(b, staged, width);
   SmallVector<Value> rowDims(outBatch);
   rowDims.push_back(m);
-  buildRegion(k, visit.getBody(), {b.getF32Type(), b.getIndexType(), b.getIndexType()}, [&](ValueRange at) -> Values {
+  Type sumType = width > 1 ? Type(VectorType::get({width}, b.getF32Type())) : b.getF32Type();
+  buildRegion(k, visit.getBody(), {sumType, b.getIndexType(), b.getIndexType()}, [&](ValueRange at) -> Values {
     Value row = k.add(row0, at[1]), column = k.add(n0, at[2]);
     Value inside =
         arith::AndIOp::create(b, k.compare(arith::CmpIPredicate::slt, row, rows), k.compare(arith::CmpIPredicate::slt, column, n));
@@ -54,7 +60,12 @@ void GemmTile::finish(Value sums) {
       else
         where.push_back(row);
       where.push_back(column);
-      emitElement(k, op.getOutput(), where, at[0]);
+      if (width == 1)
+        return emitElement(k, op.getOutput(), where, at[0]);
+      Value results = at[0];
+      if (!element.isF32())
+        results = arith::TruncFOp::create(b, VectorType::get({width}, element), results);
+      storeRun(k, *plain, where, results);
     });
     return {};
   });

@@ -116,10 +116,12 @@ void TileLowering::lowerFill(tile::FillOp op) {
 
 void TileLowering::lowerVisit(tile::VisitOp op) {
   auto type = cast<tile::SharedType>(op.getTile().getType());
-  strided(b, tid, threads, type.getRows() * type.getCols(), 1, [&](Value e) {
-    Value row = div(e, type.getCols()), col = rem(e, type.getCols());
-    Value from = sharedPointer(sharedAddress(op.getTile(), row, mul(col, type.getElementBytes())));
-    Value element = LLVM::LoadOp::create(b, type.getElement(), from, type.getElementBytes());
+  int64_t width = op.getWidth(), bytes = type.getElementBytes(), perRow = type.getCols() / width;
+  Type loaded = op.getBody().getArgument(0).getType();
+  strided(b, tid, threads, type.getRows() * perRow, 1, [&](Value e) {
+    Value row = div(e, perRow), col = mul(rem(e, perRow), width);
+    Value from = sharedPointer(sharedAddress(op.getTile(), row, mul(col, bytes)));
+    Value element = LLVM::LoadOp::create(b, loaded, from, std::min<int64_t>(width * bytes, 16));
     cloneBody(op.getBody(), {element, toIndex(row), toIndex(col)});
   });
   dead.push_back(op);

@@ -55,7 +55,7 @@ def LowerTile : Pass<"leat-cuda-lower-tile", "::mlir::ModuleOp"> {
   let summary = "tile programs as NVVM ops and inline PTX";
   let description = [{
     Each tile in registers becomes the elements that one thread holds, each tile in shared memory an address, and what is done with them instructions: cp.async, ldmatrix, mma.sync m16n8k16, shuffles
-    among the four lanes of a row, ex2.approx. Loops and branches that carry tiles carry their elements. The function of a program gets `tile.threads` and `tile.shared_bytes`, what a launch has to
+    among the four lanes of a row, ex2.approx; for Hopper wgmma, tensor copies and mbarriers, and a branch between the threads of a `tile.roles`. Loops and branches that carry tiles carry their elements. The function of a program gets `tile.threads` and `tile.shared_bytes`, what a launch has to
     provide.
 
     ```mlir

@@ -164,6 +164,19 @@ void fillTile(KernelBuilder &k, Value tile, Value rows, Value cols, bool byRows,
   });
 }
 
+std::optional<unsigned> plainResult(KernelBuilder &k, Value root) {
+  SmallVector<unsigned> results = cpu::epilogueResults(k, root);
+  return results.size() == 1 && k.result(results[0]) == root ? std::optional(results[0]) : std::nullopt;
+}
+
+void storeRun(KernelBuilder &k, unsigned result, ArrayRef<Value> at, Value vector) {
+  Value offset = k.idx(0);
+  for (auto [position, size] : llvm::zip_equal(at, k.resultDims(result)))
+    offset = k.add(k.mul(offset, size), position);
+  Type element = k.resultType(result).getElementType();
+  LLVM::StoreOp::create(k.b, vector, k.elementPtr(k.resultBuffer(result), element, offset), 16);
+}
+
 void emitElement(KernelBuilder &k, Value root, ArrayRef<Value> at, Value sum) {
   Type element = cast<RankedTensorType>(root.getType()).getElementType();
   Puller pull(k, 1);

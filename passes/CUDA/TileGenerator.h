@@ -68,6 +68,12 @@ void buildRegion(KernelBuilder &k, mlir::Region &region, mlir::TypeRange argumen
 /// tile.map of `tiles` to `types`.
 Values mapTiles(KernelBuilder &k, mlir::ValueRange tiles, mlir::TypeRange types, llvm::function_ref<Values(mlir::ValueRange)> body);
 
+/// The kernel's result that is `root` as it is, if it makes nothing else of it.
+std::optional<unsigned> plainResult(KernelBuilder &k, mlir::Value root);
+/// Stores a vector of neighbours along the last dimension of a result, of its element type, at the coordinates `at` of the first: a place
+/// that is a multiple of 16 bytes.
+void storeRun(KernelBuilder &k, unsigned result, mlir::ArrayRef<mlir::Value> at, mlir::Value vector);
+
 /// Stores what the kernel makes of the element `sum` (f32) of `root` at the coordinates `at`.
 void emitElement(KernelBuilder &k, mlir::Value root, mlir::ArrayRef<mlir::Value> at, mlir::Value sum);
 

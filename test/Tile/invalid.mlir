@@ -723,3 +723,23 @@ func.func @f(%m: !llvm.ptr, %t: !tile.shared<64x64xf16, swizzle = 128>, %b: !til
   tile.copy_tensor %m[%i, %i] to %t signal %b[%i] : !llvm.ptr to !tile.shared<64x64xf16, swizzle = 128> signal !tile.mbarriers<2>
   return
 }
+
+// -----
+func.func @f(%t: !tile.shared<8x24xf16>) {
+  // expected-error @+1 {{needs a width that is a power of two and divides the columns, 24, got 16}}
+  tile.visit %t {width = 16 : i64} : !tile.shared<8x24xf16> {
+  ^bb0(%e: vector<16xf16>, %i: index, %j: index):
+    tile.yield
+  }
+  return
+}
+
+// -----
+func.func @f(%t: !tile.shared<8x32xf16, swizzle = 64>) {
+  // expected-error @+1 {{reads runs of neighbours in rows of 16 bytes without a swizzle, not of}}
+  tile.visit %t {width = 8 : i64} : !tile.shared<8x32xf16, swizzle = 64> {
+  ^bb0(%e: vector<8xf16>, %i: index, %j: index):
+    tile.yield
+  }
+  return
+}

@@ -109,6 +109,9 @@ func.func @exact(%x: f32) {
 // CHECK: nvvm.barrier0
 // CHECK: scf.for
 // CHECK:   llvm.load {{.*}} : !llvm.ptr<3> -> f16
+// A run of neighbours is one access; 32 of them have no loop for 64 threads.
+// CHECK: scf.if
+// CHECK:   llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr<3> -> vector<8xf16>
 // CHECK: llvm.load {{.*}} : !llvm.ptr<3> -> vector<4xf16>
 // CHECK-COUNT-5: nvvm.shfl.sync
 func.func @elements(%p: !llvm.ptr, %h: f16, %x: f32) {
@@ -125,6 +128,11 @@ func.func @elements(%p: !llvm.ptr, %h: f16, %x: f32) {
       %k = arith.index_cast %j : index to i64
       %q = llvm.getelementptr %p[%k] : (!llvm.ptr, i64) -> !llvm.ptr, f16
       llvm.store %e, %q : f16, !llvm.ptr
+      tile.yield
+    }
+    tile.visit %t {width = 8 : i64} : !tile.shared<8x32xf16> {
+    ^bb0(%e: vector<8xf16>, %i: index, %j: index):
+      llvm.store %e, %p : vector<8xf16>, !llvm.ptr
       tile.yield
     }
     %v = tile.read %t[%c0, %c0] : !tile.shared<8x32xf16> -> vector<4xf16>

@@ -35,6 +35,7 @@
 // CHECK:   tile.read %{{.*}}[%{{.*}}, %{{.*}}] : {{.*}}<1x64xf32> -> vector<4xf32>
 // CHECK:   tile.lanes add %{{.*}} width 32
 // CHECK:   tile.write %{{.*}}, %{{.*}}[%{{.*}}, %{{.*}}] : f32, {{.*}}<1x64xf32>
+// CHECK:   tile.visit %{{.*}} {width = 4 : i64} : {{.*}}<1x64xf32> {
 // CHECK-LABEL: func.func @roles
 // CHECK:   tile.mbarriers arrivals 1 : {{.*}}<2>
 // CHECK:   tile.roles consume 256 registers 240 {
@@ -119,6 +120,10 @@ func.func @beside_tiles(%i: index) {
     %v = tile.read %t[%c0, %c0] : !tile.shared<1x64xf32> -> vector<4xf32>
     %s = tile.lanes add %x width 32
     tile.write %s, %t[%c0, %i] : f32, !tile.shared<1x64xf32>
+    tile.visit %t {width = 4 : i64} : !tile.shared<1x64xf32> {
+    ^bb0(%e: vector<4xf32>, %r: index, %c: index):
+      tile.yield
+    }
   }
   return
 }

@@ -48,20 +48,30 @@ void TileLowering::dotGroup(tile::DotOp op) {
   bool trans = op.getTransB(), fresh = isZero(op.getInit());
   Type i64 = b.getI64Type(), f32 = b.getF32Type();
   int64_t count = acc.getThreadElements(), n = acc.getCols(), depth = trans ? right.getCols() : right.getRows();
+  // Addresses are counted in 16 bytes; those of a multiprocessor fit the descriptor's low bits, so that a step adds to them.
   auto descriptor = [&](tile::SharedType type, Value address, int64_t leading, int64_t stride) -> Value {
-    Value place = arith::AndIOp::create(b, arith::ShRUIOp::create(b, address, i32(4)), i32(0x3fff));
-    Value bits = arith::ConstantOp::create(b, b.getI64IntegerAttr(descriptorBits(type, leading, stride)));
-    return arith::OrIOp::create(b, arith::ExtUIOp::create(b, i64, place), bits);
+    Value place = arith::ExtUIOp::create(b, i64, arith::ShRUIOp::create(b, address, i32(4)));
+    return arith::OrIOp::create(b, place, arith::ConstantOp::create(b, b.getI64IntegerAttr(descriptorBits(type, leading, stride))));
+  };
+  auto further = [&](Value descriptor, int64_t bytes) -> Value {
+    return bytes ? arith::AddIOp::create(b, descriptor, arith::ConstantOp::create(b, b.getI64IntegerAttr(bytes >> 4))).getResult()
+                 : descriptor;
   };
   // Rows of 16-bit elements along the depth: a step is 32 bytes further in the slab, or in the next one.
-  auto alongDepth = [&](tile::SharedType type, Value base, int64_t step) {
+  auto alongDepth = [&](tile::SharedType type, Value address) { return descriptor(type, address, 16, 8 * type.getSwizzle()); };
+  auto depthStep = [](tile::SharedType type, int64_t step) {
     int64_t span = type.getSwizzle(), byte = step * 32;
-    return descriptor(type, add(base, byte / span * type.getRows() * span + byte % span), 16, 8 * span);
+    return byte / span * type.getRows() * span + byte % span;
   };
-  Value rightBase = addresses[op.getB()], leftBase;
+  // Slabs of columns: 8 rows of the depth after 8.
+  auto acrossDepth = [&](tile::SharedType type, Value address) {
+    return descriptor(type, address, type.getRows() * type.getSwizzle(), 8 * type.getSwizzle());
+  };
+  Value rightAddress = addresses[op.getB()];
+  Value rightTile = trans ? alongDepth(right, rightAddress) : acrossDepth(right, rightAddress), leftTile;
   Values leftRegisters;
   if (left)
-    leftBase = add(addresses[op.getA()], mul(div(warp, 4), 64 * left.getSwizzle()));
+    leftTile = alongDepth(left, add(addresses[op.getA()], mul(div(warp, 4), 64 * left.getSwizzle())));
   else
     leftRegisters = registers(op.getA());
 
@@ -86,17 +96,13 @@ void TileLowering::dotGroup(tile::DotOp op) {
       return "$" + std::to_string(next++);
     };
     if (left) {
-      text += operand(alongDepth(left, leftBase, step), "l");
+      text += operand(further(leftTile, depthStep(left, step)), "l");
     } else {
       for (int64_t r = 0; r < 4; ++r)
         text += (r ? ", " : "{") + operand(leftRegisters[step * 4 + r], "r");
       text += "}";
     }
-    Value rightOperand = trans ? alongDepth(right, rightBase, step)
-                               // Slabs of columns: 8 rows of the depth after 8.
-                               : descriptor(right, add(rightBase, step * 16 * right.getSwizzle()), right.getRows() * right.getSwizzle(),
-                                            8 * right.getSwizzle());
-    text += ", " + operand(rightOperand, "l");
+    text += ", " + operand(further(rightTile, trans ? depthStep(right, step) : step * 16 * right.getSwizzle()), "l");
     // A sum that begins with zero is written without being read.
     bool first = fresh && step == 0;
     text += first ? ", 0, 1, 1" : ", 1, 1, 1";

@@ -258,10 +258,16 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
       auto content = cast<RankedTensorType>(slot.getType());
       bool convertible =
           in16Bits ? content.getElementType().isF32() : isa<FloatType>(content.getElementType()) && content.getElementTypeBitWidth() <= 32;
-      bool isHeads =
-          in16Bits || (content.getRank() > 1 && content.getShape().back() > 0 && int64_t(slot.getAxis()) != content.getRank() - 1);
-      if (!grows || !convertible || !isHeads)
+      if (!grows || !convertible)
         continue;
+      auto keep = [&](StringRef reason) {
+        slot.emitWarning("cache '") << slot.getSymName() << "' keeps " << content.getElementType() << ": " << reason;
+      };
+      int64_t last = content.getRank() - 1;
+      if (!in16Bits && (last < 1 || content.getShape()[last] <= 0 || int64_t(slot.getAxis()) == last)) {
+        keep("values of one head are not adjacent, or not of known number");
+        continue;
+      }
       SmallVector<StateGetOp> gets;
       getOperation().walk([&](StateGetOp get) {
         if (get.getSlot() == slot.getSymName())
@@ -269,8 +275,7 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
       });
       SmallVector<Operation *> chain = gets.size() == 1 ? chainOf(gets[0]) : SmallVector<Operation *>();
       if (chain.empty()) {
-        slot.emitWarning("cache '") << slot.getSymName() << "' keeps " << content.getElementType()
-                                    << ": something else than attention reads it";
+        keep("something else than attention reads it");
         continue;
       }
       any = true;

@@ -1,6 +1,6 @@
 // RUN: leat-opt %s -leat-narrow-caches=policy=prec=i8(g=8) -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,I8
 // RUN: leat-opt %s -leat-narrow-caches=policy=prec=i4(g=8) -split-input-file -verify-diagnostics | FileCheck %s --check-prefixes=CHECK,I4
-// RUN: leat-opt %s -leat-narrow-caches=policy=prec=f8 -split-input-file | FileCheck %s --check-prefix=F8
+// RUN: not leat-opt %s -leat-narrow-caches=policy=prec=f8 -split-input-file | FileCheck %s --check-prefix=F8
 
 // I8: #[[GROUP:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3 floordiv 8)>
 // I4-DAG: #[[BYTE:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, (d3 floordiv 8) * 4 + d3 mod 4)>
@@ -55,4 +55,29 @@ func.func @step(%q: tensor<?x4x?x16xf32>, %k: tensor<?x2x?x16xf32>, %at: index, 
   leat.state_put @k, %s1 : !leat.state<tensor<?x2x?x16xf32>>
   %o = leat.kv_attend q(%q, %q) k(%ks, %k) v(%ks, %k) {scale = 0.5 : f64} : (tensor<?x4x?x16xf32>, tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32>) -> tensor<?x4x?x16xf32>
   return %o, %k : tensor<?x4x?x16xf32>, tensor<?x2x?x16xf32>
+}
+
+// -----
+
+// expected-error @below {{does not apply: the model has no cache that only attention reads}}
+module {
+// expected-warning @below {{cache 'k' keeps 'f32': values of one head are not adjacent, or not of known number}}
+leat.slot @k : tensor<?x2x16x?xf32> growth append {axis = 3 : i64, batch_axis = 0 : i64}
+func.func @step() {
+  return
+}
+}
+
+// -----
+
+module {
+// expected-error @below {{prec (dimension D7) does not fit cache 'k': its heads have 12 values, which are not groups of 8}}
+leat.slot @k : tensor<?x2x?x12xf32> growth append {axis = 2 : i64, batch_axis = 0 : i64}
+func.func @step(%q: tensor<?x2x?x12xf32>, %n: index) -> tensor<?x2x?x12xf32> {
+  %c0 = arith.constant 0 : index
+  %s = leat.state_get @k : !leat.state<tensor<?x2x?x12xf32>>
+  %k = leat.cache_view %s[%c0, %n] : !leat.state<tensor<?x2x?x12xf32>> -> tensor<?x2x?x12xf32>
+  %o = leat.kv_attend q(%q) k(%k) v(%k) {scale = 0.5 : f64} : (tensor<?x2x?x12xf32>, tensor<?x2x?x12xf32>, tensor<?x2x?x12xf32>) -> tensor<?x2x?x12xf32>
+  return %o : tensor<?x2x?x12xf32>
+}
 }

@@ -103,6 +103,24 @@ def test_step_is_the_whole_in_pieces(compile_model, library, tmp_path, name):
         np.testing.assert_allclose(got, want, rtol=sample.tolerance, atol=sample.tolerance, err_msg=f"cuts {cuts}")
 
 
+@pytest.mark.parametrize("name", DECODERS)
+def test_caches_in_8_bits(compile_model, library, tmp_path, name):
+    """About what the model says, whatever the form of its caches and heads, and not quite."""
+    path, tokens = tmp_path / "model.onnx", 12
+    sample = MODELS[name](path)
+    session = reference(path)
+    feed = make_inputs(session, sample, {**sample.sizes[0], "batch": 1, "sequence": tokens, "past": 0, "total": tokens}, np.random.default_rng(3))
+    if "attention_mask" in feed:
+        feed["attention_mask"][:] = 1
+    growing = {i.name for i in session.get_inputs() if "sequence" in i.shape}
+    model = library.load(compile_model(path, "--kv=prec=i8"))
+    inputs, (output,) = (model.names(model.function("step"), side) for side in ("input", "output"))
+    want, stream = session.run([output], feed)[0].astype(np.float64), model.session(context=64)
+    got = np.concatenate([stream.run("step", {n: feed[n][:, at : at + 1] if n in growing else feed[n] for n in inputs})[output] for at in range(tokens)], axis=1)
+    error = np.sqrt(np.square(got - want).mean() / np.square(want).mean())
+    assert 1e-5 < error < 0.03
+
+
 # Decoders whose step takes a policy, and which of the softmaxes of a graph are over the cache (others read an encoder).
 POLICIES = {"gpt2-ts": (0, 1), "gpt2-merged": (0, 1), "gpt2-joined": (0, 1), "gpt2-stacked": (0, 1), "gpt2-first": (0,), "whisper-decoder": (0,), "whisper-merged": (0, 2), "t5-decoder": (0,),
             "llama-ts": (0, 1), "mistral-window": (0, 1), "dynamo-llama": (0, 1), "dynamo-window": (0, 1), "bloom-ts": (0,), "mpt-alibi": (0,), "alibi-distance": (0,),

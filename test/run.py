@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,9 +63,17 @@ def lit(build, results, totals, args):
 
 
 def unit(build, results, totals, args):
-    for binary in sorted((build / "bin").glob("*_test")):
+    def execute(binary):
+        command = [str(binary), f"--gtest_output=xml:{results / binary.name}.xml", "--gtest_brief=1"]
+        done = subprocess.run(command, cwd=build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        print("$", *command, "\n" + done.stdout.rstrip(), flush=True)
+        return done.returncode
+
+    binaries = sorted((build / "bin").glob("*_test"))
+    with ThreadPoolExecutor(args.jobs) as pool:
+        codes = list(pool.map(execute, binaries))
+    for binary, code in zip(binaries, codes):
         out = results / f"{binary.name}.xml"
-        code = run([binary, f"--gtest_output=xml:{out}", "--gtest_brief=1"], cwd=build)
         before = totals.failed
         totals.add_junit(out, binary.name)
         if code and totals.failed == before:

@@ -26,18 +26,18 @@ public:
   rt::Result<void *> load(const ModuleCode &code, const std::string &name) override;
   rt::Result<void *> entry(void *module, const std::string &symbol) override;
   Status encodeTensorMap(const LeatTensorMap &map, void *base, void *bytes) override;
-  rt::Result<std::unique_ptr<Queue>> createQueue() override { return CudaQueue::create(*driver, context, *this, cache); }
+  rt::Result<std::unique_ptr<Queue>> createQueue() override { return CudaQueue::create(driver, context, *this, cache); }
 
 private:
   Status check(Result code, const char *what) const {
-    return code == success ? Status() : error(Code::Failed, "the GPU's driver failed %s: %s", what, driver->describe(code).c_str());
+    return code == success ? Status() : error(Code::Failed, "the GPU's driver failed %s: %s", what, driver.describe(code).c_str());
   }
   // The context is the thread's; calls come from any.
-  void use() { driver->setContext(context); }
+  void use() { driver.setContext(context); }
   Status checkGpu(const std::string &needed) const;
   bool cubinFits(const std::string &gpu) const;
 
-  const Driver *driver = nullptr;
+  Driver driver;
   DeviceId device = 0;
   ContextHandle *context = nullptr;
   int major = 0, minor = 0, cache = 0; // compute capability; bytes of the second-level cache
@@ -46,12 +46,11 @@ private:
 };
 
 rt::Result<std::shared_ptr<Device>> CudaDevice::open(const char *library) {
-  rt::Result<const Driver *> driver = openDriver(library);
+  rt::Result<Driver> driver = openDriver(library);
   if (!driver.ok())
     return driver.takeStatus();
   auto opened = std::make_shared<CudaDevice>();
-  const Driver &d = **driver;
-  opened->driver = &d;
+  const Driver &d = opened->driver = *driver;
   int32_t count = 0;
   Result code = d.init(0);
   if (code == success)
@@ -78,17 +77,17 @@ CudaDevice::~CudaDevice() {
     return;
   use();
   for (ModuleHandle *module : modules)
-    driver->unloadModule(module);
-  driver->releaseContext(device);
+    driver.unloadModule(module);
+  driver.releaseContext(device);
 }
 
 rt::Result<void *> CudaDevice::allocate(int64_t bytes, const char *what) {
   use();
   Pointer memory = 0;
-  Result code = driver->allocate(&memory, static_cast<size_t>(std::max<int64_t>(bytes, 256)));
+  Result code = driver.allocate(&memory, static_cast<size_t>(std::max<int64_t>(bytes, 256)));
   if (code == outOfMemory) {
     size_t free = 0, total = 0;
-    driver->memoryInfo(&free, &total);
+    driver.memoryInfo(&free, &total);
     return error(Code::Capacity,
                  "out of memory on %s: %lld bytes for %s were asked for, %zu of %zu are free: use a smaller batch, context or input, or "
                  "weights in fewer bits",
@@ -100,7 +99,7 @@ rt::Result<void *> CudaDevice::allocate(int64_t bytes, const char *what) {
 
 void CudaDevice::release(void *memory) {
   use();
-  driver->release(reinterpret_cast<Pointer>(memory));
+  driver.release(reinterpret_cast<Pointer>(memory));
 }
 
 rt::Result<void *> CudaDevice::adopt(const void *host, int64_t bytes, const char *what) {
@@ -109,9 +108,9 @@ rt::Result<void *> CudaDevice::adopt(const void *host, int64_t bytes, const char
     return memory;
   // On the legacy stream and waited for: every stream sees it afterwards.
   Status status =
-      check(driver->copyIn(reinterpret_cast<Pointer>(*memory), host, static_cast<size_t>(bytes), nullptr), "to copy to the GPU");
+      check(driver.copyIn(reinterpret_cast<Pointer>(*memory), host, static_cast<size_t>(bytes), nullptr), "to copy to the GPU");
   if (status.ok())
-    status = check(driver->synchronize(nullptr), "to copy to the GPU");
+    status = check(driver.synchronize(nullptr), "to copy to the GPU");
   if (status.ok())
     return memory;
   release(*memory);
@@ -121,14 +120,14 @@ rt::Result<void *> CudaDevice::adopt(const void *host, int64_t bytes, const char
 rt::Result<void *> CudaDevice::allocateHost(int64_t bytes) {
   use();
   void *memory = nullptr;
-  if (driver->allocateHost(&memory, static_cast<size_t>(std::max<int64_t>(bytes, 64))) != success)
+  if (driver.allocateHost(&memory, static_cast<size_t>(std::max<int64_t>(bytes, 64))) != success)
     return error(Code::Capacity, "out of page-locked host memory for a result of %lld bytes", (long long)bytes);
   return memory;
 }
 
 void CudaDevice::releaseHost(void *memory) {
   use();
-  driver->releaseHost(memory);
+  driver.releaseHost(memory);
 }
 
 /// The numbers of "sm_90a"; `exact`: with the "a", code for this architecture and no other.
@@ -163,7 +162,7 @@ rt::Result<void *> CudaDevice::load(const ModuleCode &code, const std::string &n
   use();
   ModuleHandle *module = nullptr;
   if (!code.cubin.empty() && cubinFits(code.gpu))
-    if (driver->loadModule(&module, code.cubin.data(), 0, nullptr, nullptr) == success) {
+    if (driver.loadModule(&module, code.cubin.data(), 0, nullptr, nullptr) == success) {
       modules.push_back(module);
       return static_cast<void *>(module);
     }
@@ -172,11 +171,11 @@ rt::Result<void *> CudaDevice::load(const ModuleCode &code, const std::string &n
   std::vector<char> log(8192, 0);
   int32_t options[] = {jitErrorLog, jitErrorLogBytes};
   void *values[] = {log.data(), reinterpret_cast<void *>(log.size())};
-  Result result = driver->loadModule(&module, text.c_str(), 2, options, values);
+  Result result = driver.loadModule(&module, text.c_str(), 2, options, values);
   log.back() = 0;
   if (result != success)
     return error(result == unsupportedPtxVersion ? Code::Unsupported : Code::Failed, "%s: the driver cannot load the code on %s: %s%s%s%s",
-                 name.c_str(), title.c_str(), driver->describe(result).c_str(), log[0] ? ": " : "", printable(log.data(), 400).c_str(),
+                 name.c_str(), title.c_str(), driver.describe(result).c_str(), log[0] ? ": " : "", printable(log.data(), 400).c_str(),
                  result == unsupportedPtxVersion ? ": the driver is older than the code; update it, or compile with --gpu=sm_80" : "");
   modules.push_back(module);
   return static_cast<void *>(module);
@@ -185,9 +184,9 @@ rt::Result<void *> CudaDevice::load(const ModuleCode &code, const std::string &n
 rt::Result<void *> CudaDevice::entry(void *module, const std::string &symbol) {
   use();
   FunctionHandle *function = nullptr;
-  if (Result code = driver->getFunction(&function, static_cast<ModuleHandle *>(module), symbol.c_str()); code != success)
+  if (Result code = driver.getFunction(&function, static_cast<ModuleHandle *>(module), symbol.c_str()); code != success)
     return error(Code::BadFile, "the artifact's device code has no entry '%s' (%s): recompile with leat compile", printable(symbol).c_str(),
-                 driver->describe(code).c_str());
+                 driver.describe(code).c_str());
   return static_cast<void *>(function);
 }
 
@@ -227,7 +226,7 @@ int32_t tensorMapType(int64_t dtype) {
 }
 
 Status CudaDevice::encodeTensorMap(const LeatTensorMap &map, void *base, void *bytes) {
-  if (!driver->encodeTiled)
+  if (!driver.encodeTiled)
     return error(Code::Unsupported, "the NVIDIA driver is too old: it has no cuTensorMapEncodeTiled; CUDA 12 or later is needed");
   int32_t type = tensorMapType(map.dtype);
   if (type < 0 || map.rank < 1 || map.rank > 5)
@@ -242,7 +241,7 @@ Status CudaDevice::encodeTensorMap(const LeatTensorMap &map, void *base, void *b
   }
   int32_t swizzle = map.swizzle == 128 ? 3 : map.swizzle == 64 ? 2 : map.swizzle == 32 ? 1 : 0;
   Result code =
-      driver->encodeTiled(bytes, type, static_cast<uint32_t>(map.rank), base, dims, strides + 1, box, steps, /*interleave=*/0, swizzle,
+      driver.encodeTiled(bytes, type, static_cast<uint32_t>(map.rank), base, dims, strides + 1, box, steps, /*interleave=*/0, swizzle,
                           /*promotion=*/2, /*fill=*/0);
   return check(code, "to encode a tensor map");
 }

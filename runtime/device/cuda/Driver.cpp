@@ -6,7 +6,7 @@
 
 namespace leat::rt::cuda {
 
-rt::Result<const Driver *> openDriver(const char *library) {
+rt::Result<Driver> openDriver(const char *library) {
   const char *name = library ? library : "libcuda.so.1";
   void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
   if (!handle)
@@ -15,12 +15,12 @@ rt::Result<const Driver *> openDriver(const char *library) {
         "there is no NVIDIA driver on this machine (%s): run with --device=sim, which executes the same kernels on the CPU, slowly, or "
         "compile with --target=cpu",
         printable(dlerror()).c_str());
-  auto driver = std::make_unique<Driver>();
+  Driver driver;
   const char *missing = nullptr;
 #define LEAT_CUDA_LOAD(field, symbol, parameters)                                                                                          \
-  if (!(driver->field = reinterpret_cast<decltype(driver->field)>(dlsym(handle, symbol))))                                                 \
+  if (!(driver.field = reinterpret_cast<decltype(driver.field)>(dlsym(handle, symbol))))                                                 \
     missing = symbol;
-#define LEAT_CUDA_TRY(field, symbol, parameters) driver->field = reinterpret_cast<decltype(driver->field)>(dlsym(handle, symbol));
+#define LEAT_CUDA_TRY(field, symbol, parameters) driver.field = reinterpret_cast<decltype(driver.field)>(dlsym(handle, symbol));
   LEAT_CUDA_FUNCTIONS(LEAT_CUDA_LOAD)
   LEAT_CUDA_OPTIONAL(LEAT_CUDA_TRY)
 #undef LEAT_CUDA_LOAD
@@ -29,7 +29,7 @@ rt::Result<const Driver *> openDriver(const char *library) {
     dlclose(handle);
     return error(Code::Unsupported, "the NVIDIA driver (%s) is too old: it has no %s; CUDA 12 or later is needed", name, missing);
   }
-  return static_cast<const Driver *>(driver.release());
+  return driver;
 }
 
 std::string Driver::describe(Result code) const {

@@ -112,7 +112,7 @@ struct Driver {
 
 // Opens libcuda.so.1, or `library` if it is not null. The library stays open for the life of the process: a driver is not made to be
 // closed.
-rt::Result<const Driver *> openDriver(const char *library = nullptr);
+rt::Result<Driver> openDriver(const char *library = nullptr);
 
 } // namespace leat::rt::cuda
 

@@ -122,7 +122,7 @@ DeviceKernels::Outcome DeviceKernels::run(const std::string &name, const std::ve
   auto open = [&](size_t bytes, const std::string &what, const unsigned char *content) {
     auto memory = simulator.allocate(std::max<size_t>(bytes, 1), what);
     buffers.push_back(*memory);
-    if (content)
+    if (content && bytes > 0)
       std::memcpy(*memory, content, bytes);
     else
       std::memset(*memory, 0xcd, bytes);
@@ -167,11 +167,9 @@ DeviceKernels::Outcome DeviceKernels::run(const std::string &name, const std::ve
     if (!result->finished)
       break;
   }
-  size_t i = 0;
-  for (Array *array : inputs)
-    std::memcpy(array->bytes.data(), buffers[i++], array->bytes.size());
-  for (Array *array : results)
-    std::memcpy(array->bytes.data(), buffers[i++], array->bytes.size());
+  for (auto [array, memory] : llvm::zip_first(llvm::concat<Array *const>(inputs, results), buffers))
+    if (!array->bytes.empty())
+      std::memcpy(array->bytes.data(), memory, array->bytes.size());
   return outcome;
 }
 

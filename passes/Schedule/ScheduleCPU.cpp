@@ -3,6 +3,7 @@
 #include "passes/Schedule/Strategies.h"
 
 #include "dialects/Leat/Leat.h"
+#include "passes/CPU/Operands.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -79,14 +80,6 @@ static bool reducesInnermost(Operation *root) {
       .Default([](Operation *) { return true; });
 }
 
-/// The weight is in bf16 and was packed in pairs of k (leat-pack-params).
-static bool isInPairs(KernelFuncOp kernel, Value weight) {
-  auto arg = dyn_cast<BlockArgument>(weight);
-  auto layouts = kernel->getAttrOfType<ArrayAttr>("leat.layouts");
-  return arg && layouts && arg.getArgNumber() < layouts.size() && getElementTypeOrSelf(arg.getType()).isBF16() &&
-         cast<StringAttr>(layouts[arg.getArgNumber()]).getValue().ends_with(".2");
-}
-
 ScheduleAttr ScheduleCPU::choose(KernelFuncOp kernel) {
   Builder builder(&getContext());
   auto make = [&](StringRef strategy, std::initializer_list<Param> params) {
@@ -106,7 +99,8 @@ ScheduleAttr ScheduleCPU::choose(KernelFuncOp kernel) {
   return TypeSwitch<Operation *, ScheduleAttr>(root)
       .Case<MatmulOp>([&](MatmulOp op) {
         Type lhs = getElementTypeOrSelf(op.getLhs());
-        int64_t bf16 = bf16Dots && isInPairs(kernel, op.getRhs()) && (lhs.isBF16() || (lhs.isF32() && bf16Activations));
+        int64_t bf16 =
+            bf16Dots && cpu::isInPairs(cpu::operandLayout(kernel, op.getRhs())) && (lhs.isBF16() || (lhs.isF32() && bf16Activations));
         return make("gemm", {{"mr", 6}, {"nr", columns * vector}, {"vector", vector}, {"bf16", bf16}});
       })
       .Case<MatmulNBitsOp>([&](MatmulNBitsOp op) {

@@ -180,18 +180,25 @@ AttendEmitter::InPlace AttendEmitter::floatRowsOf(Value tensor, Value t0, Value 
     return *source;
   k.forLoop(k.idx(0), keys, k.idx(1), [&](Value j) {
     SmallVector<Value> lead = coordinates(kvHeads, kvHead, k.add(t0, j));
-    auto bring = [&](Value d, int64_t n) {
-      Puller pull(k, n);
+    auto value = [&](Puller &pull, Value d) {
       SmallVector<Idx> where = pull.at(lead);
-      where.push_back(pull.at(d, n > 1, n));
-      k.store(convertCarried(k, pull.pullVector(tensor, where), f32), room, f32, k.add(k.mul(j, width), d));
+      where.push_back(pull.at(d, pull.lanes() > 1, pull.lanes()));
+      return convertCarried(k, pull.pullVector(tensor, where), f32);
     };
-    // A row of known length is written out: what its vectors share, a scale say, is read once.
+    auto store = [&](Value x, Value d) { k.store(x, room, f32, k.add(k.mul(j, width), d)); };
     std::optional<int64_t> length = getConstantIntValue(width);
     if (!length || *length % lanes != 0 || *length > 16 * lanes)
-      return k.forLanes(k.idx(0), width, lanes, bring);
+      return k.forLanes(k.idx(0), width, lanes, [&](Value d, int64_t n) {
+        Puller pull(k, n);
+        store(value(pull, d), d);
+      });
+    // A row of known length is computed as a whole, and stored then: what its vectors share, a scale say, is read once.
+    Puller pull(k, lanes);
+    SmallVector<Value> row;
     for (int64_t d = 0; d < *length; d += lanes)
-      bring(k.idx(d), lanes);
+      row.push_back(value(pull, k.idx(d)));
+    for (auto [i, x] : llvm::enumerate(row))
+      store(x, k.idx(int64_t(i) * lanes));
   });
   return {room, f32, width};
 }

@@ -26,7 +26,6 @@ struct Coder {
   static RankedTensorType typeOf(Value tensor) { return cast<RankedTensorType>(tensor.getType()); }
   FloatType f32() { return b.getF32Type(); }
   Value real(double value) { return arith::ConstantOp::create(b, b.getFloatAttr(f32(), value)); }
-  Value index(int64_t value) { return arith::ConstantIndexOp::create(b, value); }
 
   /// The shape of `like` with other last axes.
   RankedTensorType shaped(Value like, int64_t dropped, ArrayRef<int64_t> last, Type element) {
@@ -72,17 +71,18 @@ struct Coder {
   static Value narrow(ImplicitLocOpBuilder &l, Value x, Type element) {
     return element.isF32() ? x : arith::TruncFOp::create(l, element, x).getResult();
   }
+  /// What is not a number becomes `low`: integers cannot hold it.
   static Value clamp(ImplicitLocOpBuilder &l, Value x, double low, double high) {
     auto c = [&](double v) { return arith::ConstantOp::create(l, l.getF32FloatAttr(v)); };
-    return arith::MinNumFOp::create(l, arith::MaxNumFOp::create(l, x, c(low)),
-                                    c(high)); // what is not a number becomes `low`: integers cannot hold it
+    return arith::MinNumFOp::create(l, arith::MaxNumFOp::create(l, x, c(low)), c(high));
   }
 
-  /// The last axis split into `outer` and what is left.
+  /// The last axis split into those of `last`.
   Value split(Value tensor, ArrayRef<int64_t> last) {
     int64_t rank = typeOf(tensor).getRank();
     return tensor::ExpandShapeOp::create(b, shaped(tensor, 1, last, typeOf(tensor).getElementType()), tensor, groupsOf(rank, last.size()));
   }
+  /// The last two axes as one of `length`.
   Value join(Value tensor, int64_t length) {
     int64_t rank = typeOf(tensor).getRank() - 1;
     return tensor::CollapseShapeOp::create(b, shaped(tensor, 2, length, typeOf(tensor).getElementType()), tensor, groupsOf(rank, 2));
@@ -140,7 +140,7 @@ SmallVector<Value> CacheCoding::encode(OpBuilder &builder, Value value) const {
   int64_t rank = Coder::typeOf(value).getRank();
   Type element = parts(b.getContext())[0].element;
   if (group == 0)
-    return {c.each(c.shaped(value, 1, length, element), value, c.identity(rank), [&](ImplicitLocOpBuilder &l, ValueRange x) {
+    return {c.each(c.shaped(value, 0, {}, element), value, c.identity(rank), [&](ImplicitLocOpBuilder &l, ValueRange x) {
       Value wide = Coder::widen(l, x[0]);
       if (precision == KVPolicy::Precision::F8) { // keeps what is not a number
         Value most = arith::ConstantOp::create(l, l.getF32FloatAttr(448)), least = arith::ConstantOp::create(l, l.getF32FloatAttr(-448));
@@ -209,10 +209,10 @@ Value CacheCoding::decode(OpBuilder &builder, ValueRange parts, Type element) co
   Coder c(builder, parts[0].getLoc());
   auto &b = c.b;
   int64_t rank = Coder::typeOf(parts[0]).getRank();
-  auto type = c.shaped(parts[0], 1, length, element);
   if (group == 0)
-    return c.each(type, parts, c.identity(rank),
+    return c.each(c.shaped(parts[0], 0, {}, element), parts, c.identity(rank),
                   [&](ImplicitLocOpBuilder &l, ValueRange v) { return Coder::narrow(l, Coder::widen(l, v[0]), element); });
+  auto type = c.shaped(parts[0], 1, length, element);
   AffineExpr d = b.getAffineDimExpr(rank - 1);
   AffineMap scale = c.map(rank, 1, d.floorDiv(group));
   if (precision == KVPolicy::Precision::I8)

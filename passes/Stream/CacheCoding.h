@@ -1,4 +1,4 @@
-// How entries of a cache are stored in 8 or 4 bits, as linalg on tensors: what is appended is encoded, what is viewed is decoded.
+// How entries of a cache are stored in 16, 8 or 4 bits, as linalg on tensors: what is appended is encoded, what is viewed is decoded.
 #pragma once
 
 #include "dialects/Leat/Leat.h"
@@ -22,13 +22,14 @@ public:
   llvm::SmallVector<Part> parts(mlir::MLIRContext *context) const;
 
   /// `value` (floats, last axis of `length`) as the parts.
+  ///   F16, BF16  to the nearest even
   ///   F8  e4m3, to the nearest even, clamped to 448
   ///   I8  scale = max |x| / 127 as f16; code = x / scale to the nearest even
   ///   I4  scale = (max - min) / 15 + 1e-8, minimum = min; code = (x - minimum) / scale, half up; both are then stored as f16, all scales
   ///   of an entry before all
   ///       minima. A byte holds value i of a group in its low bits and value i + group / 2 in its high bits.
   llvm::SmallVector<mlir::Value> encode(mlir::OpBuilder &b, mlir::Value value) const;
-  /// The parts as a tensor of `element`: f8 value; code * scale; code * scale + minimum. In f32.
+  /// The parts as a tensor of `element`: the float; code * scale; code * scale + minimum. In f32.
   mlir::Value decode(mlir::OpBuilder &b, mlir::ValueRange parts, mlir::Type element) const;
 
 private:

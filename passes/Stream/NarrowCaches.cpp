@@ -34,30 +34,11 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
   using NarrowCachesBase::NarrowCachesBase;
 
   KVPolicy wanted;
-  Type narrow; ///< of caches in 16 bits
-
-  /// Element by element, `value` as another type.
-  Value convert(OpBuilder &b, Value value, Type element) {
-    Location loc = value.getLoc();
-    auto type = withElement(value.getType(), element);
-    SmallVector<Value> sizes;
-    for (int64_t i = 0; i < type.getRank(); ++i)
-      if (type.isDynamicDim(i))
-        sizes.push_back(tensor::DimOp::create(b, loc, value, i));
-    Value empty = tensor::EmptyOp::create(b, loc, type, sizes);
-    SmallVector<AffineMap> maps(2, b.getMultiDimIdentityMap(type.getRank()));
-    SmallVector<utils::IteratorType> loops(type.getRank(), utils::IteratorType::parallel);
-    return linalg::GenericOp::create(b, loc, type, value, empty, maps, loops,
-                                     [&](OpBuilder &inner, Location l, ValueRange args) {
-                                       Value x = element == narrow ? arith::TruncFOp::create(inner, l, element, args[0]).getResult()
-                                                                   : arith::ExtFOp::create(inner, l, element, args[0]).getResult();
-                                       linalg::YieldOp::create(inner, l, x);
-                                     })
-        .getResult(0);
-  }
+  Type narrow;                                       ///< of caches in 16 bits
+  DenseMap<Value, SmallVector<Value>> encodedBefore; ///< parts, by what readers of the entry see
 
   /// Everyone who reads `wide` reads `rounded` instead: attention as it is, others widened again.
-  void replaceReaders(Value wide, Value rounded, Operation *except) {
+  void replaceReaders(Value wide, Value rounded, const CacheCoding &coding, Operation *except) {
     Value widened;
     for (OpOperand &use : llvm::make_early_inc_range(wide.getUses())) {
       Operation *user = use.getOwner();
@@ -70,13 +51,13 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
         Operation *moved = b.clone(*user);
         moved->setOperand(0, rounded);
         moved->getResult(0).setType(withElement(user->getResult(0).getType(), narrow));
-        replaceReaders(user->getResult(0), moved->getResult(0), nullptr);
+        replaceReaders(user->getResult(0), moved->getResult(0), coding, nullptr);
         user->erase();
       } else if (!isa<tensor::DimOp>(user)) {
         if (!widened) {
           OpBuilder b(rounded.getDefiningOp());
           b.setInsertionPointAfter(rounded.getDefiningOp());
-          widened = convert(b, rounded, cast<RankedTensorType>(wide.getType()).getElementType());
+          widened = coding.decode(b, rounded, cast<RankedTensorType>(wide.getType()).getElementType());
         }
         use.set(widened);
       }
@@ -111,7 +92,7 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
     return ops;
   }
 
-  void narrowSlot(SlotOp slot, ArrayRef<Operation *> chain) {
+  void narrowSlot(SlotOp slot, ArrayRef<Operation *> chain, const CacheCoding &coding) {
     auto content = withElement(slot.getType(), narrow);
     slot.setType(content);
     for (Operation *op : chain) {
@@ -130,8 +111,8 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
         continue; // rounded for another slot
       OpBuilder b(&getContext());
       b.setInsertionPointAfterValue(update);
-      Value rounded = convert(b, update, narrow);
-      replaceReaders(update, rounded, rounded.getDefiningOp());
+      Value rounded = coding.encode(b, update)[0];
+      replaceReaders(update, rounded, coding, rounded.getDefiningOp());
     }
   }
 
@@ -227,8 +208,6 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
         }
   }
 
-  DenseMap<Value, SmallVector<Value>> encodedBefore;
-
   /// The parts of what is appended; everyone else reads it decoded.
   SmallVector<Value> encode(Value update, const CacheCoding &coding) {
     if (auto it = encodedBefore.find(update); it != encodedBefore.end())
@@ -239,7 +218,7 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
     SmallVector<Value> encoded = coding.encode(b, update);
     Value seen = coding.decode(b, encoded, cast<RankedTensorType>(update.getType()).getElementType());
     update.replaceUsesWithIf(seen, [&](OpOperand &use) { return readers.contains(use.getOwner()) && !isa<tensor::DimOp>(use.getOwner()); });
-    encodedBefore[seen] = encoded; // by the name that other appends now know it by
+    encodedBefore[seen] = encoded; // which other appends of this entry read now
     return encoded;
   }
 
@@ -279,14 +258,13 @@ struct NarrowCaches : impl::NarrowCachesBase<NarrowCaches> {
         continue;
       }
       any = true;
-      if (in16Bits) {
-        narrowSlot(slot, chain);
-        continue;
-      }
       std::optional<CacheCoding> coding = codingOf(slot);
       if (!coding)
         return signalPassFailure();
-      codeSlot(slot, chain, *coding);
+      if (in16Bits) // kernels read such entries as they are
+        narrowSlot(slot, chain, *coding);
+      else
+        codeSlot(slot, chain, *coding);
     }
     if (!any) {
       getOperation().emitError("cache policy \"") << policy << "\": prec (dimension D7) does not apply: the model has no "

@@ -79,28 +79,37 @@ def test_model(leat, tmp_path, name):
             np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), rtol=sample.tolerance, atol=sample.tolerance, err_msg=f"{key} at {sizes}")
 
 
+def whole_text(path, sample, tokens):
+    """ONNX Runtime's session, inputs of one call for all tokens without a past, and which of them are cut into steps."""
+    session = reference(path)
+    feed = make_inputs(session, sample, {**sample.sizes[0], "batch": 1, "sequence": tokens, "past": 0, "total": tokens}, np.random.default_rng(3))
+    if "attention_mask" in feed:
+        feed["attention_mask"][:] = 1
+    return session, feed, {i.name for i in session.get_inputs() if "sequence" in i.shape}
+
+
+def in_steps(model, feed, growing, cuts):
+    """The step's output for pieces of these lengths, joined."""
+    inputs, (output,) = (model.names(model.function("step"), side) for side in ("input", "output"))
+    stream, pieces, at = model.session(context=64), [], 0
+    for length in cuts:
+        pieces.append(stream.run("step", {n: feed[n][:, at : at + length] if n in growing else feed[n] for n in inputs})[output])
+        at += length
+    return np.concatenate(pieces, axis=1).astype(np.float64)
+
+
 @pytest.mark.parametrize("name", DECODERS)
 def test_step_is_the_whole_in_pieces(compile_model, library, tmp_path, name):
     """Token by token, and cut unevenly: what one call of ONNX Runtime gives for all tokens without a past."""
     path, tokens = tmp_path / "model.onnx", 12
     sample = MODELS[name](path)
-    session = reference(path)
-    sizes = {**sample.sizes[0], "batch": 1, "sequence": tokens, "past": 0, "total": tokens}
-    feed = make_inputs(session, sample, sizes, np.random.default_rng(3))
-    if "attention_mask" in feed:
-        feed["attention_mask"][:] = 1
-    growing = {i.name for i in session.get_inputs() if "sequence" in i.shape}
+    session, feed, growing = whole_text(path, sample, tokens)
     model = library.load(compile_model(path))
     inputs, (output,) = (model.names(model.function("step"), side) for side in ("input", "output"))
     want = session.run([output], feed)[0].astype(np.float64)
     assert not [n for n in inputs if n in ("attention_mask", "position_ids")]  # the state knows them
     for cuts in ([1] * tokens, [5, 1, 1, 3, 2]):
-        stream, pieces, at = model.session(context=64), [], 0
-        for length in cuts:
-            pieces.append(stream.run("step", {n: feed[n][:, at : at + length] if n in growing else feed[n] for n in inputs})[output])
-            at += length
-        got = np.concatenate(pieces, axis=1).astype(np.float64)
-        np.testing.assert_allclose(got, want, rtol=sample.tolerance, atol=sample.tolerance, err_msg=f"cuts {cuts}")
+        np.testing.assert_allclose(in_steps(model, feed, growing, cuts), want, rtol=sample.tolerance, atol=sample.tolerance, err_msg=f"cuts {cuts}")
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -108,15 +117,10 @@ def test_caches_in_8_bits(compile_model, library, tmp_path, name):
     """About what the model says, whatever the form of its caches and heads, and not quite."""
     path, tokens = tmp_path / "model.onnx", 12
     sample = MODELS[name](path)
-    session = reference(path)
-    feed = make_inputs(session, sample, {**sample.sizes[0], "batch": 1, "sequence": tokens, "past": 0, "total": tokens}, np.random.default_rng(3))
-    if "attention_mask" in feed:
-        feed["attention_mask"][:] = 1
-    growing = {i.name for i in session.get_inputs() if "sequence" in i.shape}
+    session, feed, growing = whole_text(path, sample, tokens)
     model = library.load(compile_model(path, "--kv=prec=i8"))
-    inputs, (output,) = (model.names(model.function("step"), side) for side in ("input", "output"))
-    want, stream = session.run([output], feed)[0].astype(np.float64), model.session(context=64)
-    got = np.concatenate([stream.run("step", {n: feed[n][:, at : at + 1] if n in growing else feed[n] for n in inputs})[output] for at in range(tokens)], axis=1)
+    (output,) = model.names(model.function("step"), "output")
+    want, got = session.run([output], feed)[0].astype(np.float64), in_steps(model, feed, growing, [1] * tokens)
     error = np.sqrt(np.square(got - want).mean() / np.square(want).mean())
     assert 1e-5 < error < 0.03
 
@@ -173,25 +177,16 @@ def test_policy_is_its_dense_form(compile_model, library, tmp_path, name):
     """A ring and sinks, against one call of ONNX Runtime with all that is forgotten hidden."""
     path, tokens = tmp_path / "model.onnx", 17
     sample = MODELS[name](path)
-    sizes = {**sample.sizes[0], "batch": 1, "sequence": tokens, "past": 0, "total": tokens}
-    feed = make_inputs(reference(path), sample, sizes, np.random.default_rng(3))
-    if "attention_mask" in feed:
-        feed["attention_mask"][:] = 1
-    session = reference(path)
-    growing = {i.name for i in session.get_inputs() if "sequence" in i.shape}
+    session, feed, growing = whole_text(path, sample, tokens)
     # A window of the model's own stays: sinks would be seen in spite of it.
     for sinks, recent in ((0, 1),) if "window" in name else ((0, 4), (2, 3)):
         dense = reference(with_policy(path, POLICIES[name], tokens, sinks, recent))
         text = f"sink({sinks})+recent({recent}),pos=*:abs" if sinks else f"recent({recent})"
         model = library.load(compile_model(path, f"--kv=retain={text}"))
-        inputs, (output,) = (model.names(model.function("step"), side) for side in ("input", "output"))
+        (output,) = model.names(model.function("step"), "output")
         want = dense.run([output], feed)[0].astype(np.float64)
         for cuts in ([1] * tokens, [5, 1, 6, 3, 2]):
-            stream, pieces, at = model.session(context=64), [], 0
-            for length in cuts:
-                pieces.append(stream.run("step", {n: feed[n][:, at : at + length] if n in growing else feed[n] for n in inputs})[output])
-                at += length
-            np.testing.assert_allclose(np.concatenate(pieces, axis=1), want, rtol=sample.tolerance, atol=sample.tolerance, err_msg=f"{text} cuts {cuts}")
+            np.testing.assert_allclose(in_steps(model, feed, growing, cuts), want, rtol=sample.tolerance, atol=sample.tolerance, err_msg=f"{text} cuts {cuts}")
         assert np.abs(session.run([output], feed)[0] - want).max() > 1e-3  # the control: the policy changes something
 
 
@@ -205,11 +200,7 @@ def test_sinks_stand_at_their_rank(compile_model, library, tmp_path, name):
     model = library.load(compile_model(path, f"--kv=sink({sinks})+recent({recent})"))
     (token_input,), (output,) = (model.names(model.function("step"), side) for side in ("input", "output"))
     for cuts in ([1] * tokens, [5, 1, 6, 3, 2]):
-        stream, pieces, at = model.session(context=64), [], 0
-        for length in cuts:
-            pieces.append(stream.run("step", {token_input: ids[None, at : at + length]})[output])
-            at += length
-        got = np.concatenate(pieces, axis=1)[0]
+        got = in_steps(model, {token_input: ids[None]}, {token_input}, cuts)[0]
         for t in range(tokens):
             kept = ids[[j for j in range(t + 1) if j < sinks or j >= t - recent]]
             sizes = {**sample.sizes[0], "batch": 1, "sequence": len(kept), "past": 0, "total": len(kept)}

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 /* The version of this interface: grows when functions or fields are added; nothing is removed or changed within 0xMM0000. */
-#define LEAT_RUNTIME_API_VERSION 0x000102u
+#define LEAT_RUNTIME_API_VERSION 0x000103u
 
 #ifndef __cplusplus
 #define LEAT_INIT(type) ((type){.struct_size = sizeof(type)})
@@ -116,11 +116,20 @@ LEAT_API size_t leat_dtype_size(int32_t dtype);
 
 typedef struct leat_model leat_model;
 
+/* What a CPU reads weights from. The file's own pages are small: kernels that wait for memory read huge pages faster. */
+typedef enum leat_weight_pages {
+  LEAT_WEIGHT_PAGES_AUTO =
+      0, /* huge for weights that no cache holds, where the system offers such pages and has twice the memory; else mapped */
+  LEAT_WEIGHT_PAGES_MAPPED = 1, /* read from the file's mapping: nothing is copied, and processes share it */
+  LEAT_WEIGHT_PAGES_HUGE = 2    /* copied at load, once per model; where memory is short or the system has no such pages, mapped */
+} leat_weight_pages;
+
 typedef struct leat_model_options {
   size_t struct_size;
   int32_t threads;              /* threads that work on kernels, the calling one included; 0: one per CPU that this process may use */
   int32_t skip_weight_checksum; /* nonzero: do not read all weights at load only to check them */
   const char *device;           /* "cpu", "cuda"; NULL: what the model was compiled for */
+  int32_t weight_pages;         /* leat_weight_pages; 0: LEAT_WEIGHT_PAGES_AUTO */
 } leat_model_options;
 
 /* An input or output as the model declares it. */
@@ -149,6 +158,9 @@ LEAT_API leat_status *leat_model_input_info(const leat_model *model, size_t func
 LEAT_API leat_status *leat_model_output_info(const leat_model *model, size_t function, size_t output, leat_tensor_info *info);
 /* What the model runs on, for people: "CPU", "NVIDIA H200 (sm_90)". Any thread. */
 LEAT_API const char *leat_model_device(const leat_model *model);
+/* Which of the two a loaded model's weights are in: LEAT_WEIGHT_PAGES_MAPPED or _HUGE. A device has memory of its own: MAPPED. Any thread.
+ */
+LEAT_API leat_weight_pages leat_model_weight_pages(const leat_model *model);
 /* A compile option or a metadata entry of the ONNX file; NULL when there is none of that name. Any thread. */
 LEAT_API const char *leat_model_option(const leat_model *model, const char *key);
 LEAT_API const char *leat_model_metadata(const leat_model *model, const char *key);

@@ -111,6 +111,7 @@ struct ModelOptions {
   int threads = 0; // 0: one per usable CPU
   bool verifyWeights = true;
   std::string device = {}; // "cpu", "cuda"; empty: what the model was compiled for
+  leat_weight_pages weightPages = LEAT_WEIGHT_PAGES_AUTO;
 };
 
 class Model {
@@ -119,6 +120,7 @@ public:
     auto given = LEAT_INIT(leat_model_options);
     given.threads = options.threads;
     given.device = options.device.empty() ? nullptr : options.device.c_str();
+    given.weight_pages = options.weightPages;
     given.skip_weight_checksum = !options.verifyWeights;
     leat_model *made = nullptr;
     check(leat_model_load(path.c_str(), &given, &made));

@@ -73,6 +73,7 @@ int bench(const Args &args) {
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return profile[a].nanoseconds > profile[b].nanoseconds; });
   const std::vector<double> &whole = program ? deviceTimes : times; // what kernels are a part of
   double all = std::accumulate(whole.begin(), whole.end(), 0.0), n = static_cast<double>(repetitions);
+  bool huge = !program && workload.model().weights().pages() == WeightPages::Huge;
   std::string where = program ? workload.model().deviceName() : formatv("{0} threads", workload.model().pool().threads()).str();
 
   if (format == "json") {
@@ -90,6 +91,7 @@ int bench(const Args &args) {
                               {"device", workload.model().deviceName()},
                               {"threads", static_cast<int64_t>(workload.model().pool().threads())},
                               {"load_seconds", workload.loadSeconds},
+                              {"weight_pages", huge ? "huge" : "mapped"},
                               {"repetitions", repetitions},
                               {"tokens", workload.tokens},
                               {"context", workload.context},
@@ -107,8 +109,9 @@ int bench(const Args &args) {
     outs() << formatv("{0:2}\n", llvm::json::Value(std::move(result)));
     return kOk;
   }
-  outs() << formatv("{0} {1}, {2}; loaded in {3:F2} s; {4} runs of {5} token{6} after {7}\n", manifest.model, workload.function().name,
-                    where, workload.loadSeconds, repetitions, workload.tokens, workload.tokens == 1 ? "" : "s", workload.context);
+  outs() << formatv("{0} {1}, {2}; loaded in {3:F2} s{8}; {4} runs of {5} token{6} after {7}\n", manifest.model, workload.function().name,
+                    where, workload.loadSeconds, repetitions, workload.tokens, workload.tokens == 1 ? "" : "s", workload.context,
+                    huge ? ", weights in huge pages" : "");
   outs() << formatv("median {0:F3} ms, p90 {1:F3} ms, p99 {2:F3} ms; outside of kernels {3:F1}%; this run's ceilings: {4:F1} GB/s read, "
                     "{5:F0} GFLOP/s f32, {6:F0} bf16, {7:F0} int8\n",
                     median(times) * 1e3, percentile(times, 0.9) * 1e3, percentile(times, 0.99) * 1e3,

@@ -35,6 +35,10 @@ std::vector<OptionSpec> modelOptionSpecs() {
           {"device", "NAME",
            "cpu, cuda, sim: the kernels of a GPU executed on the CPU, sim:checked: and races and the like found (what the model was "
            "compiled for)",
+           "Execution"},
+          {"weight-pages", "auto|mapped|huge",
+           "what the CPU reads weights from: the file's mapping, or a copy in huge pages, faster where memory is the limit (auto: huge for "
+           "large weights where memory is plentiful)",
            "Execution"}};
 }
 
@@ -42,6 +46,13 @@ rt::ModelOptions modelOptions(const Args &args, std::string &error) {
   rt::ModelOptions options;
   options.threads = static_cast<int>(args.integer("threads", 0, 0, 1024, error));
   options.device = args.get("device");
+  std::string pages = args.get("weight-pages", "auto");
+  if (pages == "mapped")
+    options.weightPages = rt::WeightPages::Mapped;
+  else if (pages == "huge")
+    options.weightPages = rt::WeightPages::Huge;
+  else if (pages != "auto")
+    error = "--weight-pages is auto, mapped or huge, got '" + pages + "'";
   options.opener = rt::openSimDevice;
   return options;
 }

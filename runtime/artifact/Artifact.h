@@ -24,6 +24,8 @@ public:
   std::span<const uint8_t> section(SectionKind kind) const;
   uint64_t fileSize() const { return bytes.size(); }
   const void *param(size_t index) const { return weights.data() + info.params[index].offset; }
+  // For who has copied `bytes` of a section: gives back the memory that the mapping held for them.
+  void dropPages(std::span<const uint8_t> bytes) const { file.dropPages(bytes); }
   // Device code of a module: PTX text, and machine code where there is some.
   std::span<const uint8_t> ptx(const DeviceModuleInfo &m) const {
     return section(SectionKind::DeviceCode).subspan(m.ptxOffset, m.ptxLength);

@@ -104,7 +104,10 @@ leat_status *leat_model_load(const char *path, const leat_model_options *options
     return give(std::move(status));
   if (given.threads < 0)
     return give(error(Code::InvalidArgument, "threads must be 0 (one per CPU) or more, given %d", given.threads));
+  if (given.weight_pages < LEAT_WEIGHT_PAGES_AUTO || given.weight_pages > LEAT_WEIGHT_PAGES_HUGE)
+    return give(error(Code::InvalidArgument, "weight_pages must be a leat_weight_pages (0 to 2), given %d", given.weight_pages));
   ModelOptions internal;
+  internal.weightPages = static_cast<WeightPages>(given.weight_pages);
   internal.threads = given.threads;
   internal.verifyWeights = !given.skip_weight_checksum;
   internal.device = given.device ? given.device : "";
@@ -159,6 +162,9 @@ leat_status *leat_model_output_info(const leat_model *model, size_t function, si
 }
 
 const char *leat_model_device(const leat_model *model) { return model ? model->device.c_str() : nullptr; }
+leat_weight_pages leat_model_weight_pages(const leat_model *model) {
+  return model && !model->model->program() ? static_cast<leat_weight_pages>(model->model->weights().pages()) : LEAT_WEIGHT_PAGES_MAPPED;
+}
 const char *leat_model_option(const leat_model *model, const char *key) {
   return model ? lookUp(model->model->manifest().options, key) : nullptr;
 }

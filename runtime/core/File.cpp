@@ -68,6 +68,14 @@ Result<MappedFile> MappedFile::open(const std::string &path) {
   return mapped;
 }
 
+void MappedFile::dropPages(std::span<const uint8_t> bytes) const {
+  auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  uintptr_t begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) & -page,
+            end = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size()) & -page;
+  if (pointer && begin < end)
+    madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED); // advice only
+}
+
 Result<std::vector<uint8_t>> readFile(const std::string &path, size_t limit) {
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0)

@@ -23,6 +23,8 @@ public:
   static Result<MappedFile> open(const std::string &path);
   const uint8_t *data() const { return pointer; }
   size_t size() const { return length; }
+  // The process no longer holds these pages; they come back when they are read.
+  void dropPages(std::span<const uint8_t> bytes) const;
 
 private:
   const uint8_t *pointer = nullptr;

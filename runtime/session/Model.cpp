@@ -54,6 +54,8 @@ Result<std::shared_ptr<Model>> Model::load(const std::string &path, const ModelO
     if (!program.ok())
       return program.takeStatus().withContext("'" + printable(path, 400) + "'");
     model->onDevice = std::move(*program);
+  } else {
+    model->inHost = HostWeights::place(*model->file, options.weightPages, SystemMemory::read(), *model->threads);
   }
   return model;
 }
@@ -82,8 +84,8 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<Model> model, c
     session->runner = std::make_unique<DeviceExecutor>(of.artifact(), of.code(), *program, *session->queue, of.pool(),
                                                        session->states.data(), options.batch, options.profile);
   else
-    session->runner =
-        std::make_unique<HostExecutor>(of.artifact(), of.code(), of.pool(), session->states.data(), options.batch, options.profile);
+    session->runner = std::make_unique<HostExecutor>(of.artifact(), of.code(), of.weights(), of.pool(), session->states.data(),
+                                                     options.batch, options.profile);
   size_t mostInputs = 0, mostOutputs = 0, mostSymbols = 0;
   for (const FunctionInfo &function : manifest.functions) {
     session->plans.push_back(session->plan(function));

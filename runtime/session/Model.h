@@ -6,6 +6,7 @@
 #include "runtime/core/ThreadPool.h"
 #include "runtime/device/DeviceProgram.h"
 #include "runtime/device/Executor.h"
+#include "runtime/device/host/HostWeights.h"
 #include "runtime/state/StateSet.h"
 
 #include <memory>
@@ -14,11 +15,12 @@
 namespace leat::rt {
 
 struct ModelOptions {
-  int threads = 0;               // 0: one per usable CPU
-  int spinMicroseconds = 50;     // how long idle threads stay awake between kernels
-  bool verifyWeights = true;     // check the weights' checksum at load
-  std::string device;            // "cpu", "cuda", or one that `opener` knows; empty: what the artifact was compiled for
-  DeviceOpener opener = nullptr; // devices that this program brings, as "sim"; tried first
+  int threads = 0;                             // 0: one per usable CPU
+  int spinMicroseconds = 50;                   // how long idle threads stay awake between kernels
+  bool verifyWeights = true;                   // check the weights' checksum at load
+  WeightPages weightPages = WeightPages::Auto; // what the CPU reads weights from
+  std::string device;                          // "cpu", "cuda", or one that `opener` knows; empty: what the artifact was compiled for
+  DeviceOpener opener = nullptr;               // devices that this program brings, as "sim"; tried first
 };
 
 class Model {
@@ -30,6 +32,8 @@ public:
   const LoadedCode &code() const { return *loaded; }
   // Shared by all sessions of the model. Two sessions that run at the same time take turns at it, the other runs on its own thread.
   ThreadPool &pool() const { return *threads; }
+  // Where kernels run on the CPU.
+  const HostWeights &weights() const { return inHost; }
   // Null where kernels run on the CPU.
   DeviceProgram *program() const { return onDevice.get(); }
   // For people: "CPU", "NVIDIA H200 (sm_90)".
@@ -39,6 +43,7 @@ private:
   std::unique_ptr<Artifact> file;
   std::unique_ptr<LoadedCode> loaded;
   std::unique_ptr<ThreadPool> threads;
+  HostWeights inHost;
   std::unique_ptr<DeviceProgram> onDevice;
 };
 

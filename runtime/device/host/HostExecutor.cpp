@@ -8,11 +8,11 @@ namespace leat::rt {
 // Empty buffers point here, so that generated code never sees null.
 alignas(64) static uint8_t nothing[128];
 
-HostExecutor::HostExecutor(const Artifact &artifact, const LoadedCode &code, ThreadPool &pool, LeatState *states, int64_t batch,
-                           bool profile)
+HostExecutor::HostExecutor(const Artifact &artifact, const LoadedCode &code, const HostWeights &weights, ThreadPool &pool,
+                           LeatState *states, int64_t batch, bool profile)
     : Executor(artifact, code, states, batch, profile), runner(pool, count), memory(slots.size()) {
   for (size_t i = 0; i < manifest.params.size(); ++i)
-    params.push_back(const_cast<void *>(artifact.param(i)));
+    params.push_back(const_cast<void *>(weights.param(i)));
   for (LeatSlot &slot : slots)
     slot.data = nothing;
   frame.params = params.data();

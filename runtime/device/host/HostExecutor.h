@@ -2,6 +2,7 @@
 #ifndef LEAT_RUNTIME_DEVICE_HOST_HOSTEXECUTOR_H
 #define LEAT_RUNTIME_DEVICE_HOST_HOSTEXECUTOR_H
 
+#include "runtime/device/host/HostWeights.h"
 #include "runtime/device/host/KernelRunner.h"
 
 namespace leat::rt {
@@ -9,7 +10,8 @@ namespace leat::rt {
 class HostExecutor : public Executor {
 public:
   // All must outlive the executor; `states` may be null for artifacts without state.
-  HostExecutor(const Artifact &artifact, const LoadedCode &code, ThreadPool &pool, LeatState *states, int64_t batch, bool profile);
+  HostExecutor(const Artifact &artifact, const LoadedCode &code, const HostWeights &weights, ThreadPool &pool, LeatState *states,
+               int64_t batch, bool profile);
 
   Status run(size_t function, LeatBuffer *inputs, LeatBuffer *outputs) override;
   Status repeat(size_t function, LeatBuffer *inputs, LeatBuffer *outputs, std::span<int64_t> nanoseconds) override;

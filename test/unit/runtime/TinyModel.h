@@ -6,8 +6,10 @@
 #include "runtime/artifact/Artifact.h"
 #include "runtime/artifact/Manifest_generated.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <random>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -98,17 +100,21 @@ inline std::vector<uint8_t> readAll(const std::string &path) {
   return bytes.ok() ? *bytes : std::vector<uint8_t>();
 }
 
-// Writes the tiny artifact, its manifest changed by `change`.
+// Writes the tiny artifact, its manifest changed by `change`. With `weightBytes`, its weight is the last of as many, random otherwise.
 inline void writeTiny(const std::string &path, const std::function<void(fb::ManifestT &)> &change = {},
-                      std::vector<uint8_t> code = readAll(TINY_MODEL)) {
+                      std::vector<uint8_t> code = readAll(TINY_MODEL), size_t weightBytes = 68) {
   fb::ManifestT manifest = tinyManifest();
+  uint64_t at = (weightBytes - 4) & ~uint64_t(63);
+  manifest.params[1]->offset = at;
   if (change)
     change(manifest);
   flatbuffers::FlatBufferBuilder builder;
   fb::FinishManifestBuffer(builder, fb::Manifest::Pack(builder, &manifest));
-  std::vector<uint8_t> weights(68);
+  std::vector<uint8_t> weights(weightBytes);
+  std::minstd_rand random(1);
+  std::generate(weights.begin(), weights.end(), [&] { return static_cast<uint8_t>(random() >> 16); });
   float weight = 3;
-  std::memcpy(weights.data() + 64, &weight, 4);
+  std::memcpy(weights.data() + at, &weight, 4);
   rt::SectionToWrite sections[] = {{rt::SectionKind::Manifest, {builder.GetBufferPointer(), builder.GetSize()}},
                                    {rt::SectionKind::HostCode, code, 4096},
                                    {rt::SectionKind::Weights, weights, 4096}};

@@ -1,5 +1,6 @@
 // The C interface through the shared library, as a stranger links it: results, statuses, misuse, ages of structs.
 #include "leat/leat.hpp"
+#include "runtime/core/SystemMemory.h"
 #include "test/unit/runtime/TinyModel.h"
 
 #include <cmath>
@@ -70,6 +71,30 @@ TEST_F(CApiTest, RunsAModel) {
   a.dims[1] = 4;
   EXPECT_EQ(take(leat_session_run(session, main, names, tensors, 2), LEAT_INVALID_ARGUMENT),
             "the inputs disagree on 'cols': input 'y' has 3, input 'x' has 4");
+}
+
+TEST_F(CApiTest, WeightPages) {
+  EXPECT_EQ(leat_model_weight_pages(model), LEAT_WEIGHT_PAGES_MAPPED); // too small to copy
+  EXPECT_EQ(leat_model_weight_pages(nullptr), LEAT_WEIGHT_PAGES_MAPPED);
+  TemporaryFile large(".leat");
+  writeTiny(large.path, {}, leat::test::readAll(TINY_MODEL), (size_t(3) << 20) + 77);
+  auto options = LEAT_INIT(leat_model_options);
+  for (leat_weight_pages pages : {LEAT_WEIGHT_PAGES_MAPPED, LEAT_WEIGHT_PAGES_HUGE}) {
+    options.weight_pages = pages;
+    leat_model *loaded = nullptr;
+    ASSERT_EQ(leat_model_load(large.path.c_str(), &options, &loaded), nullptr);
+    bool offered = leat::rt::SystemMemory::read().hugePages;
+    EXPECT_EQ(leat_model_weight_pages(loaded), offered ? pages : LEAT_WEIGHT_PAGES_MAPPED);
+    leat_model_release(loaded);
+  }
+  options.weight_pages = 3;
+  leat_model *none = nullptr;
+  EXPECT_NE(take(leat_model_load(large.path.c_str(), &options, &none), LEAT_INVALID_ARGUMENT).find("given 3"), std::string::npos);
+  EXPECT_EQ(none, nullptr);
+  // Callers from before there was a choice.
+  options.struct_size = offsetof(leat_model_options, weight_pages);
+  ASSERT_EQ(leat_model_load(large.path.c_str(), &options, &none), nullptr);
+  leat_model_release(none);
 }
 
 TEST_F(CApiTest, Misuse) {

@@ -208,12 +208,14 @@ flatbuffers::Offset<fb::Kernel> Writer::kernel(DictionaryAttr info) {
   int64_t module = number("module", -1);
   std::vector<flatbuffers::Offset<fb::Entry>> entries;
   if (auto list = info.getAs<ArrayAttr>("entries"))
-    for (auto symbol : list.getAsRange<StringAttr>()) {
-      DeviceModule::Entry known{"", -1, -1};
+    for (auto item : list.getAsRange<DictionaryAttr>()) {
+      std::string symbol = item.getAs<StringAttr>("symbol").str();
+      DeviceModule::Entry known{"", -1, 0};
       for (const DeviceModule::Entry &entry : contents.device[module].entries)
-        if (entry.symbol == symbol.getValue())
+        if (entry.symbol == symbol)
           known = entry;
-      entries.push_back(fb::CreateEntry(b, b.CreateString(symbol.str()), known.registers, known.sharedBytes));
+      int64_t shared = known.sharedBytes + item.getAs<IntegerAttr>("shared").getInt();
+      entries.push_back(fb::CreateEntry(b, b.CreateString(symbol), known.registers, shared, item.getAs<IntegerAttr>("threads").getInt()));
     }
   return fb::CreateKernel(b, text("name"), text("description"), text("strategy"), text("kind"), module, b.CreateVector(entries),
                           number("buffers", 0), number("scalars", 0));

@@ -15,7 +15,7 @@ namespace leat::artifact {
 struct DeviceModule {
   struct Entry {
     std::string symbol;
-    int64_t registers, sharedBytes;
+    int64_t registers, sharedBytes; // beside what a launch asks for
   };
   std::string ptx, cubin;
   std::vector<Entry> entries; // what the assembler said, if it was there

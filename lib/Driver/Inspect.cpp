@@ -68,9 +68,15 @@ std::string entriesText(const rt::KernelInfo &k) {
   std::string text = k.kind;
   for (const rt::EntryInfo &e : k.entries) {
     text += " " + e.symbol;
+    std::vector<std::string> facts;
+    if (e.threads > 0)
+      facts.push_back(formatv("{0} threads", e.threads));
     if (e.registers >= 0)
-      text +=
-          formatv(" ({0} registers{1})", e.registers, e.sharedBytes > 0 ? formatv(", {0} bytes shared", e.sharedBytes).str() : "").str();
+      facts.push_back(formatv("{0} registers", e.registers));
+    if (e.sharedBytes > 0)
+      facts.push_back(formatv("{0} bytes shared", e.sharedBytes));
+    if (!facts.empty())
+      text += " (" + llvm::join(facts, ", ") + ")";
   }
   return text;
 }
@@ -86,7 +92,8 @@ llvm::json::Value artifactJson(const rt::Artifact &a) {
     if (!m.device.api.empty()) {
       llvm::json::Array entries;
       for (const rt::EntryInfo &e : k.entries)
-        entries.push_back(llvm::json::Object{{"symbol", e.symbol}, {"registers", e.registers}, {"shared_bytes", e.sharedBytes}});
+        entries.push_back(
+            llvm::json::Object{{"symbol", e.symbol}, {"threads", e.threads}, {"registers", e.registers}, {"shared_bytes", e.sharedBytes}});
       kernel["kind"] = k.kind;
       kernel["entries"] = std::move(entries);
     }

@@ -37,7 +37,7 @@ std::string entryName(KernelFuncOp kernel, unsigned phase) {
   return phase ? name + "_phase" + std::to_string(phase) : name;
 }
 
-Entry createEntry(KernelFuncOp kernel, unsigned phase, unsigned maxThreads, unsigned tensorMaps) {
+Entry createEntry(KernelFuncOp kernel, unsigned phase, unsigned maxThreads, int64_t sharedBytes, unsigned tensorMaps) {
   OpBuilder b(kernel);
   MLIRContext *context = b.getContext();
   Location loc = kernel.getLoc();
@@ -48,8 +48,14 @@ Entry createEntry(KernelFuncOp kernel, unsigned phase, unsigned maxThreads, unsi
   entry.func = LLVM::LLVMFuncOp::create(b, loc, entryName(kernel, phase), type);
   entry.func->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), b.getUnitAttr());
   entry.func->setAttr(kEntryAttr, b.getDictionaryAttr({b.getNamedAttr("kernel", kernel.getSymNameAttr()),
-                                                       b.getNamedAttr("phase", b.getI64IntegerAttr(phase))}));
+                                                       b.getNamedAttr("phase", b.getI64IntegerAttr(phase)),
+                                                       b.getNamedAttr("threads", b.getI64IntegerAttr(maxThreads)),
+                                                       b.getNamedAttr("shared", b.getI64IntegerAttr(sharedBytes))}));
   entry.func->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(), b.getDenseI32ArrayAttr({static_cast<int32_t>(maxThreads)}));
+  // One block of a multiprocessor may have all registers: without a word on it the assembler aims at a number of blocks that it guesses,
+  // which shared memory of the launch may not allow, and spills registers to come there. Those of roles move only where it knows how many
+  // a thread begins with, which this says as well.
+  entry.func->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(1));
   auto byValue = [&](unsigned i, Type what, int64_t alignment) {
     entry.func.setArgAttr(i, LLVM::LLVMDialect::getByValAttrName(), TypeAttr::get(what));
     entry.func.setArgAttr(i, LLVM::LLVMDialect::getAlignAttrName(), b.getI64IntegerAttr(alignment));

@@ -21,10 +21,11 @@ struct Entry {
   llvm::SmallVector<mlir::Value> tensorMaps;
 };
 
-/// Starts the entry point of a phase: a kernel for at most `maxThreads` threads per block. The caller ends it with llvm.return.
-Entry createEntry(KernelFuncOp kernel, unsigned phase, unsigned maxThreads, unsigned tensorMaps = 0);
+/// Starts the entry point of a phase: a kernel for at most `maxThreads` threads per block, which share `sharedBytes`. The caller ends it
+/// with llvm.return.
+Entry createEntry(KernelFuncOp kernel, unsigned phase, unsigned maxThreads, int64_t sharedBytes = 0, unsigned tensorMaps = 0);
 
-/// The attribute on entries: the kernel that they belong to and the phase. lib/Target takes what has it to device code.
+/// The attribute on entries: the kernel that they belong to, the phase, and what a block has. lib/Target takes what has it to device code.
 constexpr llvm::StringLiteral kEntryAttr = "leat.entry";
 /// The attribute on functions that only entries call: the host has no code for them.
 constexpr llvm::StringLiteral kProgramAttr = "leat.program";

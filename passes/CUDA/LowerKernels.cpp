@@ -51,7 +51,9 @@ struct LowerKernelsToCUDA : impl::LowerKernelsToCUDABase<LowerKernelsToCUDA> {
     llvm::StringMap<SmallVector<Attribute>> entries;
     for (auto function : module.getOps<LLVM::LLVMFuncOp>())
       if (auto entry = function->getAttrOfType<DictionaryAttr>(kEntryAttr))
-        entries[entry.getAs<StringAttr>("kernel").getValue()].push_back(function.getSymNameAttr());
+        entries[entry.getAs<StringAttr>("kernel").getValue()].push_back(
+            b.getDictionaryAttr({b.getNamedAttr("symbol", function.getSymNameAttr()), b.getNamedAttr("threads", entry.get("threads")),
+                                 b.getNamedAttr("shared", entry.get("shared"))}));
     SmallVector<Attribute> all;
     for (auto info : list.getAsRange<DictionaryAttr>()) {
       StringRef name = info.getAs<StringAttr>("name").getValue();

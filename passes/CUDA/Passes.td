@@ -16,12 +16,12 @@ def LowerKernelsToCUDA : Pass<"leat-lower-kernels-cuda", "::mlir::ModuleOp"> {
     ```mlir
     func.func @k(%buffers: !llvm.ptr, %scalars: !llvm.ptr, %begin: i64, %end: i64, %scratch: !llvm.ptr, %shared: !llvm.ptr) {...}
     llvm.func @leat_k(%buffers: !llvm.ptr {llvm.byval = !llvm.array<4 x ptr>, ...}, %scalars: !llvm.ptr {llvm.byval = !llvm.array<2 x i64>, ...})
-        attributes {leat.entry = {kernel = "k", phase = 0}, nvvm.kernel} {
+        attributes {leat.entry = {kernel = "k", phase = 0, threads = 128, shared = 0}, nvvm.kernel} {
       ... scf.for %task = %thread to %tasks step %threads : i64 {
         func.call @k(%buffers, %scalars, %task, %next, %scratch, %shared)
     func.func @k.geometry(%scalars: !llvm.ptr, %out: !llvm.ptr) {...}
     ```
-    Entries of `leat.kernels` (left by leat-lower-host) gain `kind` ("tuned", "generic" or "host"), `entries`, `buffers` and `scalars`.
+    Entries of `leat.kernels` (left by leat-lower-host) gain `kind` ("tuned", "generic" or "host"), `entries` (symbol, threads and bytes of shared memory of a block), `buffers` and `scalars`.
   }];
   let options = [Option<"gpu", "gpu", "std::string", "\"sm_80\"", "the GPU: sm_80, sm_90a, ...">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",

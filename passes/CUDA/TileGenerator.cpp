@@ -19,10 +19,9 @@ namespace leat::cuda {
 // --- functions around programs
 // ---------------------------------------------------------------------------------------------------------------
 
-/// The entry point of a phase calls its program's function, which has the signature of all kernel functions, then tensor maps. `whole`: a
-/// block has the multiprocessor for itself.
-static void emitEntry(KernelFuncOp kernel, unsigned phase, int64_t threads, unsigned maps, bool whole, StringRef callee) {
-  Entry entry = createEntry(kernel, phase, threads, maps);
+/// The entry point of a phase calls its program's function, which has the signature of all kernel functions, then tensor maps.
+static void emitEntry(KernelFuncOp kernel, unsigned phase, int64_t threads, int64_t sharedBytes, unsigned maps, StringRef callee) {
+  Entry entry = createEntry(kernel, phase, threads, sharedBytes, maps);
   ImplicitLocOpBuilder b(kernel.getLoc(), kernel.getContext());
   b.setInsertionPointToEnd(&entry.func.getBody().front());
   Type ptr = LLVM::LLVMPointerType::get(b.getContext());
@@ -35,9 +34,6 @@ static void emitEntry(KernelFuncOp kernel, unsigned phase, int64_t threads, unsi
   Values arguments{entry.buffers, entry.scalars, none, none, buffer(buffers - 2), buffer(buffers - 1)};
   llvm::append_range(arguments, entry.tensorMaps);
   func::CallOp::create(b, callee, TypeRange(), arguments);
-  // Registers move between roles only where the assembler knows how many a thread begins with.
-  if (whole)
-    entry.func->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(1));
   LLVM::ReturnOp::create(b, ValueRange());
 }
 
@@ -65,8 +61,7 @@ LogicalResult TileGenerator::emit(KernelFuncOp kernel) {
     k.finish();
     good &= !k.failed();
     sharedBytes.push_back(planShared(op).bytes);
-    bool roles = op.getBody().walk([](tile::RolesOp) { return WalkResult::interrupt(); }).wasInterrupted();
-    emitEntry(kernel, phase, count, tensorMapCount(k), roles, function);
+    emitEntry(kernel, phase, count, sharedBytes.back(), tensorMapCount(k), function);
   }
   { // Like cost, geometry takes scalars and writes numbers.
     KernelBuilder k(kernel, target, Part::Cost);

@@ -130,7 +130,7 @@ Status decodeKernel(const fb::Kernel *from, size_t modules, KernelInfo &to) {
     return error(Code::Unsupported, "%s is of kind '%s', which this runtime does not know: update the runtime", printable(where).c_str(),
                  printable(to.kind).c_str());
   LEAT_RETURN_IF_ERROR(each(from->entries(), [&](const fb::Entry *entry) -> Status {
-    to.entries.push_back({str(entry->symbol()), entry->registers(), entry->shared_bytes()});
+    to.entries.push_back({str(entry->symbol()), entry->registers(), entry->shared_bytes(), entry->threads()});
     return isSymbol(to.entries.back().symbol) ? Status() : damaged(where, "an entry that is no symbol");
   }));
   bool host = to.kind == "host" || (to.kind.empty() && modules == 0);

@@ -43,7 +43,7 @@ struct FunctionInfo {
 
 struct EntryInfo {
   std::string symbol;
-  int registers = -1, sharedBytes = -1; // -1: not known
+  int registers = -1, sharedBytes = -1, threads = -1; // -1: not known
 };
 
 struct KernelInfo {

@@ -12,7 +12,7 @@
 // CHECK:       llvm.func @leat_half(
 // CHECK-SAME:    %[[BUFFERS:.*]]: !llvm.ptr {llvm.align = 8 : i64, llvm.byval = !llvm.array<4 x ptr>, nvvm.grid_constant},
 // CHECK-SAME:    %[[SCALARS:.*]]: !llvm.ptr {llvm.align = 8 : i64, llvm.byval = !llvm.array<4 x i64>, nvvm.grid_constant})
-// CHECK-SAME:    leat.entry = {kernel = "half", phase = 0 : i64}, nvvm.kernel, nvvm.maxntid = array<i32: 128>
+// CHECK-SAME:    leat.entry = {kernel = "half", phase = 0 : i64, shared = 0 : i64, threads = 128 : i64}, nvvm.kernel, nvvm.maxntid = array<i32: 128>, nvvm.minctasm = 1 : i32
 // CHECK-DAG:     nvvm.read.ptx.sreg.ctaid.x
 // CHECK-DAG:     nvvm.read.ptx.sreg.tid.x
 // CHECK-DAG:     %[[TASKS:.*]] = {{.*}}call @half.tasks(%[[SCALARS]])

@@ -4,6 +4,7 @@ test/run.py --device=... runs the whole suite on a device; these are the few tha
 """
 import ctypes
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -263,15 +264,68 @@ def test_the_command_line_with_a_driver(leat, fake_gpu, tmp_path):
     assert done.returncode == 1 and "out of memory on Fake GPU (sm_80)" in done.stderr and "bytes for state were asked for" in done.stderr
 
 
-@pytest.mark.parametrize("gpu_name", ["sm_80", "sm_90a"])
-def test_ptxas_takes_every_kernel(leat, minilm, smollm2, tmp_path, gpu_name):
-    """Machine code of the real models without spilled registers, which the compiler would warn of."""
+# Layers of a decoder are alike: two of SmolLM2's sizes have all kernels of the thirty.
+SMOLLM2 = Config(layers=2, hidden=576, ffn=1536, heads=9, kv_heads=3, vocab=49152, context=8192, theta=100000.0)
+SINK = "--kv=sink(4)+recent(60)"
+
+
+@pytest.fixture(scope="module")
+def smollm2_sizes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("smollm2")
+    return {style: export(folder / f"{style}.onnx", style, SMOLLM2, RandomWeights(SMOLLM2)) for style in ("decomposed", "gqa")}
+
+
+@pytest.fixture
+def recording_ptxas(tmp_path):
+    """NVIDIA's assembler under a script that keeps what it says and the processor's time: (script, folder of reports)."""
     ptxas = shutil.which("ptxas") or next((str(p) for p in [Path("/usr/local/cuda/bin/ptxas")] if p.exists()), None)
     if not ptxas:
         pytest.skip("there is no ptxas")
-    for model in (minilm, smollm2("decomposed")):
-        done = leat("compile", model, "-o", tmp_path / "model.leat", "--target=cuda", f"--gpu={gpu_name}", "--ptxas", ptxas)
-        assert "device code:" not in done.stderr
+    reports, script = tmp_path / "reports", tmp_path / "ptxas"
+    reports.mkdir()
+    script.write_text(f'#!/bin/sh\n{ptxas} "$@" > {reports}/$$ 2>&1\ncode=$?\ncat {reports}/$$\ntimes >> {reports}/$$\nexit $code\n')
+    script.chmod(0o755)
+    return script, reports
+
+
+def assembly_seconds(report):
+    """Entry -> seconds: the processor's time for the report's entries, in the proportion of the assembler's own times, which a busy machine stretches."""
+    times = {name: float(ms) for name, ms in re.findall(r"entry function '(\w+)'.*?Compile time = ([\d.]+) ms", report, re.DOTALL)}
+    user, system = re.findall(r"(\d+)m([\d.]+)s", report)[-2:]
+    processor = sum(60 * int(minutes) + float(seconds) for minutes, seconds in (user, system))
+    return {name: processor * ms / sum(times.values()) for name, ms in times.items()}
+
+
+def blocks_of(entry, gpu_name):
+    """Blocks of an entry that a multiprocessor holds at a time."""
+    warps, shared = entry["threads"] // 32, (228 if gpu_name == "sm_90a" else 164) * 1024
+    registers = -(-entry["registers"] * 32 // 256) * 256 * warps
+    return min(32, 64 // warps, 65536 // registers, shared // (entry["shared_bytes"] + 1024))
+
+
+@pytest.mark.parametrize("gpu_name", ["sm_80", "sm_90a"])
+def test_ptxas_takes_every_kernel(leat, minilm, smollm2_sizes, recording_ptxas, tmp_path, gpu_name):
+    """Machine code of the real models' kernels: no spilled registers, no serialised products, each within a second, and it fits a multiprocessor.
+
+    What each needs is written to build/model-resources-GPU.txt.
+    """
+    ptxas, reports = recording_ptxas
+    decomposed, gqa = smollm2_sizes["decomposed"], smollm2_sizes["gqa"]
+    builds = [("minilm", minilm, []), ("smollm2", decomposed, []), ("smollm2", decomposed, ["--weights=f16", SINK]), ("smollm2-gqa", gqa, []),
+              ("smollm2-gqa", gqa, [SINK + ",prec=f16"])]
+    table = ["model                                   kernel                                    threads  registers  shared bytes  blocks  warps"]
+    for name, model, options in builds:
+        done = leat("compile", model, "-o", tmp_path / "model.leat", "--target=cuda", f"--gpu={gpu_name}", "--ptxas", ptxas, *options)
+        assert "device code:" not in done.stderr, (name, options)
         shown = json.loads(leat("inspect", tmp_path / "model.leat", "--format=json").stdout)
         entries = [e for k in shown["kernels"] for e in k["entries"]]
-        assert entries and all(e["registers"] > 0 for e in entries) and shown["device"]["cubin_bytes"] > 0
+        assert entries and shown["device"]["cubin_bytes"] > 0
+        for entry in entries:
+            assert entry["registers"] > 0 and blocks_of(entry, gpu_name) > 0, (name, options, entry)
+            columns = entry["threads"], entry["registers"], entry["shared_bytes"], blocks_of(entry, gpu_name), blocks_of(entry, gpu_name) * entry["threads"] // 32
+            table.append("%-40s%-42s%7d %10d %13d %7d %6d" % (" ".join([name, *options]), entry["symbol"].removeprefix("leat_"), *columns))
+    (BUILD / f"model-resources-{gpu_name}.txt").write_text("\n".join(table) + "\n")
+    said = [path.read_text() for path in reports.iterdir()]
+    slow = {name: seconds for report in said for name, seconds in assembly_seconds(report).items() if seconds > 1}
+    assert not slow
+    assert not any("C75" in text for text in said)

@@ -1,6 +1,6 @@
-// The tuned kernels as the GPU gets them: every variant of the list below is assembled for Ampere and for Hopper. Registers that spill, and
-// notices of the assembler that it serialised something, fail; what each kernel needs of a multiprocessor is written to
-// kernel-resources-<gpu>.txt. Skipped where there is no ptxas.
+// Kernels as the GPU gets them: every variant of the list below, tuned unless it says otherwise, is assembled for Ampere and for Hopper.
+// Registers that spill, and notices of the assembler that it serialised something, fail; what each kernel needs of a multiprocessor is
+// written to kernel-resources-<gpu>.txt. Skipped where there is no ptxas.
 #include "DeviceKernels.h"
 
 #include "lib/Target/Ptx.h"
@@ -60,7 +60,10 @@ std::vector<std::pair<std::string, std::string>> variants() {
     std::string end = trans ? "_trans" : "";
     for (const char *type : {"f16", "bf16", "f32"})
       all.push_back({std::string("gemm_") + type + end, product(std::string("gemm_") + type + end, type, type, type, trans)});
-    all.push_back({"gemm_f32_bf16" + end, product("gemm_f32_bf16" + end, "f32", "bf16", "f32", trans)});
+    for (const char *weight : {"f16", "bf16"}) {
+      std::string name = std::string("gemm_f32_") + weight + end;
+      all.push_back({name, product(name, "f32", weight, "f32", trans)});
+    }
   }
   for (int bits : {4, 8})
     all.push_back({"nbits_" + std::to_string(bits), quantised("nbits_" + std::to_string(bits), bits)});
@@ -80,6 +83,8 @@ std::vector<std::pair<std::string, std::string>> variants() {
                  attention("attend_window_softcap", "bf16", 128, ", causal, window_left = 1024 : i64, softcap = 30.0 : f64", false)});
   all.push_back({"attend_ring", attention("attend_ring", "f16", 64, ", causal", true)});
   all.push_back({"softmax", rows("softmax", "leat.softmax %x {axis = 1 : i64}")});
+  // In the generic form: the assembler once spilled what it has room for, so that more blocks would fit.
+  all.push_back({"cumsum", rows("cumsum", "leat.cumsum %x {axis = 1 : i64}")});
   return all;
 }
 

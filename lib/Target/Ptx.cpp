@@ -15,6 +15,7 @@
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Triple.h"
 
+#include <chrono>
 #include <mutex>
 
 extern "C" {
@@ -139,7 +140,8 @@ llvm::Expected<Assembled> assemblePtx(llvm::StringRef ptxas, const GpuSpec &gpu,
   std::string arch = "-arch=" + gpu.chip, message;
   llvm::StringRef arguments[] = {ptxas, "-v", arch, "-o", object, source};
   std::optional<llvm::StringRef> redirects[] = {std::nullopt, llvm::StringRef(report), llvm::StringRef(report)};
-  int code = llvm::sys::ExecuteAndWait(ptxas, arguments, std::nullopt, redirects, 0, 0, &message);
+  std::optional<llvm::sys::ProcessStatistics> statistics;
+  int code = llvm::sys::ExecuteAndWait(ptxas, arguments, std::nullopt, redirects, 0, 0, &message, nullptr, &statistics);
   auto log = llvm::MemoryBuffer::getFile(report);
   llvm::StringRef text = log ? (*log)->getBuffer() : llvm::StringRef();
   if (code != 0)
@@ -149,6 +151,8 @@ llvm::Expected<Assembled> assemblePtx(llvm::StringRef ptxas, const GpuSpec &gpu,
     return failure("cannot read what " + ptxas + " wrote: " + binary.getError().message());
   Assembled result;
   result.cubin = (*binary)->getBuffer().str();
+  if (statistics)
+    result.seconds = std::chrono::duration<double>(statistics->TotalTime).count();
   readReport(text, result);
   return result;
 }

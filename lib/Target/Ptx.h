@@ -39,6 +39,7 @@ struct Assembled {
   std::string cubin;
   std::vector<EntryResources> entries;
   std::vector<std::string> notices; // serialised wgmma and the like: C75xx
+  double seconds = 0;               // of the processor, for the assembler
 };
 
 /// Where the assembler is: `given` if it is not empty, else the search path, else CUDA's usual place. Empty if there is none.

@@ -5,7 +5,6 @@
 
 #include "lib/Target/Ptx.h"
 
-#include <chrono>
 #include <fstream>
 #include <gtest/gtest.h>
 
@@ -113,15 +112,11 @@ TEST_P(Assembly, NothingSpillsOrIsSerialised) {
     ASSERT_EQ(kernels->ptx.size(), 1u);
     std::vector<int64_t> ones(64, 1);
     auto launches = kernels->geometry(name, ones);
-    // The machine may be busy with other things: the best of three counts.
-    double seconds = 1e9;
-    llvm::Expected<leat::target::Assembled> assembled = leat::target::Assembled{};
-    for (int attempt = 0; attempt < 3 && seconds > 1; ++attempt) {
-      auto begin = std::chrono::steady_clock::now();
-      assembled = leat::target::assemblePtx(ptxas, *spec, kernels->ptx[0]);
-      seconds = std::min(seconds, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-      ASSERT_TRUE(bool(assembled)) << llvm::toString(assembled.takeError());
-    }
+    auto assembled = leat::target::assemblePtx(ptxas, *spec, kernels->ptx[0]);
+    ASSERT_TRUE(bool(assembled)) << llvm::toString(assembled.takeError());
+    // The processor's time: the machine may be busy with other things.
+    double seconds = assembled->seconds;
+    EXPECT_GT(seconds, 0);
     EXPECT_LT(seconds / launches.size(), 1) << "seconds for one entry";
     EXPECT_TRUE(assembled->notices.empty()) << assembled->notices.front();
     for (size_t phase = 0; phase < launches.size(); ++phase)

@@ -11,6 +11,37 @@ func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
   return %0 : vector<16xf32>
 }
 
+// One quotient does where 1 is added to the result, and nothing else becomes of it.
+// CHECK-LABEL: @gelu
+// CHECK-NOT:     math.erf
+// CHECK-NOT:     math.copysign
+// CHECK:         arith.divf
+func.func @gelu(%x: vector<16xf32>, %y: vector<16xf32>) -> vector<16xf32> {
+  %c = arith.constant dense<1.0> : vector<16xf32>
+  %0 = math.erf %x : vector<16xf32>
+  %1 = arith.addf %0, %c : vector<16xf32>
+  %2 = arith.mulf %y, %1 : vector<16xf32>
+  return %2 : vector<16xf32>
+}
+// CHECK-LABEL: @erf_itself
+// CHECK-NOT:     arith.divf
+// CHECK:         math.copysign
+func.func @erf_itself(%x: vector<16xf32>) -> (vector<16xf32>, vector<16xf32>) {
+  %c = arith.constant dense<1.0> : vector<16xf32>
+  %0 = math.erf %x : vector<16xf32>
+  %1 = arith.addf %0, %c : vector<16xf32>
+  return %0, %1 : vector<16xf32>, vector<16xf32>
+}
+// CHECK-LABEL: @erf_beside_two
+// CHECK-NOT:     arith.divf
+// CHECK:         math.copysign
+func.func @erf_beside_two(%x: f32) -> f32 {
+  %c = arith.constant 2.0 : f32
+  %0 = math.erf %x : f32
+  %1 = arith.addf %0, %c : f32
+  return %1 : f32
+}
+
 // One instruction where the processor has it.
 // CHECK-LABEL: @floor
 // CHECK:         math.floor

@@ -154,6 +154,35 @@ TEST_P(Math, Doubles) {
   }
 }
 
+TEST_P(Math, ErfBesideOne) {
+  if (!Kernels::supported(GetParam()))
+    GTEST_SKIP() << "this machine lacks the instructions";
+  auto kernels = Kernels::compile(unary("%one = arith.constant 1.0 : f32\n    %g = math.erf %a : f32\n    %y = arith.addf %g, %one : f32"),
+                                  GetParam());
+  ASSERT_TRUE(kernels);
+  Array x = Array::random("f32", {20005}, 11, -5, 5), y("f32", x.dims);
+  int64_t at = 0;
+  for (double v : {0.0, double(INFINITY), 3e38, 100.0, -double(INFINITY), -3e38, -100.0, 1e-40, double(NAN)})
+    x.set(at++, v);
+  kernels->run("f", {&x}, {&y}, {x.size()});
+  // Outside there is nothing to approximate.
+  for (int64_t i = 1; i < 7; ++i)
+    EXPECT_EQ(y.at(i), i < 4 ? 2 : 0) << x.at(i);
+  EXPECT_TRUE(std::isnan(y.at(8)));
+  double worst = 0;
+  for (int64_t i = 9; i < x.size(); ++i)
+    worst = std::max(worst, std::abs(1 + std::erf(x.at(i)) - y.at(i)));
+  EXPECT_LE(worst, 5e-7);
+  // One by one: everything is tail.
+  for (int64_t i = 0; i < 64; ++i) {
+    Array one("f32", {1}), got("f32", {1});
+    one.set(0, x.at(i));
+    kernels->run("f", {&one}, {&got}, {1});
+    if (!std::isnan(y.at(i)))
+      EXPECT_EQ(got.at(0), y.at(i)) << x.at(i);
+  }
+}
+
 TEST_P(Math, ConstantPowers) {
   if (!Kernels::supported(GetParam()))
     GTEST_SKIP() << "this machine lacks the instructions";

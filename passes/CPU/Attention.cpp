@@ -117,6 +117,21 @@ void AttendEmitter::storeRange(Value r, Value low, Value high) {
   k.store(final, high, i32, r);
 }
 
+void AttendEmitter::countPositions(Value t0, Value keys, int64_t block, Value positions) {
+  SmallVector<int32_t> steps;
+  for (int64_t i = 0; i < lanes; ++i)
+    steps.push_back(static_cast<int32_t>(i));
+  VectorType ints = Emit::vec(lanes, i32);
+  Value lane = arith::ConstantOp::create(k.b, DenseElementsAttr::get(ints, ArrayRef<int32_t>(steps)));
+  auto everywhere = [&](Value index) { return k.splat(arith::IndexCastOp::create(k.b, i32, index), lanes); };
+  Value end = everywhere(k.add(t0, keys));
+  k.forLoop(k.idx(0), k.idx(block), k.idx(lanes), [&](Value j) {
+    Value position = arith::AddIOp::create(k.b, everywhere(k.add(t0, j)), lane);
+    Value exists = k.compare(arith::CmpIPredicate::slt, position, end);
+    k.store(arith::SelectOp::create(k.b, exists, position, k.constantInt(ints, -1)), positions, i32, j);
+  });
+}
+
 void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t block, Value low, Value high, Value positions,
                               llvm::function_ref<void(Value, Value, Value)> body) {
   Value far = k.idx(std::numeric_limits<int32_t>::max()), none = k.idx(-1);
@@ -137,16 +152,17 @@ void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t bl
   }
   k.forLoop(from, to, k.idx(block), [&](Value t0) {
     Value keys = k.min(k.sub(to, t0), k.idx(block)), least = t0, greatest = k.sub(k.add(t0, keys), k.idx(1));
-    auto range = k.forLoop(k.idx(0), keys, k.idx(1), {far, none}, [&](Value j, ValueRange carried) -> SmallVector<Value> {
-      Value position = k.add(t0, j);
-      if (given)
-        position = k.max(k.min(toIndex(pullScalar(op.getKPos()[segment], {position})), far), none);
-      k.store(arith::IndexCastOp::create(k.b, i32, position), positions, i32, j);
-      return {k.min(carried[0], position), k.max(carried[1], position)};
-    });
-    k.forLoop(keys, k.idx(block), k.idx(1), [&](Value j) { k.store(k.constantInt(i32, -1), positions, i32, j); });
-    if (given)
+    if (given) {
+      auto range = k.forLoop(k.idx(0), keys, k.idx(1), {far, none}, [&](Value j, ValueRange carried) -> SmallVector<Value> {
+        Value position = k.max(k.min(toIndex(pullScalar(op.getKPos()[segment], {k.add(t0, j)})), far), none);
+        k.store(arith::IndexCastOp::create(k.b, i32, position), positions, i32, j);
+        return {k.min(carried[0], position), k.max(carried[1], position)};
+      });
+      k.forLoop(keys, k.idx(block), k.idx(1), [&](Value j) { k.store(k.constantInt(i32, -1), positions, i32, j); });
       least = range[0], greatest = range[1];
+    } else {
+      countPositions(t0, keys, block, positions);
+    }
     if (!isBounded(op) && !given)
       return body(t0, keys, arith::ConstantIntOp::create(k.b, 0, 1));
     Value some =

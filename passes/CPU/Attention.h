@@ -44,6 +44,8 @@ protected:
   std::pair<mlir::Value, mlir::Value> rangeOf(mlir::Value r);
   /// Stores the first and last position that row `r` may see, as i32.
   void storeRange(mlir::Value r, mlir::Value low, mlir::Value high);
+  /// Stores the positions of the keys of a block that are counted from 0 on: i32, -1 behind the last.
+  void countPositions(mlir::Value t0, mlir::Value keys, int64_t block, mlir::Value positions);
   /// Runs `body` over blocks of keys [from, to) of a segment that some row of the tile may see. `masked` (i1): some key is hidden from some
   /// row. Positions of the keys, as i32 and -1 behind the last, are stored in `positions`, which has room for `block`.
   void forBlocks(unsigned segment, mlir::Value from, mlir::Value to, int64_t block, mlir::Value low, mlir::Value high,
@@ -124,17 +126,24 @@ public:
 private:
   void start();
   void fetchQueries();
+  void fetchKeys(unsigned segment, mlir::Value t0);
   void packQueries(unsigned segment);
   void block(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value masked);
   /// The same rows, always as f32.
   InPlace wideRowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
+  /// Whether the bias is the same for all rows and heads of a batch.
+  bool isBiasPerKey(unsigned segment);
+  /// Stores such a bias of keys [t0, t0 + keys), and 0 up to `wholeKeys`.
+  void pullKeyBias(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value wholeKeys);
   void transformLogits(unsigned segment, mlir::Value t0, mlir::Value keys);
   void product(InPlace left, mlir::Value rowStride, mlir::Value colStride, mlir::Value panel, mlir::Value depth, mlir::Value sums,
                mlir::Value accumulate, mlir::Value rows);
   void finish();
   int64_t blockKeys; ///< keys of a step; 64: logits, queries and results of 64 rows each fill a third of the first cache
   mlir::Value rowRoom, queries, keyRoom, logits, valueRoom, biasRoom, out, maxima, sums, low, high, positions; // byte offsets in scratch
-  mlir::Value columns; ///< of the task: rows rounded up to vectors
+  // Of the task:
+  mlir::Value columns;   ///< rows rounded up to vectors
+  mlir::Value firstTile; ///< i1: of those that read the same keys
 };
 
 } // namespace leat::cpu

@@ -35,23 +35,33 @@ Value exp2Small(Emit &b, const Target &target, Value x) {
   return b.select(normal, scaled, b.zero(type));
 }
 
-func::FuncOp softmaxColumns(ModuleOp module, const Target &target) {
+func::FuncOp softmaxColumns(ModuleOp module, const Target &target, bool biased) {
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr(), f32 = types.getF32Type();
-  return sharedFunction(module, "softmax_columns", {ptr, ptr, ptr, ptr, i64, i64, i64, f32}, [&](Emit &b, ValueRange args) {
+  llvm::SmallVector<Type> signature{ptr, ptr, ptr, ptr, i64, i64, i64, f32};
+  if (biased)
+    signature.append({ptr, f32});
+  return sharedFunction(module, biased ? "softmax_columns_biased" : "softmax_columns", signature, [&](Emit &b, ValueRange args) {
     constexpr double kSlack = 8;   // log2 of the largest weight
     constexpr int64_t kUnroll = 4; // chains of maxima and sums that do not wait for each other
     int64_t lanes = target.lanes();
     VectorType vec = Emit::vec(lanes, f32);
     Value keys = args[4], unit = b.splat(args[7], lanes), never = b.constant(vec, -std::numeric_limits<double>::infinity());
+    Value scale = biased ? b.splat(args[9], lanes) : Value();
     b.loop(b.c(0), args[6], b.c(lanes), [&](Value column) {
       Value logits = b.at(args[0], f32, column), maximumAt = b.at(args[1], f32, column), sumAt = b.at(args[2], f32, column);
       auto at = [&](Value key, int64_t i) { return b.at(b.at(logits, f32, b.mul(key, b.c(kPanel))), f32, i * kPanel); };
       Value before = b.load(vec, maximumAt);
       Values maxima = b.loop(b.c(0), keys, b.c(kUnroll), Values(kUnroll, before), [&](Value key, ValueRange carried) {
         Values next;
-        for (int64_t i = 0; i < kUnroll; ++i)
-          next.push_back(b.max(carried[i], b.load(vec, at(key, i))));
+        for (int64_t i = 0; i < kUnroll; ++i) {
+          Value x = b.load(vec, at(key, i));
+          if (biased) {
+            x = b.fma(target, x, scale, b.splat(b.load(f32, b.at(args[8], f32, b.add(key, b.c(i)))), lanes));
+            b.store(x, at(key, i));
+          }
+          next.push_back(b.max(carried[i], x));
+        }
         return next;
       });
       Value maximum = b.max(b.max(maxima[0], maxima[1]), b.max(maxima[2], maxima[3]));
@@ -62,7 +72,10 @@ func::FuncOp softmaxColumns(ModuleOp module, const Target &target) {
       Value nothing = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, never);
       Value reference = b.select(nothing, b.zero(vec), maximum);
       auto weight = [&](Value x) { return exp2Small(b, target, b.mul(b.sub(x, reference), unit)); };
-      Value grows = vector::ReductionOp::create(b, vector::CombiningKind::OR, far);
+      // Of a column that had seen nothing there is nothing to rescale.
+      Value summed = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, before, never);
+      Value grows = vector::ReductionOp::create(b, vector::CombiningKind::OR, arith::AndIOp::create(b, far, summed));
+      b.store(maximum, maximumAt);
       Value start = b.load(vec, sumAt);
       start = b.choose(
           grows, {vec},
@@ -72,7 +85,6 @@ func::FuncOp softmaxColumns(ModuleOp module, const Target &target) {
               Value p = b.at(b.at(args[3], f32, column), f32, b.mul(d, b.c(kPanel)));
               b.store(b.mul(b.load(vec, p), factor), p);
             });
-            b.store(maximum, maximumAt);
             return Values{b.mul(start, factor)};
           },
           [&] { return Values{start}; })[0];

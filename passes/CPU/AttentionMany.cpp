@@ -21,18 +21,20 @@ AttendMany::AttendMany(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k), 
   sums = reserve(kPanel * 4);
   low = reserve(kPanel * 4);
   high = reserve(kPanel * 4);
-  positions = reserve(blockKeys * 4);
+  positions = reserve(llvm::alignTo(blockKeys, lanes) * 4);
 }
 
 Value AttendMany::tasks() { return k.mul(k.ceilDiv(allRows, k.idx(kPanel)), pairs); }
 
 void AttendMany::run(Value task) {
-  // Later tiles of a causal mask see more keys: they go first.
-  Value tiles = k.ceilDiv(allRows, k.idx(kPanel)), tile = k.sub(k.sub(tiles, k.idx(1)), k.div(task, pairs));
-  choosePair(k.rem(task, pairs));
+  // All tiles that read the same keys one after the other. Later ones see more keys under a causal mask: they go first.
+  Value tiles = k.ceilDiv(allRows, k.idx(kPanel)), tile = k.sub(k.sub(tiles, k.idx(1)), k.rem(task, tiles));
+  choosePair(k.div(task, tiles));
   row0 = k.mul(tile, k.idx(kPanel));
   rows = k.min(k.sub(allRows, row0), k.idx(kPanel));
   columns = k.mul(k.ceilDiv(rows, k.idx(lanes)), k.idx(lanes));
+  firstTile = k.compare(arith::CmpIPredicate::eq, k.rem(task, tiles), k.idx(0));
+  fetchKeys(0, k.idx(0));
   fetchQueries();
   start();
   for (unsigned segment = 0; segment < op.getK().size(); ++segment) {
@@ -55,6 +57,8 @@ void AttendMany::start() {
     e.store(e.zero(vec), e.at(sumsAt, f32, j));
   }
   e.loop(e.c(0), outSize, e.c(lanes), [&](Value d) { e.store(e.zero(vec), e.at(outAt, f32, d)); });
+  if (!isBounded(op) && !op.getSinkBias())
+    return;
   k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
     storeRange(r, lowAt, highAt);
     if (!op.getSinkBias())
@@ -86,8 +90,36 @@ void AttendMany::fetchQueries() {
   });
 }
 
+/// Nor are keys and values, where their heads take turns: the first tile that reads a block of them fetches the next one.
+void AttendMany::fetchKeys(unsigned segment, Value t0) {
+  Value keys = k.min(k.sub(keyCount(segment), t0), k.idx(blockKeys)); // none if negative
+  for (Value tensor : {op.getK()[segment], op.getV()[segment]}) {
+    int64_t width = cast<RankedTensorType>(tensor.getType()).getDimSize(3);
+    std::optional<InPlace> source = inPlace(tensor, t0);
+    if (!source || ShapedType::isDynamic(width) || getConstantIntValue(source->stride) == width)
+      continue;
+    k.ifThen(firstTile, [&] {
+      k.forLoop(k.idx(0), keys, k.idx(1), [&](Value j) {
+        emitter().prefetch(k.elementPtr(source->pointer, source->type, k.mul(j, source->stride)),
+                           width * KernelBuilder::byteWidth(source->type));
+      });
+    });
+  }
+}
+
 void AttendMany::packQueries(unsigned segment) {
-  Value room = at(rowRoom);
+  auto module = k.kernel->getParentOfType<ModuleOp>();
+  Value q = op.getQ()[segment], room = at(rowRoom);
+  auto s = traceStrided(k, q);
+  if (s && s->knownStrides[3] == 1 && s->element.isF32() && getConstantIntValue(group) == 1) { // rows at even distances: in place
+    Value offset = s->offset;
+    for (auto [at, stride] : llvm::zip(coordinates(qHeads, firstHead, row0), s->strides))
+      offset = k.add(offset, k.mul(at, stride));
+    Value rowsAt = k.elementPtr(k.buffer(s->argument), f32, offset);
+    func::CallOp::create(k.b, packTransposed(module, k.target, f32, f32),
+                         ValueRange{at(queries), rowsAt, k.i64(s->strides[3 - qHeads]), k.i64(rows), k.i64(depth)});
+    return;
+  }
   k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
     auto [query, head] = rowAt(r);
     SmallVector<Value> lead = coordinates(qHeads, head, query);
@@ -95,10 +127,10 @@ void AttendMany::packQueries(unsigned segment) {
       Puller pull(k, width);
       SmallVector<Idx> where = pull.at(lead);
       where.push_back(pull.at(d, width > 1));
-      k.store(convertCarried(k, pull.pullVector(op.getQ()[segment], where), f32), room, f32, k.add(k.mul(r, depth), d));
+      k.store(convertCarried(k, pull.pullVector(q, where), f32), room, f32, k.add(k.mul(r, depth), d));
     });
   });
-  auto pack = packTransposed(k.kernel->getParentOfType<ModuleOp>(), k.target, f32, f32);
+  auto pack = packTransposed(module, k.target, f32, f32);
   func::CallOp::create(k.b, pack, ValueRange{at(queries), room, k.i64(depth), k.i64(rows), k.i64(depth)});
 }
 
@@ -120,9 +152,13 @@ void AttendMany::product(InPlace left, Value rowStride, Value colStride, Value p
 void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
   auto module = k.kernel->getParentOfType<ModuleOp>();
   Value no = arith::ConstantIntOp::create(k.b, 0, 1), yes = arith::ConstantIntOp::create(k.b, 1, 1), x = at(logits), width = k.i64(columns);
+  fetchKeys(segment, k.add(t0, k.idx(blockKeys)));
   InPlace key = wideRowsOf(op.getK()[segment], t0, keys, depth, at(keyRoom));
   product(key, key.stride, k.idx(1), at(queries), depth, x, no, keys);
-  if (transforms())
+  // Scale and a bias that all rows share are added by the softmax, where no key is hidden from some rows: what its bias is must not matter.
+  bool biased =
+      transforms() && !op.getBias().empty() && isBiasPerKey(segment) && softcap == 0 && scale > 0 && !isBounded(op) && op.getKPos().empty();
+  if (transforms() && !biased)
     transformLogits(segment, t0, keys);
   k.ifThen(masked, [&] {
     func::CallOp::create(k.b, maskColumns(module, k.target), ValueRange{x, at(low), at(high), at(positions), k.i64(keys), width});
@@ -134,10 +170,26 @@ void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
       k.store(k.constant(Emit::vec(lanes, f32), -std::numeric_limits<double>::infinity()), x, f32, k.add(k.mul(j, k.idx(kPanel)), c));
     });
   });
-  func::CallOp::create(k.b, softmaxColumns(module, k.target),
-                       ValueRange{x, at(maxima), at(sums), at(out), k.i64(wholeKeys), k.i64(valueDepth), width, k.constant(f32, unit())});
+  SmallVector<Value> args{x, at(maxima), at(sums), at(out), k.i64(wholeKeys), k.i64(valueDepth), width, k.constant(f32, unit())};
+  if (biased) {
+    pullKeyBias(segment, t0, keys, wholeKeys);
+    args.append({at(biasRoom), k.constant(f32, scale)});
+  }
+  func::CallOp::create(k.b, softmaxColumns(module, k.target, biased), args);
   InPlace value = wideRowsOf(op.getV()[segment], t0, keys, valueDepth, at(valueRoom));
   product(value, k.idx(1), value.stride, x, keys, at(out), yes, valueDepth);
+}
+
+bool AttendMany::isBiasPerKey(unsigned segment) {
+  auto shape = cast<RankedTensorType>(op.getBias()[segment].getType()).getShape();
+  return llvm::all_of(shape.take_back(3).drop_back(), [](int64_t d) { return d == 1; });
+}
+
+void AttendMany::pullKeyBias(unsigned segment, Value t0, Value keys, Value wholeKeys) {
+  Value room = at(biasRoom);
+  k.forLanes(k.idx(0), keys, lanes,
+             [&](Value j, int64_t width) { k.store(pullBias(segment, k.idx(0), k.add(t0, j), width), room, f32, j); });
+  k.forLoop(keys, wholeKeys, k.idx(1), [&](Value j) { k.store(k.constant(f32, 0), room, f32, j); });
 }
 
 /// Products to logits: scale, softcap, bias.
@@ -146,17 +198,15 @@ void AttendMany::transformLogits(unsigned segment, Value t0, Value keys) {
   Value rowBias = at(biasRoom), keyBias; // [row][key] and [key][row]
   bool perKey = false;                   // the same for all rows
   if (!op.getBias().empty()) {
-    auto shape = cast<RankedTensorType>(op.getBias()[segment].getType()).getShape();
-    perKey = llvm::all_of(shape.take_back(3).drop_back(), [](int64_t d) { return d == 1; });
-    auto pullRow = [&](Value r) {
-      k.forLanes(k.idx(0), keys, lanes, [&](Value j, int64_t width) {
-        k.store(pullBias(segment, r, k.add(t0, j), width), rowBias, f32, k.add(k.mul(r, k.idx(blockKeys)), j));
-      });
-    };
+    perKey = isBiasPerKey(segment);
     if (perKey) {
-      pullRow(k.idx(0));
+      pullKeyBias(segment, t0, keys, keys);
     } else {
-      k.forLoop(k.idx(0), rows, k.idx(1), pullRow);
+      k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+        k.forLanes(k.idx(0), keys, lanes, [&](Value j, int64_t width) {
+          k.store(pullBias(segment, r, k.add(t0, j), width), rowBias, f32, k.add(k.mul(r, k.idx(blockKeys)), j));
+        });
+      });
       keyBias = k.bytePtr(rowBias, k.idx(blockKeys * kPanel * 4));
       auto pack = packTransposed(k.kernel->getParentOfType<ModuleOp>(), k.target, f32, f32);
       func::CallOp::create(k.b, pack, ValueRange{keyBias, rowBias, k.i64(k.idx(blockKeys)), k.i64(rows), k.i64(keys)});

@@ -260,27 +260,33 @@ func::FuncOp packTransposed(ModuleOp module, const Target &target, Type src, Typ
     VectorType inVec = Emit::vec(lanes, src);
     b.loop(b.c(0), b.c(kPanel), b.c(lanes), [&](Value j0) {
       Value outStrip = b.at(out, dst, j0), inStrip = b.at(in, src, b.mul(j0, stride));
-      Value whole = b.le(b.add(j0, b.c(lanes)), n);
-      Value kBlocks = b.select(whole, b.sub(k, b.rem(k, b.c(lanes))), b.c(0));
-      b.loop(b.c(0), kBlocks, b.c(lanes), [&](Value k0) {
-        Values rows;
-        for (int64_t r = 0; r < lanes; ++r)
-          rows.push_back(b.widen(target, b.load(inVec, b.at(inStrip, src, b.add(b.mul(stride, b.c(r)), k0))), dst));
-        Values columns = transposeVectors(b, rows);
-        for (int64_t r = 0; r < lanes; ++r)
-          b.store(columns[r], b.at(outStrip, dst, b.mul(b.add(k0, b.c(r)), b.c(kPanel))));
-      });
-      // What is left of k, or columns beyond n: element by element.
-      b.loop(b.c(0), b.c(lanes), b.c(1), [&](Value j) {
-        Value inside = b.lt(b.add(j0, j), n);
-        Value row = b.at(inStrip, src, b.mul(j, stride));
-        b.loop(kBlocks, k, b.c(1), [&](Value kk) {
-          Value element = b.choose(
-              inside, {dst}, [&] { return Values{b.widen(target, b.load(src, b.at(row, src, kk)), dst)}; },
-              [&] { return Values{b.zero(dst)}; })[0];
-          b.store(element, b.at(outStrip, dst, b.add(b.mul(kk, b.c(kPanel)), j)));
+      auto some = [&] {
+        Value whole = b.le(b.add(j0, b.c(lanes)), n);
+        Value kBlocks = b.select(whole, b.sub(k, b.rem(k, b.c(lanes))), b.c(0));
+        b.loop(b.c(0), kBlocks, b.c(lanes), [&](Value k0) {
+          Values rows;
+          for (int64_t r = 0; r < lanes; ++r)
+            rows.push_back(b.widen(target, b.load(inVec, b.at(inStrip, src, b.add(b.mul(stride, b.c(r)), k0))), dst));
+          Values columns = transposeVectors(b, rows);
+          for (int64_t r = 0; r < lanes; ++r)
+            b.store(columns[r], b.at(outStrip, dst, b.mul(b.add(k0, b.c(r)), b.c(kPanel))));
         });
-      });
+        // What is left of k, or columns beyond n: element by element.
+        b.loop(b.c(0), b.c(lanes), b.c(1), [&](Value j) {
+          Value inside = b.lt(b.add(j0, j), n);
+          Value row = b.at(inStrip, src, b.mul(j, stride));
+          b.loop(kBlocks, k, b.c(1), [&](Value kk) {
+            Value element = b.choose(
+                inside, {dst}, [&] { return Values{b.widen(target, b.load(src, b.at(row, src, kk)), dst)}; },
+                [&] { return Values{b.zero(dst)}; })[0];
+            b.store(element, b.at(outStrip, dst, b.add(b.mul(kk, b.c(kPanel)), j)));
+          });
+        });
+      };
+      auto none = [&] {
+        b.loop(b.c(0), k, b.c(1), [&](Value kk) { b.store(b.zero(Emit::vec(lanes, dst)), b.at(outStrip, dst, b.mul(kk, b.c(kPanel)))); });
+      };
+      b.when(b.lt(j0, n), some, none);
     });
   });
 }

@@ -46,3 +46,29 @@ leat.kernel_func @half inputs 3 -> [tensor<?x8x?x80xbf16>] {
   %o = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125} : (tensor<?x8x?x80xbf16>, tensor<?x8x?x80xbf16>, tensor<?x8x?x80xbf16>) -> tensor<?x8x?x80xbf16>
   leat.yield %o : tensor<?x8x?x80xbf16>
 }
+
+// -----
+
+// Heads in turns, as an encoder has them: keys and values, which the processor would not fetch ahead, are asked for; queries are packed where they
+// lie; the softmax adds the bias that all rows share. A bias of rows takes a pass of its own.
+// CHECK-LABEL: func.func @encoder(
+// CHECK: else
+// CHECK: llvm.intr.prefetch
+// CHECK: call @pack_transposed_f32_f32
+// CHECK: call @product_f32_f32_f32
+// CHECK: call @softmax_columns_biased(
+// CHECK-LABEL: func.func @encoder.tasks(
+leat.kernel_func @encoder inputs 4 -> [tensor<?x?x12x32xf32>] {
+^bb0(%q: tensor<?x?x12x32xf32>, %k: tensor<?x?x12x32xf32>, %v: tensor<?x?x12x32xf32>, %b: tensor<?x1x1x?xf32>):
+  %o = leat.kv_attend q(%q) k(%k) v(%v) bias(%b) {scale = 0.25, q_layout = "bshd", kv_layout = "bshd", o_layout = "bshd"} : (tensor<?x?x12x32xf32>, tensor<?x?x12x32xf32>, tensor<?x?x12x32xf32>, tensor<?x1x1x?xf32>) -> tensor<?x?x12x32xf32>
+  leat.yield %o : tensor<?x?x12x32xf32>
+}
+// CHECK-LABEL: func.func @rows(
+// CHECK-NOT: call @softmax_columns_biased(
+// CHECK: call @softmax_columns(
+// CHECK-LABEL: func.func @rows.tasks(
+leat.kernel_func @rows inputs 4 -> [tensor<?x?x12x32xf32>] {
+^bb0(%q: tensor<?x?x12x32xf32>, %k: tensor<?x?x12x32xf32>, %v: tensor<?x?x12x32xf32>, %b: tensor<?x1x?x?xf32>):
+  %o = leat.kv_attend q(%q) k(%k) v(%v) bias(%b) {scale = 0.25, q_layout = "bshd", kv_layout = "bshd", o_layout = "bshd"} : (tensor<?x?x12x32xf32>, tensor<?x?x12x32xf32>, tensor<?x?x12x32xf32>, tensor<?x1x?x?xf32>) -> tensor<?x?x12x32xf32>
+  leat.yield %o : tensor<?x?x12x32xf32>
+}

@@ -29,6 +29,12 @@ leat.kernel_func @lengths inputs 6 -> [tensor<?x4x?x32xf32>, tensor<?x4x?xf32>] 
      : (tensor<?x4x?x32xf32>, tensor<?x4x?x32xf32>, tensor<?x4x?x32xf32>, tensor<?x?xi64>, tensor<?x1x?x?xf32>, tensor<?xi64>) -> (tensor<?x4x?x32xf32>, tensor<?x4x?xf32>)
   leat.yield %o, %l : tensor<?x4x?x32xf32>, tensor<?x4x?xf32>
 }
+leat.kernel_func @key_bias inputs 4 -> [tensor<?x?x3x32xf32>, tensor<?x3x?xf32>] {
+^bb0(%q: tensor<?x?x3x32xf32>, %k: tensor<?x?x3x32xf32>, %v: tensor<?x?x3x32xf32>, %b: tensor<?x1x1x?xf32>):
+  %o, %l = leat.kv_attend q(%q) k(%k) v(%v) bias(%b) {scale = 0.25, q_layout = "bshd", kv_layout = "bshd", o_layout = "bshd"}
+     : (tensor<?x?x3x32xf32>, tensor<?x?x3x32xf32>, tensor<?x?x3x32xf32>, tensor<?x1x1x?xf32>) -> (tensor<?x?x3x32xf32>, tensor<?x3x?xf32>)
+  leat.yield %o, %l : tensor<?x?x3x32xf32>, tensor<?x3x?xf32>
+}
 leat.kernel_func @tail inputs 4 -> [tensor<?x4x?x32xf32>, tensor<?x4x?xf32>] {
 ^bb0(%q: tensor<?x4x?x32xf32>, %k: tensor<?x4x?x32xf32>, %v: tensor<?x4x?x32xf32>, %n: tensor<?xi64>):
   %o, %l = leat.kv_attend q(%q) k(%k) v(%v) kv_len(%n) {scale = 0.25, causal}
@@ -112,6 +118,28 @@ TEST_P(Attention, WindowSoftcapSinkAndLayouts) {
     r.sink = [&](int64_t h) { return sink.at(h); };
     r.segments.push_back({element(q, true), element(k, true), element(v, true), t, {}, {}});
     expectAttention(r, o, &lse, 5e-6, true);
+  }
+}
+
+TEST_P(Attention, BiasOfKeys) {
+  for (auto [s, t] : kLengths) {
+    Array q = Array::random("f32", {2, s, 3, 32}, 20, -4, 4), k = Array::random("f32", {2, t, 3, 32}, 21, -4, 4),
+          v = Array::random("f32", {2, t, 3, 32}, 22), bias = Array::random("f32", {2, 1, 1, t}, 23, -3, 3);
+    for (int64_t i = 0; i < bias.size(); ++i)
+      if (i % 5 == 0 || i % 7 == 3)
+        bias.set(i, i % 5 ? -3.4028235e38 : -kInfinity);
+    Array o("f32", {2, s, 3, 32}), lse("f32", {2, 3, s});
+    jit->run("key_bias", {&q, &k, &v, &bias}, {&o, &lse});
+    Reference r{2, 3, 3, s, 32, 32};
+    r.segments.push_back({element(q, true), element(k, true), element(v, true), t, {}, {}});
+    r.segments[0].bias = [&, t = t](int64_t b, int64_t, int64_t, int64_t j) { return bias.at(b * t + j); };
+    expectAttention(r, o, &lse, 5e-6, true);
+    // It is the bias that makes the result.
+    Array zero("f32", bias.dims), other("f32", o.dims);
+    jit->run("key_bias", {&q, &k, &v, &zero}, {&other, &lse});
+    if (s > 0 && t > 0) {
+      EXPECT_NE(o.bytes, other.bytes) << s << " x " << t;
+    }
   }
 }
 

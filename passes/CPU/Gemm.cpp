@@ -62,16 +62,9 @@ public:
         Panel rhs = preparePanel(k, p, batchAt, panel, n0, nEnd, k0, kn);
         Value again = arith::CmpIOp::create(k.b, arith::CmpIPredicate::ne, k0, k.idx(0));
         Value a = k.elementPtr(lhs.base, lhs.type, k.mul(k0, lhs.colStride));
-        // The next panel comes from far away: it is fetched during the last but one block of rows, which is a full one. Several panels of a
-        // task may have left the second cache when the next task comes to them.
-        Value next, fetch;
-        if (packed()) {
-          next = k.elementPtr(rhs.base, rhs.type, k.mul(p.depth, k.idx(kPanel)));
-          fetch = dots(k) ? arith::ConstantIntOp::create(k.b, 1, 1).getResult()
-                          : k.compare(arith::CmpIPredicate::eq, block, k.max(k.sub(p.blocks, k.idx(2)), k.idx(0)));
-        }
+        Ahead ahead = packed() ? nextPanel(k, p, rhs, block, rows, kn) : Ahead();
         callProduct(k, {lhs.type, rhs.type, acc, pairs(k)}, a, lhs.rowStride, lhs.colStride, rhs.base, rhs.stride, kn, sums(k), again, rows,
-                    {}, {}, next, fetch);
+                    {}, {}, ahead.from, ahead.step);
       });
       epilogue(k, p, batchAt, row0, rows, n0, nEnd);
     });
@@ -95,6 +88,10 @@ private:
     Value base;
     Type type;
     Value stride;
+  };
+
+  struct Ahead { ///< what is fetched meanwhile: see productRows
+    Value from, step;
   };
 
   StringRef rhsLayout() { return operandLayout(op->getParentOfType<KernelFuncOp>(), op.getRhs()); }
@@ -235,6 +232,27 @@ private:
       });
     });
     return {out, acc, k.idx(kPanel)};
+  }
+
+  /// What the tiles of block `block` fetch of the next panel, which comes from far away: the slower the better, for it delays what the
+  /// tiles read. The last 16 tiles before the last block of rows take a quarter of a line in each iteration, or half of one if there are
+  /// but 8. (Tiles of their block before those get what is at hand, the end of this panel.) Where a task has several panels, those may
+  /// have left the second cache when the next task comes to them: then each block fetches.
+  Ahead nextPanel(KernelBuilder &k, Plan &p, const Panel &panel, Value block, Value rows, Value kn) {
+    auto choose = [&](Value condition, Value x, Value y) -> Value { return arith::SelectOp::create(k.b, condition, x, y); };
+    Value always = dots(k) ? arith::ConstantIntOp::create(k.b, 1, 1).getResult() : k.compare(arith::CmpIPredicate::eq, p.blocks, k.idx(1));
+    Value lastBlock = k.sub(p.blocks, k.idx(1));
+    Value tile = choose(always, k.idx(0), k.mul(block, k.idx(mc / kTileRows)));
+    Value tiles = choose(always, k.div(rows, k.idx(kTileRows)), k.mul(lastBlock, k.idx(mc / kTileRows)));
+    auto atLeast = [&](int64_t count) { return k.compare(arith::CmpIPredicate::sge, tiles, k.idx(count)); };
+    Value perLine = choose(atLeast(16), k.idx(4), choose(atLeast(8), k.idx(2), k.idx(1))); // steps
+    Value first = k.max(k.sub(tiles, k.mul(perLine, k.idx(4))), k.idx(0)), bytes = k.div(k.idx(64), perLine);
+    Value next = k.elementPtr(panel.base, panel.type, k.mul(p.depth, k.idx(kPanel)));
+    Value tileBytes = k.mul(inPairs() ? k.div(kn, k.idx(2)) : kn, bytes);
+    Value among = arith::AndIOp::create(k.b, k.compare(arith::CmpIPredicate::slt, block, lastBlock),
+                                        k.compare(arith::CmpIPredicate::sgt, k.add(tile, k.idx(mc / kTileRows)), first));
+    Value fetches = arith::OrIOp::create(k.b, always, among);
+    return {k.bytePtr(next, k.mul(k.sub(tile, first), tileBytes)), choose(fetches, bytes, k.idx(0))};
   }
 
   void epilogue(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row0, Value rows, Value n0, Value nEnd) {

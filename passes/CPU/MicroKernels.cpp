@@ -117,7 +117,7 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
             next.push_back(b.add(offset, aStep));
             next.push_back(b.at(rhs, t.rhs, rhsStep));
             if (fetches) {
-              b.prefetch(carried.back());
+              b.prefetchNear(carried.back());
               next.push_back(b.at(carried.back(), b.getI8Type(), args[11]));
             }
             return next;
@@ -140,12 +140,11 @@ func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t, 
   return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64, i64, ptr, i64},
                         [&](Emit &b, ValueRange args) {
                           Value a = args[0], aRow = args[1], c = args[6], ldc = args[7], rows = args[9];
-                          // The first tiles fetch what comes next, one line in each of their iterations.
-                          constexpr int64_t kFetching = 4 * kTileRows;
+                          // Full tiles fetch what comes next, step by step in their iterations.
                           Value iterations = t.pairs != ProductTypes::Pairs::None ? b.div(args[5], b.c(2)) : args[5];
+                          Value step = args[12], tileSteps = b.mul(iterations, step);
                           auto tileArgs = [&](Value row) {
-                            Value step = b.select(b.lt(row, b.c(kFetching)), args[12], b.c(0));
-                            Value ahead = b.at(args[11], b.getI8Type(), b.mul(b.div(row, b.c(kTileRows)), b.mul(iterations, step)));
+                            Value ahead = b.at(args[11], b.getI8Type(), b.mul(b.div(row, b.c(kTileRows)), tileSteps));
                             return Values{b.at(a, t.lhs, b.mul(row, aRow)), aRow, args[2], args[3],  args[4], args[5],
                                           b.at(c, t.acc, b.mul(row, ldc)),  ldc,  args[8], args[10], ahead,   step};
                           };

@@ -21,8 +21,9 @@ mlir::Type accumulatorType(mlir::Type element);
 
 /// C[rows][columns] (+)= A[rows][k] * panel[k][64], for any number of rows.
 /// (a, aRowStride, aColStride, panel, panelStride, k, c, cStride, accumulate: i1, rows, columns, next, step); strides in elements. Columns
-/// are worked on in strips: up to 64 of them may be written, or up to one vector in the `narrow` form. Meanwhile 4 k cache lines (2 k for
-/// pairs) from `next` on are fetched if `step` is 64, none if it is 0. Every element of C is the sum over k in order, whatever `rows` is.
+/// are worked on in strips: up to 64 of them may be written, or up to one vector in the `narrow` form. Meanwhile memory from `next` on is
+/// fetched: every 6 rows come with k steps (k / 2 for pairs) of `step` bytes. Every element of C is the sum over k in order, whatever
+/// `rows` is.
 mlir::func::FuncOp productRows(mlir::ModuleOp module, const Target &target, ProductTypes types, bool narrow = false);
 
 /// Transposes rows of a matrix into a panel: dst[k][j] = j < n ? src[j * stride + k] : 0, converted to `dst`.

@@ -6,14 +6,13 @@ using namespace mlir;
 namespace leat::cpu {
 
 void callProduct(KernelBuilder &k, ProductTypes types, Value a, Value rowStride, Value colStride, Value panel, Value panelStride,
-                 Value depth, Value sums, Value accumulate, Value rows, Value sumsStride, Value columns, Value next, Value fetch) {
-  Value step = k.i64(fetch ? arith::SelectOp::create(k.b, fetch, k.idx(64), k.idx(0)).getResult() : k.idx(0));
+                 Value depth, Value sums, Value accumulate, Value rows, Value sumsStride, Value columns, Value next, Value step) {
   auto call = [&](bool narrow) {
     auto product = productRows(k.kernel->getParentOfType<ModuleOp>(), k.target, types, narrow);
     func::CallOp::create(k.b, product,
                          ValueRange{a, k.i64(rowStride), k.i64(colStride), panel, k.i64(panelStride), k.i64(depth), sums,
                                     k.i64(sumsStride ? sumsStride : k.idx(kPanel)), accumulate, k.i64(rows),
-                                    k.i64(columns ? columns : k.idx(kPanel)), next ? next : panel, step});
+                                    k.i64(columns ? columns : k.idx(kPanel)), next ? next : panel, k.i64(step ? step : k.idx(0))});
     return SmallVector<Value>();
   };
   int64_t lanes = lanesOf(k.target, types.acc);

@@ -8,11 +8,10 @@ namespace leat::cpu {
 
 constexpr int64_t kBlockRows = 48; ///< rows of a task: sums of a panel stay in the first cache
 
-/// sums[rows][columns, 64 if not given] (+)= a * panel: see productRows. Index values; `accumulate` is i1,
-/// as is `fetch`, which asks for `next`.
+/// sums[rows][columns, 64 if not given] (+)= a * panel: see productRows. Index values; `accumulate` is i1.
 void callProduct(KernelBuilder &k, ProductTypes types, mlir::Value a, mlir::Value rowStride, mlir::Value colStride, mlir::Value panel,
                  mlir::Value panelStride, mlir::Value depth, mlir::Value sums, mlir::Value accumulate, mlir::Value rows,
-                 mlir::Value sumsStride = {}, mlir::Value columns = {}, mlir::Value next = {}, mlir::Value fetch = {});
+                 mlir::Value sumsStride = {}, mlir::Value columns = {}, mlir::Value next = {}, mlir::Value step = {});
 
 /// Type of an operand's elements in memory: floats as they are, integers as they are stored.
 inline mlir::Type productType(KernelBuilder &k, mlir::Type element) {

@@ -9,6 +9,8 @@
 // V4: scf.for {{.*}} -> (vector<16xf32>
 // V4-COUNT-24: vector.fma
 // V4-NOT: vector.fma
+// The next panel is fetched meanwhile, into the first cache.
+// V4: "llvm.intr.prefetch"({{.*}}) <{cache = 1 : i32, hint = 3 : i32, rw = 0 : i32}>
 // V4: scf.yield
 // V3-LABEL: func.func private @product_f32_f32_f32_6x16(
 // V3-COUNT-12: vector.fma {{.*}} : vector<8xf32>

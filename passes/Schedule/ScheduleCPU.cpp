@@ -22,6 +22,7 @@ namespace leat::schedule {
 namespace {
 
 using Param = std::pair<StringRef, int64_t>;
+constexpr int64_t kPackedRows = 24; ///< of a block, where weights are packed
 
 struct ScheduleCPU : impl::ScheduleCPUBase<ScheduleCPU> {
   using ScheduleCPUBase::ScheduleCPUBase;
@@ -82,12 +83,13 @@ static bool reducesInnermost(Operation *root) {
 
 ScheduleAttr ScheduleCPU::choose(KernelFuncOp kernel) {
   Builder builder(&getContext());
-  auto make = [&](StringRef strategy, std::initializer_list<Param> params) {
+  auto make = [&](StringRef strategy, ArrayRef<Param> params) {
     SmallVector<NamedAttribute> attrs;
     for (auto [name, value] : params)
       attrs.push_back(builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
     for (const Tunable &tunable : tunablesOf(strategy))
-      attrs.push_back(builder.getNamedAttr(tunable.name, builder.getI64IntegerAttr(tunable.standard)));
+      if (llvm::none_of(attrs, [&](NamedAttribute attr) { return attr.getName() == tunable.name; }))
+        attrs.push_back(builder.getNamedAttr(tunable.name, builder.getI64IntegerAttr(tunable.standard)));
     return ScheduleAttr::get(&getContext(), strategy, builder.getDictionaryAttr(attrs));
   };
   int64_t vector = std::max<int64_t>(vectorBits / elementBits(kernel), 1);
@@ -99,9 +101,14 @@ ScheduleAttr ScheduleCPU::choose(KernelFuncOp kernel) {
   return TypeSwitch<Operation *, ScheduleAttr>(root)
       .Case<MatmulOp>([&](MatmulOp op) {
         Type lhs = getElementTypeOrSelf(op.getLhs());
-        int64_t bf16 =
-            bf16Dots && cpu::isInPairs(cpu::operandLayout(kernel, op.getRhs())) && (lhs.isBF16() || (lhs.isF32() && bf16Activations));
-        return make("gemm", {{"mr", 6}, {"nr", columns * vector}, {"vector", vector}, {"bf16", bf16}});
+        StringRef layout = cpu::operandLayout(kernel, op.getRhs());
+        int64_t bf16 = bf16Dots && cpu::isInPairs(layout) && (lhs.isBF16() || (lhs.isF32() && bf16Activations));
+        SmallVector<Param> params{{"mr", 6}, {"nr", columns * vector}, {"vector", vector}, {"bf16", bf16}};
+        // The rows of a block, the panel and what is written share the second cache. Larger blocks where a panel is packed for each, and
+        // for dots, which read panels twice as fast.
+        if (!layout.empty() && !bf16)
+          params.push_back({"mc", kPackedRows});
+        return make("gemm", params);
       })
       .Case<MatmulNBitsOp>([&](MatmulNBitsOp op) {
         int64_t int8 = int8Activations && op.getInt8Activations();

@@ -71,12 +71,13 @@ leat.kernel_func @sorted inputs 1 -> [tensor<8x2xf32>, tensor<8x2xi64>] {
 }
 
 // Activations are rounded only where that was asked for and the processor gains from it; bf16 is multiplied as it is.
+// Where weights are packed blocks have fewer rows, but for dots.
 // EXACT-LABEL: @short_weight
-// EXACT-SAME: bf16 = 0
+// EXACT-SAME: bf16 = 0 : i64, grain = 32768 : i64, kc = 1024 : i64, mc = 24
 // DOTS-LABEL: @short_weight
 // DOTS-SAME: bf16 = 0
 // ROUND-LABEL: @short_weight
-// ROUND-SAME: bf16 = 1
+// ROUND-SAME: bf16 = 1 : i64, grain = 32768 : i64, kc = 1024 : i64, mc = 48
 leat.kernel_func @short_weight inputs 2 -> [tensor<?x32xf32>] attributes {leat.layouts = ["", "panel64.2"]} {
 ^bb0(%a: tensor<?x64xf32>, %b: tensor<64x32xbf16>):
   %0 = leat.matmul %a, %b : (tensor<?x64xf32>, tensor<64x32xbf16>) -> tensor<?x32xf32>

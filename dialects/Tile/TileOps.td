@@ -93,7 +93,9 @@ def Tile_WaitOp : Tile_Op<"wait"> {
 
 def Tile_BarrierOp : Tile_Op<"barrier"> {
   let summary = "all threads of the block meet; what they wrote to shared memory before is seen by all after";
-  let assemblyFormat = "attr-dict";
+  let description = "`products`: by their products of groups of warps and tensor copies, too, which reach shared memory by a way of their own.";
+  let arguments = (ins UnitAttr:$products);
+  let assemblyFormat = "(`products` $products^)? attr-dict";
 }
 
 def Tile_FillOp : Tile_Op<"fill", [SingleBlock]> {
@@ -270,6 +272,14 @@ def Tile_LanesOp : Tile_Op<"lanes", [Pure, SameOperandsAndResultType]> {
   let results = (outs F32:$result);
   let assemblyFormat = "$combine $value `width` $width attr-dict";
   let hasVerifier = 1;
+}
+
+def Tile_FromLaneOp : Tile_Op<"from_lane"> {
+  let summary = "the value that another lane of the warp has";
+  let description = "All lanes of a warp come by; each may ask another one. `lane` is 0 to 31.";
+  let arguments = (ins I32:$value, Index:$lane);
+  let results = (outs I32:$result);
+  let assemblyFormat = "$value `[` $lane `]` attr-dict";
 }
 
 def Tile_PipelineOp : Tile_Op<"pipeline", [AttrSizedOperandSegments]> {

@@ -66,14 +66,13 @@ AttendTile::Extent AttendTile::extentOf(unsigned segment) {
   return extent;
 }
 
-Values AttendTile::rowRanges(Value count) {
+Values AttendTile::rowRanges() {
   if (!isBounded(op))
     return {};
   auto rowI32 = reg(tile::LayoutKind::Row, 1, i32);
-  Value last = arith::IndexCastOp::create(b, i32, k.sub(count, k.idx(1)));
   return mapTiles(k, {}, {rowI32, rowI32}, [&](ValueRange at) -> Values {
     auto [low, high] = rangeOf(bounded(at[0]));
-    return {low, op.getKPos().empty() ? arith::MinSIOp::create(b, high, last).getResult() : high};
+    return {low, high};
   });
 }
 
@@ -82,27 +81,23 @@ Value AttendTile::isPartial(const Extent &extent, Value t0) {
   return arith::OrIOp::create(b, k.compare(arith::CmpIPredicate::slt, t0, extent.allLow), k.compare(arith::CmpIPredicate::sgt, last, end));
 }
 
-Value AttendTile::maskLogits(Value logits, ArrayRef<Value> ranges, Value t0, Value count, Value positions) {
+Value AttendTile::maskLogits(Value logits, ArrayRef<Value> ranges, Value t0, Value count, llvm::function_ref<Value(Value)> position) {
   Values tiles{logits};
   llvm::append_range(tiles, ranges);
   Value first = arith::IndexCastOp::create(b, i32, t0), end = arith::IndexCastOp::create(b, i32, count);
   return mapTiles(k, tiles, logitsType(), [&](ValueRange at) -> Values {
-    // Slots without a key have position -1.
-    Value position = positions ? tile::ReadOp::create(b, i32, positions, k.idx(0), at.back()).getResult()
-                               : arith::AddIOp::create(b, first, arith::IndexCastOp::create(b, i32, at.back())).getResult();
-    Value visible;
+    Value place =
+        position ? position(at.back()) : arith::AddIOp::create(b, first, arith::IndexCastOp::create(b, i32, at.back())).getResult();
+    // The first position that a row sees is 0 at least, so that slots without a key (-1) are hidden.
+    Value visible = position ? k.compare(arith::CmpIPredicate::sge, place, ranges.empty() ? k.constantInt(i32, 0) : at[1])
+                             : k.compare(arith::CmpIPredicate::slt, place, end);
     auto needs = [&](arith::CmpIPredicate predicate, Value bound) {
-      Value holds = k.compare(predicate, position, bound);
-      visible = visible ? arith::AndIOp::create(b, visible, holds).getResult() : holds;
+      visible = arith::AndIOp::create(b, visible, k.compare(predicate, place, bound));
     };
     if (!ranges.empty()) {
-      if (positions || int64_t(op.getWindowLeft()) >= 0)
+      if (!position && int64_t(op.getWindowLeft()) >= 0)
         needs(arith::CmpIPredicate::sge, at[1]);
       needs(arith::CmpIPredicate::sle, at[2]);
-    } else if (positions) {
-      needs(arith::CmpIPredicate::sge, k.constantInt(i32, 0));
-    } else {
-      needs(arith::CmpIPredicate::slt, end);
     }
     return {arith::SelectOp::create(b, visible, at[0], k.constant(f32, -kInfinity))};
   })[0];

@@ -36,12 +36,13 @@ protected:
     mlir::Value count, from, to, allLow, allHigh;
   };
   Extent extentOf(unsigned segment);
-  /// First and last position that each row sees of `count` keys (row slices of i32); nothing where all see everything.
-  Values rowRanges(mlir::Value count);
+  /// First and last position that each row sees (row slices of i32); nothing where all see everything.
+  Values rowRanges();
   /// Some row does not see the whole block of keys that begins with t0 (i1).
   mlir::Value isPartial(const Extent &extent, mlir::Value t0);
-  /// `positions`: of the block's keys, in shared memory; null: keys are in order.
-  mlir::Value maskLogits(mlir::Value logits, llvm::ArrayRef<mlir::Value> ranges, mlir::Value t0, mlir::Value count, mlir::Value positions);
+  /// `position`: of the key in a column of the block (i32), -1 for none; null: keys are in order.
+  mlir::Value maskLogits(mlir::Value logits, llvm::ArrayRef<mlir::Value> ranges, mlir::Value t0, mlir::Value count,
+                         llvm::function_ref<mlir::Value(mlir::Value column)> position = nullptr);
   /// A row of the tile that exists, for what is read of rows that do not.
   mlir::Value bounded(mlir::Value row) { return k.min(row, k.sub(rows, k.idx(1))); }
 

@@ -3,20 +3,20 @@
 // group's other units are free for the softmax of that one; groups take turns with the tensor cores.
 #pragma once
 
-#include "passes/CUDA/AttendTile.h"
+#include "passes/CUDA/AttendBlocks.h"
 #include "passes/CUDA/Ring.h"
 #include "passes/CUDA/TensorMaps.h"
 
 namespace leat::cuda {
 
-class GroupAttend : public AttendTile {
+class GroupAttend : public AttendBlocks {
 public:
   GroupAttend(KVAttendOp op, KernelBuilder &k);
-  /// One segment of keys in order, of which none is hidden by a length in memory, in 16 bits; and the schedule has sizes for it.
+  /// Queries, keys and values are in 16 bits and few enough for their tensor maps; and the schedule has sizes for it.
   static bool fits(KVAttendOp op);
   static int64_t threads(KVAttendOp op);
   Values grid();
-  /// Of queries, keys and values; none if one of them is not in memory as a map needs it.
+  /// Of the different queries, then of the keys and values of each segment; none if one is not in memory as a map needs it.
   llvm::SmallVector<TensorMap> tensorMaps();
   void attend();
 
@@ -31,15 +31,16 @@ private:
   void consume(Ring &queries, Ring &keys, Ring &values);
   mlir::Value dot(mlir::Value left, mlir::Value right, mlir::Value init, bool transB);
   Values waitFor(int64_t pending, mlir::ValueRange tiles);
-  /// The logits of block `i`, which are there, with what is hidden at -inf.
-  mlir::Value visible(mlir::Value logits, mlir::ArrayRef<mlir::Value> ranges, mlir::Value i);
+  /// The queries that are multiplied with the keys of block `i`.
+  mlir::Value queriesOf(Ring &queries, mlir::Value i);
+  /// Zeros for the values of block `i` that are nobody's, if it has some.
+  void clean(Ring &values, mlir::Value stale, mlir::Value i);
 
   bool packed;
   int64_t groups;
   Values maps;
-  Extent extent;
-  mlir::Value some;         ///< some row sees a key (i1)
-  mlir::Value from, blocks; ///< blocks of keys that are visited: one at least
+  Values distinct; ///< queries: segments may have the same
+  Values queryOf;  ///< of each segment, its number in `distinct` (index)
 };
 
 } // namespace leat::cuda

@@ -185,10 +185,7 @@ void TileLowering::lower(Operation *op) {
         NVVM::CpAsyncWaitGroupOp::create(b, b.getI32IntegerAttr(wait.getPending()));
         dead.push_back(op);
       })
-      .Case([&](tile::BarrierOp) {
-        lowerBarrier();
-        dead.push_back(op);
-      })
+      .Case([&](tile::BarrierOp barrier) { lowerBarrier(barrier); })
       .Case([&](tile::FillOp fill) { lowerFill(fill); })
       .Case([&](tile::VisitOp visit) { lowerVisit(visit); })
       .Case([&](tile::LoadOp load) { lowerLoad(load); })
@@ -211,6 +208,10 @@ void TileLowering::lower(Operation *op) {
       .Case([&](tile::ReadOp read) { lowerRead(read); })
       .Case([&](tile::WriteOp write) { lowerWrite(write); })
       .Case([&](tile::LanesOp lanes) { replace(op, ValueRange(joinLanes(lanes.getCombine(), lanes.getValue(), lanes.getWidth()))); })
+      .Case([&](tile::FromLaneOp from) {
+        replace(op, ValueRange(NVVM::ShflOp::create(b, b.getI32Type(), i32(-1), from.getValue(), toI32(from.getLane()), i32(31),
+                                                    NVVM::ShflKind::idx, UnitAttr())));
+      })
       .Case([&](tile::Exp2Op exp2) { replace(op, ValueRange(lowerExp2(exp2.getX()))); })
       .Case([&](tile::MBarriersOp barriers) { lowerMBarriers(barriers); })
       .Case([&](tile::RolesOp roles) { lowerRoles(roles); })

@@ -10,11 +10,18 @@ constexpr int64_t kGroup = 128, kGroupWarps = 4; ///< threads and warps of a gro
 constexpr int64_t kConsumersBarrier = 1, kTurnBarriers = 2;
 constexpr StringLiteral kArrive = "bar.arrive $0, $1;";
 
+void TileLowering::fenceProducts() {
+  NVVM::FenceProxyOp::create(b, NVVM::ProxyKind::async_shared, NVVM::SharedSpaceAttr::get(b.getContext(), NVVM::SharedSpace::shared_cta));
+}
+
 void TileLowering::meet(Value barrier, int64_t count) {
   NVVM::BarrierOp::create(b, TypeRange(), barrier, i32(count), NVVM::BarrierReductionAttr(), Value());
 }
 
-void TileLowering::lowerBarrier() {
+void TileLowering::lowerBarrier(tile::BarrierOp op) {
+  dead.push_back(op);
+  if (op.getProducts())
+    fenceProducts();
   if (inRole)
     meet(i32(kConsumersBarrier), threads);
   else
@@ -26,7 +33,7 @@ void TileLowering::lowerBarrier() {
 
 void TileLowering::lowerRoles(tile::RolesOp op) {
   // mbarriers are seen by tensor copies behind the fence, and by other threads behind the barrier.
-  NVVM::FenceProxyOp::create(b, NVVM::ProxyKind::async_shared, NVVM::SharedSpaceAttr::get(b.getContext(), NVVM::SharedSpace::shared_cta));
+  fenceProducts();
   NVVM::Barrier0Op::create(b);
   int64_t consumers = op.getConsumers(), all = threads;
   auto branch = scf::IfOp::create(b, less(tid, i32(consumers)), /*withElseRegion=*/true);

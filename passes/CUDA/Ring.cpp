@@ -32,10 +32,9 @@ Values Ring::acquire(Value step) {
   return tiles(step);
 }
 
-Values Ring::begin() {
-  Value first = k.idx(0);
-  tile::ExpectOp::create(k.b, full, first, bytes);
-  return tiles(first);
+Values Ring::begin(Value step) {
+  tile::ExpectOp::create(k.b, full, stage(step), bytes);
+  return tiles(step);
 }
 
 void Ring::copy(Value map, ValueRange coordinates, Value tile, Value step) {

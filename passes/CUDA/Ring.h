@@ -15,12 +15,14 @@ public:
 
   /// The producer waits until the stage of a step is empty and announces its bytes. Returns its tiles.
   Values acquire(mlir::Value step);
-  /// The same for step 0: nobody has used the ring.
-  Values begin();
+  /// The same for a step whose stage nobody has used.
+  Values begin(mlir::Value step);
   /// Copies `tile` of the stage by a tensor map.
   void copy(mlir::Value map, mlir::ValueRange coordinates, mlir::Value tile, mlir::Value step);
   /// A consumer waits until the stage is full. Returns its tiles.
   Values await(mlir::Value step);
+  /// Tiles of a stage that has been waited for.
+  Values tiles(mlir::Value step);
   /// A consumer is done with the stage.
   void release(mlir::Value step);
   /// A consumer that has begun with `step` is done with the stage of the step before. At step 0 that is the last stage, which nobody has
@@ -31,7 +33,6 @@ private:
   mlir::Value stage(mlir::Value step) { return k.rem(step, k.idx(stages)); }
   /// Of the phase that the step's tiles are in.
   mlir::Value parity(mlir::Value step) { return k.rem(k.div(step, k.idx(stages)), k.idx(2)); }
-  Values tiles(mlir::Value step);
 
   KernelBuilder &k;
   Values buffers;

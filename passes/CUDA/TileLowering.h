@@ -89,7 +89,9 @@ private:
   void lowerAwait(tile::AwaitOp op);
   void lowerCopyTensor(tile::CopyTensorOp op);
   void lowerTurn(mlir::Operation *op);
-  void lowerBarrier();
+  void lowerBarrier(tile::BarrierOp op);
+  /// Tensor copies and products of groups of warps see what this thread wrote to shared memory.
+  void fenceProducts();
   /// Waits at a barrier of the multiprocessor for `count` threads.
   void meet(mlir::Value barrier, int64_t count);
   /// Address (i32) of one of several mbarriers.

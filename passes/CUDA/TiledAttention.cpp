@@ -146,7 +146,7 @@ private:
     } // else they are read behind the first barrier of the loop
     // What each row sees, and what blocks of keys may be skipped or need no mask.
     Extent extent = extentOf(segment);
-    Values ranges = rowRanges(extent.count);
+    Values ranges = rowRanges();
     Value count = extent.count, from = extent.from, to = extent.to;
     if (split) {
       Value chunk = k.mul(k.ceilDiv(k.ceilDiv(count, k.idx(tileKeys)), splits()), k.idx(tileKeys)), begin = k.mul(split, chunk);
@@ -188,9 +188,13 @@ private:
       if (transforms())
         logits = transformLogits(segment, logits, t0, count);
       // The last block may be short; others are seen by all rows, or masked.
-      auto mask = [&]() -> Value { return maskLogits(logits, ranges, t0, count, given ? at[3] : Value()); };
-      logits =
-          given ? mask() : k.ifElse(isPartial(extent, t0), [&]() -> Values { return {mask()}; }, [&]() -> Values { return {logits}; })[0];
+      if (given)
+        logits = maskLogits(logits, ranges, t0, count,
+                            [&](Value column) -> Value { return tile::ReadOp::create(b, i32, at[3], k.idx(0), column); });
+      else
+        logits = k.ifElse(
+            isPartial(extent, t0), [&]() -> Values { return {maskLogits(logits, ranges, t0, count)}; },
+            [&]() -> Values { return {logits}; })[0];
       Step next = softmax(at[carried + 1], at[carried + 2], logits);
       Value left = logits;
       if (element.isF32()) {

@@ -39,6 +39,8 @@ Sizes attentionTiles(KVAttendOp op) {
 constexpr int64_t kHopperShared = 227 << 10;
 /// Registers of a thread that are neither sums nor operands: addresses, positions, what rows carry.
 constexpr int64_t kOtherRegisters = 32;
+/// What positions of keys add to them, and what says that a block has keys that are nobody's.
+constexpr int64_t kPositionRegisters = 20;
 
 /// Sizes of a product by wgmma: 128 rows (64 where there are no more) by as many columns as finish first, by a model of a multiprocessor's
 /// clocks. A step is bound by the tensor cores or by what comes from the second cache; steps of one wave run at the same time, and what
@@ -75,8 +77,10 @@ Sizes attentionGroups(KVAttendOp op) {
     return {};
   int64_t groups = std::max(size, valueSize) <= 64 ? 3 : 2, registers = groups == 3 ? 160 : 240, rows = 64 * groups;
   // A thread has half a row of 64 columns of each, so keys/2 logits, keys/4 registers of weights, valueSize/2 sums.
-  int64_t byRegisters = (registers - kOtherRegisters - valueSize / 2) * 4 / 3;
-  int64_t byMemory = (kHopperShared - rows * size * 2) / (2 * 2 * (size + valueSize));
+  int64_t others = kOtherRegisters + (op.getKPos().empty() ? 0 : kPositionRegisters);
+  int64_t byRegisters = (registers - others - valueSize / 2) * 4 / 3;
+  llvm::SmallDenseSet<Value> queries(op.getQ().begin(), op.getQ().end());
+  int64_t byMemory = (kHopperShared - int64_t(queries.size()) * rows * size * 2) / (2 * 2 * (size + valueSize));
   // Wide blocks are partly hidden more often.
   int64_t most = op.getCausal() || int64_t(op.getWindowLeft()) >= 0 || int64_t(op.getWindowRight()) >= 0 ? 128 : 176;
   int64_t keys = std::min({byRegisters, byMemory, most}) / 16 * 16;

@@ -47,20 +47,70 @@ leat.kernel_func @attend inputs 3 -> [tensor<1x4x?x128xbf16>] {
   leat.yield %0 : tensor<1x4x?x128xbf16>
 }
 
-// Positions of keys, lengths in memory and rows that are no multiple of 16 bytes: the form of all GPUs.
+// A ring: lanes hold positions of the block, which columns ask for; values of empty slots are cleared in front of the turn, where all groups meet.
 // CHECK-LABEL: func.func @ring.program0
-// CHECK: tile.program threads 128
-// CHECK-NOT: tile.roles
+// CHECK: tile.program threads 512
+// CHECK: tile.roles consume 384 registers 160 {
+// CHECK:   scf.for
+// CHECK:     scf.if
+// CHECK:       tile.await
+// CHECK:       tile.write %{{.*}} : vector<8xf16>, {{.*}}<{{[0-9]+}}x64xf16, swizzle = 128>
+// CHECK:       tile.barrier products
+// CHECK:     tile.take_turn
+// CHECK:     tile.give_turn
+// CHECK:     tile.from_lane
+// CHECK:     tile.lanes max
+// CHECK:   tile.barrier products
 leat.kernel_func @ring inputs 4 -> [tensor<1x4x?x64xf16>] {
 ^bb0(%q: tensor<1x4x?x64xf16>, %k: tensor<1x2x?x64xf16>, %v: tensor<1x2x?x64xf16>, %at: tensor<?xi64>):
   %0 = leat.kv_attend q(%q) k(%k) v(%v) k_pos(%at) {scale = 0.25 : f64, causal} : (tensor<1x4x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>, tensor<?xi64>) -> tensor<1x4x?x64xf16>
   leat.yield %0 : tensor<1x4x?x64xf16>
 }
 
+// A length in memory hides keys at the end only: the last block is cleared, behind the loop.
 // CHECK-LABEL: func.func @lengths.program0
-// CHECK-NOT: tile.roles
+// CHECK: tile.roles
+// CHECK:   scf.for
+// CHECK-NOT: tile.barrier products
+// CHECK:     tile.give_turn
+// CHECK:   tile.barrier products
+// CHECK:   tile.dot_fence(
 leat.kernel_func @lengths inputs 4 -> [tensor<?x4x?x64xf16>] {
 ^bb0(%q: tensor<?x4x?x64xf16>, %k: tensor<?x2x?x64xf16>, %v: tensor<?x2x?x64xf16>, %n: tensor<?xi64>):
   %0 = leat.kv_attend q(%q) k(%k) v(%v) kv_len(%n) {scale = 0.25 : f64, causal} : (tensor<?x4x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?xi64>) -> tensor<?x4x?x64xf16>
   leat.yield %0 : tensor<?x4x?x64xf16>
+}
+
+// Two segments with queries of their own: six tensor maps, and one list of blocks.
+// CHECK-LABEL: func.func @segments.program0(
+// CHECK-SAME: %[[Q0:[a-z0-9]*]]: !llvm.ptr, %[[Q1:[a-z0-9]*]]: !llvm.ptr, %[[K0:[a-z0-9]*]]: !llvm.ptr, %[[V0:[a-z0-9]*]]: !llvm.ptr, %[[K1:[a-z0-9]*]]: !llvm.ptr, %[[V1:[a-z0-9]*]]: !llvm.ptr) attributes {leat.program}
+// CHECK: tile.alloc : {{.*}}<192x64xf16, swizzle = 128, stages = 2>
+// CHECK: produce registers
+// CHECK:   tile.copy_tensor %[[Q0]][
+// CHECK:   tile.copy_tensor %[[Q1]][
+// CHECK:   scf.for
+// CHECK:     scf.if
+// CHECK:       tile.copy_tensor %[[K0]][
+// CHECK:     } else {
+// CHECK:       tile.copy_tensor %[[K1]][
+// CHECK:     scf.if
+// CHECK:       tile.copy_tensor %[[V0]][
+// CHECK:     } else {
+// CHECK:       tile.copy_tensor %[[V1]][
+leat.kernel_func @segments inputs 9 -> [tensor<1x4x?x64xf16>] {
+^bb0(%q0: tensor<1x4x?x64xf16>, %q1: tensor<1x4x?x64xf16>, %k0: tensor<1x2x?x64xf16>, %k1: tensor<1x2x?x64xf16>, %v0: tensor<1x2x?x64xf16>, %v1: tensor<1x2x?x64xf16>, %qp: tensor<?xi64>, %p0: tensor<?xi64>, %p1: tensor<?xi64>):
+  %0 = leat.kv_attend q(%q0, %q1) k(%k0, %k1) v(%v0, %v1) q_pos(%qp) k_pos(%p0, %p1) {scale = 0.25 : f64, causal} : (tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>, tensor<?xi64>, tensor<?xi64>, tensor<?xi64>) -> tensor<1x4x?x64xf16>
+  leat.yield %0 : tensor<1x4x?x64xf16>
+}
+
+// Rows that are no multiple of 16 bytes have no tensor map: the form of all GPUs.
+// CHECK-LABEL: func.func @unaligned.program0
+// CHECK: tile.program threads 128
+// CHECK-NOT: tile.roles
+// CHECK: func.func @unaligned.program1
+leat.kernel_func @unaligned inputs 3 -> [tensor<1x4x?x64xf16>] {
+^bb0(%q: tensor<1x4x?x64xf16>, %wide: tensor<1x2x?x68xf16>, %v: tensor<1x2x?x64xf16>, %t: index):
+  %k = tensor.extract_slice %wide[0, 0, 0, 0] [1, 2, %t, 64] [1, 1, 1, 1] : tensor<1x2x?x68xf16> to tensor<1x2x?x64xf16>
+  %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.25 : f64, causal} : (tensor<1x4x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>) -> tensor<1x4x?x64xf16>
+  leat.yield %0 : tensor<1x4x?x64xf16>
 }

@@ -114,6 +114,7 @@ func.func @exact(%x: f32) {
 // CHECK:   llvm.load {{.*}} {alignment = 16 : i64} : !llvm.ptr<3> -> vector<8xf16>
 // CHECK: llvm.load {{.*}} : !llvm.ptr<3> -> vector<4xf16>
 // CHECK-COUNT-5: nvvm.shfl.sync
+// CHECK: nvvm.shfl.sync idx
 func.func @elements(%p: !llvm.ptr, %h: f16, %x: f32) {
   %c0 = arith.constant 0 : index
   tile.program threads 64 {
@@ -139,6 +140,9 @@ func.func @elements(%p: !llvm.ptr, %h: f16, %x: f32) {
     llvm.store %v, %p : vector<4xf16>, !llvm.ptr
     %s = tile.lanes add %x width 32
     llvm.store %s, %p : f32, !llvm.ptr
+    %first = llvm.load %p : !llvm.ptr -> i32
+    %other = tile.from_lane %first[%c0]
+    llvm.store %other, %p : i32, !llvm.ptr
   }
   return
 }
@@ -196,6 +200,8 @@ func.func @group(%p: !llvm.ptr, %x: f32, %n: index) {
 // CHECK:   nvvm.barrier id = %{{.*}} number_of_threads = %c256_i32
 // CHECK:   llvm.inline_asm has_side_effects "bar.arrive $0, $1;", "r,r" %{{.*}}, %c256_i32
 // CHECK:   nvvm.barrier id = %c1_i32 number_of_threads = %c256_i32
+// CHECK:   nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}
+// CHECK-NEXT: nvvm.barrier id = %c1_i32 number_of_threads = %c256_i32
 // CHECK:   scf.if
 // CHECK:     llvm.inline_asm has_side_effects "mbarrier.arrive.shared::cta.b64 _, [$0];", "r"
 // CHECK: } else {
@@ -212,6 +218,7 @@ func.func @roles(%map: !llvm.ptr, %i: index) {
       tile.take_turn
       tile.give_turn
       tile.barrier
+      tile.barrier products
       tile.arrive %b[%i] : !tile.mbarriers<2>
     } produce registers 24 {
       tile.expect %b[%i] bytes 16384 : !tile.mbarriers<2>

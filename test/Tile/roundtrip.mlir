@@ -34,6 +34,8 @@
 // CHECK:   tile.read %{{.*}}[%{{.*}}, %{{.*}}] : {{.*}}<1x64xf32> -> f32
 // CHECK:   tile.read %{{.*}}[%{{.*}}, %{{.*}}] : {{.*}}<1x64xf32> -> vector<4xf32>
 // CHECK:   tile.lanes add %{{.*}} width 32
+// CHECK:   tile.from_lane %{{.*}}[%{{.*}}]
+// CHECK:   tile.barrier products
 // CHECK:   tile.write %{{.*}}, %{{.*}}[%{{.*}}, %{{.*}}] : f32, {{.*}}<1x64xf32>
 // CHECK:   tile.visit %{{.*}} {width = 4 : i64} : {{.*}}<1x64xf32> {
 // CHECK-LABEL: func.func @roles
@@ -112,13 +114,15 @@ func.func @attend_step(%Q: !llvm.ptr, %K: !llvm.ptr, %n: index) {
   return
 }
 
-func.func @beside_tiles(%i: index) {
+func.func @beside_tiles(%i: index, %mine: i32) {
   %c0 = arith.constant 0 : index
   tile.program threads 32 {
     %t = tile.alloc : !tile.shared<1x64xf32>
     %x = tile.read %t[%c0, %i] : !tile.shared<1x64xf32> -> f32
     %v = tile.read %t[%c0, %c0] : !tile.shared<1x64xf32> -> vector<4xf32>
     %s = tile.lanes add %x width 32
+    %other = tile.from_lane %mine[%i]
+    tile.barrier products
     tile.write %s, %t[%c0, %i] : f32, !tile.shared<1x64xf32>
     tile.visit %t {width = 4 : i64} : !tile.shared<1x64xf32> {
     ^bb0(%e: vector<4xf32>, %r: index, %c: index):

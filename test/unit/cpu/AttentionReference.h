@@ -97,6 +97,19 @@ inline std::function<double(int64_t, int64_t, int64_t, int64_t)> element(const A
   };
 }
 
+inline void expectLse(const Reference &r, const Array &lse, double epsilon) {
+  for (int64_t b = 0; b < r.batch; ++b)
+    for (int64_t h = 0; h < r.heads; ++h)
+      for (int64_t i = 0; i < r.queries; ++i) {
+        double expected, got = lse.at((b * r.heads + h) * r.queries + i);
+        r.row(b, h, i, expected);
+        if (std::isinf(expected))
+          ASSERT_EQ(got, expected) << "lse at " << b << ", " << h << ", " << i;
+        else
+          ASSERT_NEAR(got, expected, epsilon) << "lse at " << b << ", " << h << ", " << i;
+      }
+}
+
 inline void expectAttention(const Reference &r, const Array &out, const Array *lse, double epsilon, bool bshd = false) {
   auto at = element(out, bshd);
   for (int64_t b = 0; b < r.batch; ++b)
@@ -106,14 +119,32 @@ inline void expectAttention(const Reference &r, const Array &out, const Array *l
         std::vector<double> row = r.row(b, h, i, expected);
         for (int64_t d = 0; d < r.valueDepth; ++d)
           ASSERT_NEAR(at(b, h, i, d), row[d], epsilon) << "at " << b << ", " << h << ", " << i << ", " << d;
-        if (!lse)
-          continue;
-        double got = lse->at((b * r.heads + h) * r.queries + i);
-        if (std::isinf(expected))
-          ASSERT_EQ(got, expected) << "lse at " << b << ", " << h << ", " << i;
-        else
-          ASSERT_NEAR(got, expected, 10 * epsilon) << "lse at " << b << ", " << h << ", " << i;
       }
+  if (lse)
+    expectLse(r, *lse, 10 * epsilon);
+}
+
+/// The largest errors of a result and of plain attention in the same type: weights and results are rounded to it, all else is exact.
+inline std::pair<double, double> errorsOf(const Reference &r, const Array &out, bool bshd = false) {
+  auto got = element(out, bshd);
+  Array rounded(out.type, {1});
+  auto round = [&](double x) {
+    rounded.set(0, x);
+    return rounded.at(0);
+  };
+  double error = 0, plain = 0;
+  for (int64_t b = 0; b < r.batch; ++b)
+    for (int64_t h = 0; h < r.heads; ++h)
+      for (int64_t i = 0; i < r.queries; ++i) {
+        double lse;
+        std::vector<double> coarse, exact = r.row(b, h, i, lse, &coarse, round);
+        for (int64_t d = 0; d < r.valueDepth; ++d) {
+          double difference = std::abs(got(b, h, i, d) - exact[d]);
+          error = std::isnan(difference) ? kInfinity : std::max(error, difference);
+          plain = std::max(plain, std::abs(round(coarse[d]) - exact[d]));
+        }
+      }
+  return {error, plain};
 }
 
 /// Numbers of queries and keys.

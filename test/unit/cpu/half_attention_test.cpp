@@ -151,29 +151,6 @@ class HalfAttention : public KernelTest {
   const char *text() const override { return halfKernels(); }
 };
 
-/// The largest errors of a result and of plain attention in the same type: weights and results are rounded to it, all else is exact.
-std::pair<double, double> errors(const Reference &r, const Array &out, bool bshd) {
-  auto got = element(out, bshd);
-  Array rounded(out.type, {1});
-  auto round = [&](double x) {
-    rounded.set(0, x);
-    return rounded.at(0);
-  };
-  double error = 0, plain = 0;
-  for (int64_t b = 0; b < r.batch; ++b)
-    for (int64_t h = 0; h < r.heads; ++h)
-      for (int64_t i = 0; i < r.queries; ++i) {
-        double lse;
-        std::vector<double> coarse, exact = r.row(b, h, i, lse, &coarse, round);
-        for (int64_t d = 0; d < r.valueDepth; ++d) {
-          double difference = std::abs(got(b, h, i, d) - exact[d]);
-          error = std::isnan(difference) ? kInfinity : std::max(error, difference);
-          plain = std::max(plain, std::abs(round(coarse[d]) - exact[d]));
-        }
-      }
-  return {error, plain};
-}
-
 TEST_P(HalfAttention, IsAsGoodAsPlainAttention) {
   for (const HalfCase &c : halfCases)
     for (auto [s, t] : {std::pair<int64_t, int64_t>{40, 290}, {33, 33}, {40, 0}}) {
@@ -201,7 +178,7 @@ TEST_P(HalfAttention, IsAsGoodAsPlainAttention) {
         r.sink = [&](int64_t h) { return sink.at(h); };
       }
       jit->run(c.name, inputs, {&o, &lse});
-      auto [error, plain] = errors(r, o, c.bshd);
+      auto [error, plain] = errorsOf(r, o, c.bshd);
       EXPECT_LE(error, 2 * plain);
     }
 }

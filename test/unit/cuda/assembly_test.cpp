@@ -34,18 +34,33 @@ std::string quantised(const std::string &name, int bits) {
          ", tensor<768x16xf16>) -> tensor<?x768xf32>\n  leat.yield %y : tensor<?x768xf32>\n}\n";
 }
 
-/// `valueSize` 0: as large as the head.
-std::string attention(const std::string &name, const std::string &type, int size, const std::string &options, bool positions,
+/// A ring beside its sinks, of queries under two rotations, as far as a length in memory goes.
+std::string stream(const std::string &name, const std::string &type, int size, int valueSize) {
+  auto tensor = [&](const char *heads, int columns) {
+    return std::string("tensor<?x") + heads + "x?x" + std::to_string(columns) + "x" + type + ">";
+  };
+  std::string q = tensor("8", size), k = tensor("2", size), v = tensor("2", valueSize), o = tensor("8", valueSize), p = "tensor<?xi64>";
+  return "leat.kernel_func @" + name + " inputs 10 -> [" + o + "] {\n^bb0(%q0: " + q + ", %q1: " + q + ", %k0: " + k + ", %k1: " + k +
+         ", %v0: " + v + ", %v1: " + v + ", %at: " + p + ", %p0: " + p + ", %p1: " + p + ", %n: " + p +
+         "):\n  %o = leat.kv_attend q(%q0, %q1) k(%k0, %k1) v(%v0, %v1) q_pos(%at) k_pos(%p0, %p1) kv_len(%n) {scale = 0.125 : f64, "
+         "causal, "
+         "window_left = 1024 : i64} : (" +
+         q + ", " + q + ", " + k + ", " + k + ", " + v + ", " + v + ", " + p + ", " + p + ", " + p + ", " + p + ") -> " + o +
+         "\n  leat.yield %o : " + o + "\n}\n";
+}
+
+/// `list`: k_pos, kv_len or nothing. `valueSize` 0: as large as the head.
+std::string attention(const std::string &name, const std::string &type, int size, const std::string &options, const char *list,
                       int valueSize = 0) {
   auto tensor = [&](const std::string &heads, int columns) {
     return "tensor<?x" + heads + "x?x" + std::to_string(columns) + "x" + type + ">";
   };
   int last = valueSize ? valueSize : size;
   std::string q = tensor("8", size), k = tensor("2", size), v = tensor("2", last), o = tensor("8", last);
-  return "leat.kernel_func @" + name + " inputs " + (positions ? "4" : "3") + " -> [" + o + "] {\n^bb0(%q: " + q + ", %k: " + k +
-         ", %v: " + v + (positions ? ", %at: tensor<?xi64>" : "") + "):\n  %o = leat.kv_attend q(%q) k(%k) v(%v) " +
-         (positions ? "k_pos(%at) " : "") + "{scale = 0.125 : f64" + options + "} : (" + q + ", " + k + ", " + v +
-         (positions ? ", tensor<?xi64>" : "") + ") -> " + o + "\n  leat.yield %o : " + o + "\n}\n";
+  return "leat.kernel_func @" + name + " inputs " + (*list ? "4" : "3") + " -> [" + o + "] {\n^bb0(%q: " + q + ", %k: " + k + ", %v: " + v +
+         (*list ? ", %at: tensor<?xi64>" : "") + "):\n  %o = leat.kv_attend q(%q) k(%k) v(%v) " +
+         (*list ? std::string(list) + "(%at) " : "") + "{scale = 0.125 : f64" + options + "} : (" + q + ", " + k + ", " + v +
+         (*list ? ", tensor<?xi64>" : "") + ") -> " + o + "\n  leat.yield %o : " + o + "\n}\n";
 }
 
 std::string rows(const std::string &name, const std::string &op) {
@@ -69,18 +84,26 @@ std::vector<std::pair<std::string, std::string>> variants() {
   for (int size : {64, 96, 128, 256})
     for (const char *type : {"f16", "bf16"}) {
       std::string name = std::string("attend_") + type + "_" + std::to_string(size);
-      all.push_back({name, attention(name, type, size, ", causal", false)});
+      all.push_back({name, attention(name, type, size, ", causal", "")});
     }
   for (int size : {64, 128})
-    all.push_back({"attend_f32_" + std::to_string(size), attention("attend_f32_" + std::to_string(size), "f32", size, ", causal", false)});
+    all.push_back({"attend_f32_" + std::to_string(size), attention("attend_f32_" + std::to_string(size), "f32", size, ", causal", "")});
   for (int size : {64, 128, 256}) {
     std::string name = "attend_full_" + std::to_string(size);
-    all.push_back({name, attention(name, "bf16", size, "", false)});
+    all.push_back({name, attention(name, "bf16", size, "", "")});
   }
-  all.push_back({"attend_192_128", attention("attend_192_128", "bf16", 192, ", causal", false, 128)});
+  all.push_back({"attend_192_128", attention("attend_192_128", "bf16", 192, ", causal", "", 128)});
   all.push_back({"attend_window_softcap",
-                 attention("attend_window_softcap", "bf16", 128, ", causal, window_left = 1024 : i64, softcap = 30.0 : f64", false)});
-  all.push_back({"attend_ring", attention("attend_ring", "f16", 64, ", causal", true)});
+                 attention("attend_window_softcap", "bf16", 128, ", causal, window_left = 1024 : i64, softcap = 30.0 : f64", "")});
+  all.push_back({"attend_ring", attention("attend_ring", "f16", 64, ", causal", "k_pos")});
+  for (int size : {64, 128}) {
+    std::string name = "attend_length_" + std::to_string(size);
+    all.push_back({name, attention(name, "bf16", size, ", causal", "kv_len")});
+  }
+  for (auto [size, valueSize] : {std::pair(64, 64), {96, 96}, {128, 128}, {192, 128}, {256, 256}}) {
+    std::string name = "attend_stream_" + std::to_string(size);
+    all.push_back({name, stream(name, size == 96 ? "f16" : "bf16", size, valueSize)});
+  }
   all.push_back({"softmax", rows("softmax", "leat.softmax %x {axis = 1 : i64}")});
   // In the generic form: the assembler once spilled what it has room for, so that more blocks would fit.
   all.push_back({"cumsum", rows("cumsum", "leat.cumsum %x {axis = 1 : i64}")});

@@ -35,6 +35,11 @@ leat.kernel_func @ring inputs 4 -> [tensor<1x4x?x16xf32>] {
   %0 = leat.kv_attend q(%q) k(%k) v(%v) k_pos(%at) {scale = 0.25 : f64, causal} : (tensor<1x4x?x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>, tensor<?xi64>) -> tensor<1x4x?x16xf32>
   leat.yield %0 : tensor<1x4x?x16xf32>
 }
+leat.kernel_func @stream inputs 10 -> [tensor<1x4x?x64xf16>] {
+^bb0(%q0: tensor<1x4x?x64xf16>, %q1: tensor<1x4x?x64xf16>, %k0: tensor<1x2x?x64xf16>, %k1: tensor<1x2x?x64xf16>, %v0: tensor<1x2x?x64xf16>, %v1: tensor<1x2x?x64xf16>, %at: tensor<?xi64>, %p0: tensor<?xi64>, %p1: tensor<?xi64>, %n: tensor<?xi64>):
+  %0 = leat.kv_attend q(%q0, %q1) k(%k0, %k1) v(%v0, %v1) q_pos(%at) k_pos(%p0, %p1) kv_len(%n) {scale = 0.25 : f64, causal} : (tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>, tensor<?xi64>, tensor<?xi64>, tensor<?xi64>, tensor<?xi64>) -> tensor<1x4x?x64xf16>
+  leat.yield %0 : tensor<1x4x?x64xf16>
+}
 )";
 
 struct Case {
@@ -62,6 +67,24 @@ std::vector<Case> cases() {
     all.push_back({"ring",
                    {random("f32", {1, 4, queries, 16}), random("f32", {1, 2, 200, 16}), random("f32", {1, 2, 200, 16}), positions},
                    {Array("f32", {1, 4, queries, 16})}});
+  }
+  // Blocks with and without keys that are nobody's, in the middle of the list and at its end.
+  for (int64_t length : {290, 210}) {
+    Case c{"stream", {random("f16", {1, 4, 70, 64}), random("f16", {1, 4, 70, 64})}, {Array("f16", {1, 4, 70, 64})}};
+    Array at("i64", {70});
+    for (int64_t i = 0; i < 70; ++i)
+      at.set(i, 480 + i);
+    for (int64_t keys : {300, 220, 300, 220}) // keys of both segments, then values
+      c.inputs.push_back(random("f16", {1, 2, keys, 64}));
+    c.inputs.push_back(at);
+    for (int64_t keys : {300, 220}) {
+      Array positions("i64", {keys});
+      for (int64_t i = 0; i < keys; ++i)
+        positions.set(i, i == 120 ? -1 : i);
+      c.inputs.push_back(positions);
+    }
+    c.inputs.push_back(Array::i64({1}, {length}));
+    all.push_back(c);
   }
   return all;
 }
@@ -110,13 +133,17 @@ TEST_P(Synchronisation, EveryMutantIsReported) {
       results.push_back(&a);
     return kernels->run(c.kernel, inputs, results);
   };
+  // Only in prefill on Hopper it has what others have not; elsewhere LLVM leaves an empty group of copies on a path without keys.
+  auto isTried = [&](const std::string &name, unsigned phase) {
+    return name != "stream" || (phase == 0 && GetParam() == std::string("sm_90a"));
+  };
   unsigned count = 0;
   const std::vector<std::string> original = kernels->ptx;
   for (auto &[name, list] : byKernel) {
     for (const Case &c : list)
       for (const std::string &error : run(c).errors)
         ADD_FAILURE() << "@" << name << " as it is: " << error;
-    for (unsigned phase = 0; phase < kernels->phases(name); ++phase)
+    for (unsigned phase = 0; phase < kernels->phases(name) && isTried(name, phase); ++phase)
       for (size_t m = 0; m < original.size(); ++m)
         for (const Mutant &mutant : mutants(original[m], "leat_" + name + (phase ? "_phase" + std::to_string(phase) : ""))) {
           kernels->ptx[m] = mutant.text;

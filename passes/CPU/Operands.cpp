@@ -89,9 +89,14 @@ std::optional<Strided> traceView(KernelBuilder &k, CacheViewOp op) {
     return std::nullopt;
   auto content = cast<StateType>(state.getType()).getContent();
   Strided s{state, content.getElementType(), k.idx(0), {}, false, {}};
-  setRowMajor(k, s, k.dims(state), content.getShape());
   auto attr = op->getAttrOfType<IntegerAttr>("axis");
   int64_t axis = attr ? attr.getInt() : content.getRank() - 2;
+  // A launch gives all sizes of a state. Of those that the type says, strides are known to be multiples, so that rows can be copied whole.
+  SmallVector<Value> dims = k.dims(state);
+  for (int64_t d = 0; d < content.getRank(); ++d)
+    if (d != axis && !content.isDynamicDim(d))
+      dims[d] = k.idx(content.getDimSize(d));
+  setRowMajor(k, s, dims, content.getShape());
   s.offset = k.mul(k.scalar(op.getOffset()), s.strides[axis]);
   return s;
 }

@@ -103,6 +103,27 @@ leat.kernel_func @segments inputs 9 -> [tensor<1x4x?x64xf16>] {
   leat.yield %0 : tensor<1x4x?x64xf16>
 }
 
+// A step of a stream: its sinks and its ring are views of states, new keys and values a slice of what the step computed, in another order.
+// CHECK-LABEL: func.func @step.program0(
+// CHECK: tile.program threads 512
+// CHECK: tile.roles
+leat.kernel_func @step inputs 8 -> [tensor<?x4x?x64xf16>] {
+^bb0(%new: tensor<?x?x2x64xf16>, %k: tensor<?x2x?x64xf16>, %q: tensor<?x4x?x64xf16>, %ks: !leat.state<tensor<?x2x?x64xf16>>, %vs: !leat.state<tensor<?x2x?x64xf16>>, %at: tensor<?xi64>, %p0: tensor<?xi64>, %p1: tensor<?xi64>, %b: index, %s: index, %from: index, %n: index, %ring: index):
+  %c4 = arith.constant 4 : index
+  %e = tensor.empty(%b, %s) : tensor<?x2x?x64xf16>
+  %v = linalg.generic {indexing_maps = [affine_map<(a, b, c, d) -> (a, c, b, d)>, affine_map<(a, b, c, d) -> (a, b, c, d)>], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+    ins(%new : tensor<?x?x2x64xf16>) outs(%e : tensor<?x2x?x64xf16>) {
+  ^bb0(%in: f16, %out: f16):
+    linalg.yield %in : f16
+  } -> tensor<?x2x?x64xf16>
+  %k1 = tensor.extract_slice %k[0, 0, %from, 0] [%b, 2, %n, 64] [1, 1, 1, 1] : tensor<?x2x?x64xf16> to tensor<?x2x?x64xf16>
+  %v1 = tensor.extract_slice %v[0, 0, %from, 0] [%b, 2, %n, 64] [1, 1, 1, 1] : tensor<?x2x?x64xf16> to tensor<?x2x?x64xf16>
+  %k0 = leat.cache_view %ks[%c4, %ring] {axis = 2 : i64} : <tensor<?x2x?x64xf16>> -> tensor<?x2x?x64xf16>
+  %v0 = leat.cache_view %vs[%c4, %ring] {axis = 2 : i64} : <tensor<?x2x?x64xf16>> -> tensor<?x2x?x64xf16>
+  %0 = leat.kv_attend q(%q, %q) k(%k0, %k1) v(%v0, %v1) q_pos(%at) k_pos(%p0, %p1) {scale = 0.125 : f64, causal, window_left = 60 : i64} : (tensor<?x4x?x64xf16>, tensor<?x4x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?xi64>, tensor<?xi64>, tensor<?xi64>) -> tensor<?x4x?x64xf16>
+  leat.yield %0 : tensor<?x4x?x64xf16>
+}
+
 // Rows that are no multiple of 16 bytes have no tensor map: the form of all GPUs.
 // CHECK-LABEL: func.func @unaligned.program0
 // CHECK: tile.program threads 128

@@ -38,7 +38,8 @@ CASES = [
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """One kernel against the ceiling of its own process: `ceiling` is read, or fma, bf16, int8 operations; no target: it says how it is, not how it should be."""
+    """One kernel against the ceiling of its own process: `ceiling` is read, or fma, bf16, int8 operations; no target: it says how it is, not how it should be.
+    With a `context` it is a token of a stream after as many; only kernels whose name contains `counted` are looked at."""
 
     name: str
     model: str
@@ -46,6 +47,8 @@ class Kernel:
     ceiling: str
     target: float = None
     flags: tuple = ()
+    context: int = 0
+    counted: str = ""
 
 
 KINDS = {  # how weights and activations are multiplied: flags, the arithmetic's ceiling
@@ -66,4 +69,6 @@ KERNELS = [
       for shape, model, target in (("4096 x 32768", "gemv_large", 0.9), ("4096 x 4096", "gemv_4096", None)) for kind, (flags, _) in KINDS.items()),
     *(Kernel(f"attention 9 heads on 3, {n} causal f32", "attention", (("s", n),), "fma", 0.8) for n in (512, 1024, 2048)),
     Kernel("attention 9 heads on 3, 1 row on 65536 f32", "attention_decode", (("s", 1), ("t", 65536)), "read", 0.9),
+    *(Kernel(f"a token on a cache of 65536 in {prec or 'f32'}", "cached_layer", (), "read", flags=(f"--kv=prec={prec}",) if prec else (), context=65536, counted="attend")
+      for prec in ("", "f16", "i8", "i4", "f8")),
 ]

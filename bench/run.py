@@ -114,22 +114,26 @@ class Bench:
     def kernels(self):
         """Each kernel once a turn, so that what the machine does to one turn it does to all of them."""
         wanted = [(k, threads) for k in KERNELS if self.wanted(k.name) for threads in (1, 2)]
-        rates, fractions = {w: [] for w in wanted}, {w: [] for w in wanted}
+        rates, fractions, times = ({w: [] for w in wanted} for _ in range(3))
         for turn in range(self.args.turns):
             for kernel, threads in wanted[::-1 if turn % 2 else 1]:
                 sizes = [text for name, size in kernel.sizes for text in ("--size", f"{name}={size}")]
-                result = self.measure(kernel.model, kernel.flags, "--threads", threads, "--repetitions", 30, "--warmup", 5, *sizes)
-                done = sum(k["bytes_per_run" if kernel.ceiling == "read" else "operations_per_run"] for k in result["kernels"])
-                rates[kernel, threads].append(done / result["median_seconds"])
+                stream = ["--function", "step", "--context", kernel.context] if kernel.context else []
+                result = self.measure(kernel.model, kernel.flags, "--threads", threads, "--repetitions", 30, "--warmup", 5, *sizes, *stream)
+                counted = [k for k in result["kernels"] if kernel.counted in k["name"]]
+                done = sum(k["bytes_per_run" if kernel.ceiling == "read" else "operations_per_run"] for k in counted)
+                seconds = sum(k["seconds_per_run"] for k in counted) if kernel.counted else result["median_seconds"]
+                times[kernel, threads].append(seconds)
+                rates[kernel, threads].append(done / seconds)
                 unit = "bytes" if kernel.ceiling == "read" else "operations"
                 ceiling = result[f"{kernel.ceiling}_ceiling_{unit}_per_second"]  # 0: the processor has no such arithmetic
                 fractions[kernel, threads].append(rates[kernel, threads][-1] / ceiling if ceiling else 0)
-        self.say("| kernel | threads | rate | fraction of its ceiling | target |\n|---|---|---|---|---|")
+        self.say("| kernel | threads | ms | rate | fraction of its ceiling | target |\n|---|---|---|---|---|---|")
         for kernel, threads in wanted:
             each = fractions[kernel, threads]
             fraction = statistics.median(each)
             target = f"{kernel.target * 100:.0f}% {'met' if fraction >= kernel.target else 'missed'}" if kernel.target and fraction else ""
-            self.say(f"| {kernel.name} | {threads} | {statistics.median(rates[kernel, threads]) * 1e-9:.0f} {'GB/s' if kernel.ceiling == 'read' else 'GFLOP/s'} "
+            self.say(f"| {kernel.name} | {threads} | {statistics.median(times[kernel, threads]) * 1e3:.2f} | {statistics.median(rates[kernel, threads]) * 1e-9:.0f} {'GB/s' if kernel.ceiling == 'read' else 'GFLOP/s'} "
                      f"| {f'{fraction * 100:.0f}% [{min(each) * 100:.0f}..{max(each) * 100:.0f}] of {kernel.ceiling}' if fraction else ''} | {target} |")
 
     def growth(self):

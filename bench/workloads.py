@@ -33,6 +33,13 @@ def llama(path):
     decoder.export(path, "decomposed", LLAMA, decoder.RandomWeights(LLAMA))
 
 
+@once
+def cached_layer(path):
+    """A layer of SmolLM2's attention and little else, for streams with a long past."""
+    config = decoder.Config(layers=1, hidden=576, ffn=64, heads=9, kv_heads=3, vocab=64, context=1 << 17)
+    decoder.export(path, "decomposed", config, decoder.RandomWeights(config))
+
+
 def product(name, rows, columns):
     """A model of one product with a weight of `rows` x `columns`."""
     def write(path):
@@ -85,6 +92,7 @@ MODELS = {
     "smollm2-4bit": lambda: smollm2.write(FOLDER / "smollm2-gqa-level4-last", "gqa", accuracy_level=4, last_logits=True),
     "smollm2-q4_0": smollm2_q4_0,
     "llama": llama,
+    "cached_layer": cached_layer,
     **{name: product(name, *shape) for name, shape in {"gemm_1024": (1024, 1024), "smollm2_up": (576, 1536), "smollm2_down": (1536, 576),
                                                         "minilm_up": (384, 1536), "gemv_4096": (4096, 4096), "gemv_large": (4096, 32768)}.items()},
     "attention": attend("attention", "s", is_causal=1),

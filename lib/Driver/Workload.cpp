@@ -26,11 +26,12 @@ double percentile(std::vector<double> v, double p) {
 }
 
 std::vector<OptionSpec> workloadOptions() {
-  std::vector<OptionSpec> options{{"function", "NAME", "main (the default) or step", "What"},
-                                  {"tokens", "N", "size of dynamic dimensions other than the first: tokens per run (1)", "What"},
-                                  {"size", "NAME=N", "size of one symbolic dimension", "What"},
-                                  {"context", "N", "tokens that the stream has seen before each run, for step (0)", "What"},
-                                  {"warmup", "N", "runs before the measured ones (3)", "How"}};
+  std::vector<OptionSpec> options{
+      {"function", "NAME", "main (the default) or step", "What"},
+      {"tokens", "N", "size of dynamic dimensions other than the first: tokens per run (1)", "What"},
+      {"size", "NAME=N", "size of one symbolic dimension", "What"},
+      {"context", "N", "tokens that the stream has seen before each run, for step (0); growing caches repeat the first 256", "What"},
+      {"warmup", "N", "runs before the measured ones (3)", "How"}};
   llvm::append_range(options, modelOptionSpecs());
   return options;
 }
@@ -129,12 +130,17 @@ Result<std::unique_ptr<Workload>> Workload::create(const std::string &artifact, 
   if (!index)
     return index.takeStatus();
   w->index = *index;
-  for (int64_t done = 0; done < w->context;) { // what the caches hold before the measured runs
+  for (int64_t done = 0; done < w->context;) { // what the caches hold before the measured runs, in part lived through
     int64_t piece = std::min<int64_t>(w->context - done, 256);
     std::vector<Input> filling;
     LEAT_RETURN_IF_ERROR(makeInputs(w->function(), args, piece, filling));
     LEAT_RETURN_IF_ERROR(w->call(filling));
     done += piece;
+    auto extended = w->session->state().extend(w->context);
+    if (!extended)
+      return extended.takeStatus();
+    if (*extended)
+      break;
   }
   auto rewind = StateRewind::take(w->session->state());
   if (!rewind)

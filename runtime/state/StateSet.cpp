@@ -147,6 +147,33 @@ Status StateSet::scatter(size_t index, int64_t entries, const uint8_t *from) {
   return {};
 }
 
+Result<bool> StateSet::extend(int64_t tokens) {
+  int64_t seen = this->tokens();
+  for (size_t i = 0; i < states.size(); ++i)
+    if (info(i).growth != Growth::Counter && (info(i).growth != Growth::Append || info(i).axis < 0 || tokens > states[i].capacity))
+      return false;
+  if (seen == 0 || tokens < seen)
+    return false;
+  for (size_t i = 0; i < states.size(); ++i) {
+    if (info(i).growth == Growth::Counter) {
+      for (int64_t n = 0; n < sizes[i] / 8; ++n)
+        static_cast<int64_t *>(states[i].data)[n] += tokens - seen;
+      continue;
+    }
+    int64_t outer, inner;
+    layout(i, outer, inner);
+    std::vector<uint8_t> entries(outer * seen * inner), extended(outer * tokens * inner);
+    LEAT_RETURN_IF_ERROR(gather(i, seen, entries.data()));
+    for (int64_t o = 0; o < outer; ++o)
+      for (int64_t at = 0; at < tokens; at += seen)
+        std::memcpy(&extended[(o * tokens + at) * inner], &entries[o * seen * inner], std::min(seen, tokens - at) * inner);
+    LEAT_RETURN_IF_ERROR(scatter(i, tokens, extended.data()));
+    if (states[i].length > 0)
+      states[i].length += tokens - seen;
+  }
+  return true;
+}
+
 Status StateSet::copyFrom(const StateSet &other) {
   for (size_t i = 0; i < states.size(); ++i)
     if (other.live(i) > std::max<int64_t>(1, states[i].capacity))

@@ -34,6 +34,9 @@ public:
   int64_t tokens() const;
   // How many more tokens fit; INT64_MAX when nothing bounds the stream.
   int64_t remaining() const;
+  // The stream is at `tokens` then, with the entries that it has over and over: what a long past costs can be measured without living
+  // through it. False, and nothing has changed, where a slot does not tell what that would be: a ring, or state of a fixed size.
+  Result<bool> extend(int64_t tokens);
   // The live content becomes `other`'s. Both must come from the same model and batch; capacities may differ if the content fits.
   Status copyFrom(const StateSet &other);
 

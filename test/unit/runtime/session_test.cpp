@@ -97,6 +97,27 @@ TEST_F(SessionTest, RepeatsTheLastRun) {
   EXPECT_EQ(s->outputCount(), 0u);
 }
 
+TEST_F(SessionTest, ExtendsAStream) {
+  auto lived = session(2, 8), extended = session(2, 8);
+  auto none = extended->state().extend(5);
+  ASSERT_TRUE(none.ok());
+  EXPECT_FALSE(*none); // nothing to repeat
+  ASSERT_TRUE(step(*extended, {1, 2, 3, 4}, 2).ok());
+  ASSERT_TRUE(step(*lived, {1, 2, 1, 2, 1, 3, 4, 3, 4, 3}, 2).ok());
+  for (int64_t tokens : {1, 9}) { // back, and beyond the context
+    auto refused = extended->state().extend(tokens);
+    ASSERT_TRUE(refused.ok());
+    EXPECT_FALSE(*refused);
+    EXPECT_EQ(extended->state().tokens(), 2);
+  }
+  ASSERT_TRUE(*extended->state().extend(5));
+  EXPECT_EQ(extended->state().tokens(), 5);
+  for (Session *each : {lived.get(), extended.get()})
+    ASSERT_TRUE(step(*each, {6, 5}, 2).ok());
+  for (int64_t row : {0, 1})
+    EXPECT_EQ(peak(*extended, row), peak(*lived, row));
+}
+
 TEST_F(SessionTest, ThreadsDoNotMatter) {
   Tensor x = filled({64, 9}, 0.1f), y = filled({64, 9}, 7);
   NamedTensor inputs[] = {{"x", &x}, {"y", &y}};

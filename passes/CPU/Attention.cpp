@@ -186,9 +186,13 @@ std::optional<AttendEmitter::InPlace> AttendEmitter::inPlace(Value tensor, Value
   auto s = floatRows(k, tensor);
   if (!s)
     return std::nullopt;
-  Value offset = k.add(s->offset, k.add(k.mul(batch, s->strides[0]), k.mul(kvHead, s->strides[kvHeads])));
-  offset = k.add(offset, k.mul(t0, s->strides[3 - kvHeads]));
-  return InPlace{k.elementPtr(k.buffer(s->argument), s->element, offset), s->element, s->strides[3 - kvHeads]};
+  return InPlace{addressOf(*s, t0), s->element, s->strides[3 - kvHeads]};
+}
+
+Value AttendEmitter::addressOf(const Strided &rows, Value t0) {
+  Value offset = k.add(rows.offset, k.add(k.mul(batch, rows.strides[0]), k.mul(kvHead, rows.strides[kvHeads])));
+  offset = k.add(offset, k.mul(t0, rows.strides[3 - kvHeads]));
+  return k.elementPtr(k.buffer(rows.argument), rows.element, offset);
 }
 
 AttendEmitter::InPlace AttendEmitter::floatRowsOf(Value tensor, Value t0, Value keys, Value width, Value room) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "passes/CPU/AttentionKernels.h"
+#include "passes/CPU/CodedRows.h"
 #include "passes/CPU/Operands.h"
 #include "passes/CPU/Products.h"
 
@@ -60,6 +61,8 @@ protected:
     mlir::Value stride; ///< from key to key
   };
   std::optional<InPlace> inPlace(mlir::Value tensor, mlir::Value t0);
+  /// The same address in a buffer that the operand is seen through.
+  mlir::Value addressOf(const Strided &rows, mlir::Value t0);
   /// Rows [t0, t0 + keys) of `width` values: in place, or computed into `room` as f32.
   InPlace floatRowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
 
@@ -111,7 +114,12 @@ private:
   mlir::Value splits();
   void start();
   void block(unsigned segment, mlir::Value t0, mlir::Value keys);
+  void dots(mlir::Value key, mlir::Value t0, mlir::Value keys);
   void softmaxRow(unsigned segment, mlir::Value r, mlir::Value t0, mlir::Value keys);
+  void addValues(unsigned segment, mlir::Value t0, mlir::Value keys);
+  std::optional<CodedRows> coded(mlir::Value tensor) { return traceCodedRows(k, tensor, 3 - kvHeads); }
+  /// The factors of coded rows as a table in `room`; returns what follows.
+  mlir::Value stage(const CodedRows &rows, mlir::Value t0, mlir::Value keys, mlir::Value room);
   mlir::Value queries, logits, values, out, maxima, sums, low, high, positions, keyRoom, valueRoom; // byte offsets in scratch
 };
 

@@ -9,8 +9,9 @@ using namespace mlir;
 namespace leat::cpu {
 
 namespace {
-constexpr int64_t kBlock = 256;    ///< keys at a time: long enough for the processor's own prefetching, logits stay in the first cache
-constexpr int64_t kBrought = 64;   ///< the same of rows that are not read in place: they stay in the first cache until they are used
+constexpr int64_t kBlock = 256;  ///< keys at a time: long enough for the processor's own prefetching, logits stay in the first cache
+constexpr int64_t kBrought = 64; ///< the same of rows that are computed first: they stay in the first cache until they are used
+static_assert(kBlock == kCodedBlock, "logits and weights are shared by both kinds of rows");
 constexpr int64_t kMaxSplits = 16; ///< bounds the memory for results of ranges
 } // namespace
 
@@ -29,8 +30,13 @@ AttendFew::AttendFew(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
   high = reserve(64);
   positions = reserve(kBlock * 4);
   auto room = [&](ValueRange tensors, Value width) {
-    bool all = llvm::all_of(tensors, [&](Value tensor) { return isInPlace(tensor); });
-    return reserve(all ? k.idx(0) : k.mul(width, k.idx(kBrought * 4)));
+    Value bytes = k.idx(0);
+    for (Value tensor : tensors)
+      if (auto rows = coded(tensor))
+        bytes = k.max(bytes, k.idx(rows->code.factors() * kBlock * 4 + std::max(codedDotsRoom(rows->code), codedSumsRoom(rows->code))));
+      else if (!isInPlace(tensor))
+        bytes = k.max(bytes, k.mul(width, k.idx(kBrought * 4)));
+    return reserve(bytes);
   };
   keyRoom = room(op.getK(), depth);
   valueRoom = room(op.getV(), valueDepth);
@@ -74,7 +80,7 @@ void AttendFew::run(Value task) {
         k.store(x, at(queries), f32, k.add(k.mul(r, depth), d));
       });
     });
-    bool readInPlace = isInPlace(key) && isInPlace(op.getV()[segment]);
+    bool readInPlace = llvm::all_of(ValueRange{key, op.getV()[segment]}, [&](Value tensor) { return isInPlace(tensor) || coded(tensor); });
     forBlocks(segment, from, to, readInPlace ? kBlock : kBrought, at(low), at(high), at(positions),
               [&](Value t0, Value keys, Value) { block(segment, t0, keys); });
   }
@@ -108,17 +114,47 @@ void AttendFew::start() {
 }
 
 void AttendFew::block(unsigned segment, Value t0, Value keys) {
-  auto module = k.kernel->getParentOfType<ModuleOp>();
-  Value key = op.getK()[segment], value = op.getV()[segment];
-  auto keySource = floatRowsOf(key, t0, keys, depth, at(keyRoom)), source = floatRowsOf(value, t0, keys, valueDepth, at(valueRoom));
-  auto dots = rowDots(module, k.target, keySource.type, cast<RankedTensorType>(key.getType()).getDimSize(3));
-  Value weights = at(logits);
-  func::CallOp::create(
-      k.b, dots,
-      ValueRange{weights, k.i64(k.idx(kBlock)), at(queries), keySource.pointer, k.i64(keySource.stride), k.i64(keys), k.i64(rows)});
+  dots(op.getK()[segment], t0, keys);
   k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) { softmaxRow(segment, r, t0, keys); });
+  addValues(segment, t0, keys);
+}
 
-  // out += weights * values, 64 columns at a time.
+Value AttendFew::stage(const CodedRows &coded, Value t0, Value keys, Value room) {
+  auto stage = stageFactors(k.kernel->getParentOfType<ModuleOp>(), k.target, coded.code);
+  func::CallOp::create(k.b, stage, ValueRange{room, addressOf(coded.factors, t0), k.i64(keys)});
+  return k.bytePtr(room, k.idx(coded.code.factors() * kBlock * 4));
+}
+
+/// Logits of all rows: products of queries and keys.
+void AttendFew::dots(Value key, Value t0, Value keys) {
+  auto module = k.kernel->getParentOfType<ModuleOp>();
+  if (auto source = coded(key)) {
+    Value room = stage(*source, t0, keys, at(keyRoom));
+    func::CallOp::create(k.b, codedDots(module, k.target, source->code),
+                         ValueRange{at(logits), at(queries), addressOf(source->codes, t0), at(keyRoom), k.i64(keys), k.i64(rows), room});
+    return;
+  }
+  InPlace source = floatRowsOf(key, t0, keys, depth, at(keyRoom));
+  func::CallOp::create(
+      k.b, rowDots(module, k.target, source.type, cast<RankedTensorType>(key.getType()).getDimSize(3)),
+      ValueRange{at(logits), k.i64(k.idx(kBlock)), at(queries), source.pointer, k.i64(source.stride), k.i64(keys), k.i64(rows)});
+}
+
+/// out += weights * values.
+void AttendFew::addValues(unsigned segment, Value t0, Value keys) {
+  auto module = k.kernel->getParentOfType<ModuleOp>();
+  Value value = op.getV()[segment], weights = at(logits);
+  if (auto source = coded(value)) {
+    Value room = stage(*source, t0, keys, at(valueRoom));
+    auto key = coded(op.getK()[segment]);
+    Value next = key ? addressOf(key->codes, k.add(t0, k.idx(kBlock))) : weights;
+    func::CallOp::create(k.b, codedSums(module, k.target, source->code, key ? key->code.bytes() : 0),
+                         ValueRange{at(out), k.i64(paddedValueDepth), weights, addressOf(source->codes, t0), at(valueRoom), k.i64(keys),
+                                    k.i64(rows), room, next});
+    return;
+  }
+  InPlace source = floatRowsOf(value, t0, keys, valueDepth, at(valueRoom));
+  // 64 columns at a time.
   Value yes = arith::ConstantIntOp::create(k.b, 1, 1), whole = k.sub(valueDepth, k.rem(valueDepth, k.idx(kPanel)));
   auto addColumns = [&](Value d0, Value panel, Type type, Value stride) {
     callProduct(k, {f32, type, f32}, weights, k.idx(kBlock), k.idx(1), panel, stride, keys, k.elementPtr(at(out), f32, d0), yes, rows,

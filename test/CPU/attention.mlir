@@ -33,6 +33,66 @@ leat.kernel_func @cached inputs 3 -> [tensor<?x9x?x64xf32>] {
 
 // -----
 
+// Codes of a cache become floats in the loops that use them; only their scales and minima go through memory. More rows take rows of floats.
+// CHECK-LABEL: func.func @coded(
+// CHECK: call @stage_factors_2
+// CHECK: call @coded_dots_8_64_32
+// CHECK: vector.reduction <maxnumf>
+// CHECK: call @stage_factors_4
+// CHECK: call @coded_sums_4_64_32_64
+// CHECK: else
+// CHECK-NOT: call @coded
+// CHECK: call @product_f32_f32_f32
+// CHECK-LABEL: func.func @coded.tasks(
+#last = affine_map<(b, h, s, d) -> (b, h, s, d)>
+#group = affine_map<(b, h, s, d) -> (b, h, s, d floordiv 32)>
+#byte = affine_map<(b, h, s, d) -> (b, h, s, (d floordiv 32) * 16 + d mod 16)>
+#minimum = affine_map<(b, h, s, d) -> (b, h, s, d floordiv 32 + 2)>
+leat.kernel_func @coded inputs 5 -> [tensor<?x9x?x64xf32>] {
+^bb0(%q: tensor<?x9x?x64xf32>, %kc: !leat.state<tensor<?x3x?x64xi8>>, %kf: !leat.state<tensor<?x3x?x2xf16>>, %vc: !leat.state<tensor<?x3x?x32xi8>>,
+     %vf: !leat.state<tensor<?x3x?x4xf16>>, %b: index, %n: index):
+  %c0 = arith.constant 0 : index
+  %c4 = arith.constant 4 : index
+  %c16 = arith.constant 16 : index
+  %c32 = arith.constant 32 : index
+  %c15_i32 = arith.constant 15 : i32
+  %0 = leat.cache_view %kc[%c0, %n] : !leat.state<tensor<?x3x?x64xi8>> -> tensor<?x3x?x64xi8>
+  %1 = leat.cache_view %kf[%c0, %n] : !leat.state<tensor<?x3x?x2xf16>> -> tensor<?x3x?x2xf16>
+  %2 = leat.cache_view %vc[%c0, %n] : !leat.state<tensor<?x3x?x32xi8>> -> tensor<?x3x?x32xi8>
+  %3 = leat.cache_view %vf[%c0, %n] : !leat.state<tensor<?x3x?x4xf16>> -> tensor<?x3x?x4xf16>
+  %empty = tensor.empty(%b, %n) : tensor<?x3x?x64xf32>
+  %k = linalg.generic {indexing_maps = [#last, #group, #last], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%0, %1 : tensor<?x3x?x64xi8>, tensor<?x3x?x2xf16>) outs(%empty : tensor<?x3x?x64xf32>) {
+  ^bb0(%code: i8, %scale: f16, %out: f32):
+    %4 = arith.sitofp %code : i8 to f32
+    %5 = arith.extf %scale : f16 to f32
+    %6 = arith.mulf %4, %5 : f32
+    linalg.yield %6 : f32
+  } -> tensor<?x3x?x64xf32>
+  %v = linalg.generic {indexing_maps = [#byte, #group, #minimum, #last], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%2, %3, %3 : tensor<?x3x?x32xi8>, tensor<?x3x?x4xf16>, tensor<?x3x?x4xf16>) outs(%empty : tensor<?x3x?x64xf32>) {
+  ^bb0(%byte: i8, %scale: f16, %least: f16, %out: f32):
+    %d = linalg.index 3 : index
+    %4 = arith.remui %d, %c32 : index
+    %5 = arith.divui %4, %c16 : index
+    %6 = arith.muli %5, %c4 : index
+    %7 = arith.extui %byte : i8 to i32
+    %8 = arith.index_cast %6 : index to i32
+    %9 = arith.shrui %7, %8 : i32
+    %10 = arith.andi %9, %c15_i32 : i32
+    %11 = arith.sitofp %10 : i32 to f32
+    %12 = arith.extf %scale : f16 to f32
+    %13 = arith.mulf %11, %12 : f32
+    %14 = arith.extf %least : f16 to f32
+    %15 = arith.addf %13, %14 : f32
+    linalg.yield %15 : f32
+  } -> tensor<?x3x?x64xf32>
+  %o = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125, causal} : (tensor<?x9x?x64xf32>, tensor<?x3x?x64xf32>, tensor<?x3x?x64xf32>) -> tensor<?x9x?x64xf32>
+  leat.yield %o : tensor<?x9x?x64xf32>
+}
+
+// -----
+
 // 16-bit values are widened as they are multiplied, or before they are the left operand of a product; for few rows a head size that is no multiple
 // of 64 is packed.
 // CHECK-LABEL: func.func @half(

@@ -145,6 +145,28 @@ def test_precision_of_caches(retain, precision, style, one_layer, compile_model,
         np.testing.assert_allclose(stream(narrow.session(context=512), tokens[:64], cuts), whole, atol=2e-5, rtol=2e-5)
 
 
+# What a step is cut into: 1 to 6 rows of a head, at numbers of keys around a vector's and around a block of 256.
+ROWS = [30, 1, 1, 2, 3, 4, 5, 6, 200, 1, 2, 3, 4, 5, 6, 1]
+
+
+@pytest.mark.parametrize("heads, precision, retain", [
+    *((2, precision, "retain=all") for precision in ("i8", "i8(g=16)", "i4", "i4(g=64)")), (1, "i8(g=64)", "retain=all"), (1, "i4", "retain=all"),
+    (2, "i8", "sink(4)+recent(28)"), (2, "i4", "sink(4)+recent(28)")])
+def test_codes_of_wide_heads(heads, precision, retain, compile_model, library, tmp_path):
+    """Heads of 64 and 128 values, whose codes few rows read where they are."""
+    config = Config(layers=1, hidden=128, ffn=32, heads=heads, kv_heads=heads, vocab=160, context=512)
+    weights, ids = RandomWeights(config), np.random.default_rng(9).integers(0, config.vocab, sum(ROWS))
+    path = export(tmp_path / "model.onnx", "decomposed", config, weights)
+    got = stream(library.load(compile_model(path, f"--kv={retain},prec={precision}")).session(context=512), ids, np.cumsum(ROWS)[:-1])
+    policy = {"sinks": SINK, "recent": RECENT} if "sink" in retain else {}
+    kind, _, group = precision.partition("(g=")
+    oracle = DecoderOracle(config, weights)
+    exact = oracle.logits(ids, **policy)
+    rounded = oracle.logits(ids, **policy, stored=lambda x: stored(x, kind, int(group.rstrip(")") or 0)))
+    size = lambda x: np.sqrt((x * x).mean())
+    assert size(got - rounded) < 0.05 * size(rounded - exact) + 1e-6 * size(exact) < 0.2 * size(got - exact)
+
+
 def test_a_precision_that_does_not_fit(one_layer, leat, tmp_path):
     result = leat("compile", one_layer(STYLES[0]), "-o", tmp_path / "m.leat", "--kv=prec=i8(g=32)", check=False)
     assert result.returncode != 0 and "prec (dimension D7) does not fit cache" in result.stderr

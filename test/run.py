@@ -85,7 +85,8 @@ def e2e(build, results, totals, args):
     env = dict(os.environ, LEAT_BUILD=str(build), LEAT_SOURCE=str(ROOT), PYTHONPATH=str(ROOT / "test"), **args.python_environment)
     if args.device:
         env |= {"LEAT_TARGET": "cuda", "LEAT_DEVICE": args.device}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={out}", ROOT / "test/oracles", ROOT / "test/e2e"]
+    # A file's cases stay together: they share compiled models.
+    command = [sys.executable, "-m", "pytest", "-q", "-n", args.jobs, "--dist=loadfile", "-p", "no:cacheprovider", f"--junitxml={out}", ROOT / "test/oracles", ROOT / "test/e2e"]
     if args.k:
         command += ["-k", args.k]
     code = run(command, env=env, cwd=ROOT)

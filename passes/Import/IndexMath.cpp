@@ -214,18 +214,36 @@ IndexMath::Index IndexMath::product(ArrayRef<Index> list) {
 }
 
 std::optional<IndexMath::Poly> IndexMath::divideExactly(const Poly &p, const Poly &q) {
-  if (q.size() != 1)
-    return p == q && !q.empty() ? std::optional<Poly>(Poly{{constantTerm, 1}}) : std::nullopt;
-  auto &[qm, qc] = *q.begin();
-  Poly result;
-  for (auto &[m, c] : p) {
-    if (c % qc != 0 || !std::includes(m.begin(), m.end(), qm.begin(), qm.end()))
+  if (q.empty())
+    return std::nullopt;
+  // Long division by the leading terms: those of the highest degree, of these the last.
+  auto leading = [](const Poly &poly) {
+    return std::max_element(poly.begin(), poly.end(), [](const auto &a, const auto &b) {
+      return a.first.size() != b.first.size() ? a.first.size() < b.first.size() : a.first < b.first;
+    });
+  };
+  auto &[qm, qc] = *leading(q);
+  Poly rest = p, result;
+  bool overflow = false;
+  while (!rest.empty()) {
+    auto &[m, c] = *leading(rest);
+    if ((c == INT64_MIN && qc == -1) || c % qc != 0 || !std::includes(m.begin(), m.end(), qm.begin(), qm.end()))
       return std::nullopt;
-    Monomial rest;
-    std::set_difference(m.begin(), m.end(), qm.begin(), qm.end(), std::back_inserter(rest));
-    result[rest] = c / qc;
+    Monomial factor;
+    std::set_difference(m.begin(), m.end(), qm.begin(), qm.end(), std::back_inserter(factor));
+    int64_t times = c / qc;
+    addTerm(result, factor, times, overflow);
+    for (auto &[term, count] : q) {
+      Monomial product;
+      std::merge(factor.begin(), factor.end(), term.begin(), term.end(), std::back_inserter(product));
+      int64_t amount;
+      overflow |= llvm::MulOverflow(count, times, amount) || amount == INT64_MIN;
+      if (overflow || result.size() > 16)
+        return std::nullopt;
+      addTerm(rest, product, -amount, overflow);
+    }
   }
-  return result;
+  return overflow ? std::nullopt : std::optional(result);
 }
 
 IndexMath::Index IndexMath::div(Index a, Index b) {

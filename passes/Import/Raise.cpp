@@ -64,8 +64,66 @@ static std::optional<double> entry(DenseElementsAttr attr, int64_t i) {
   return isa<IntegerType>(attr.getElementType()) ? std::optional<double>(integerEntry(attr, i)) : std::nullopt;
 }
 
+/// Where entry `i` of a vector of integers comes from, behind nodes that only move entries: the vector in front of them and the place in it.
+/// Null if that cannot be told.
+static std::pair<Value, int64_t> originOf(Value value, int64_t i) {
+  while ((value = through(value))) {
+    NodeOp op = defaultNode(value);
+    StringRef name = op ? op.getOpType() : "";
+    Value x = op && !op.getInputs().empty() ? op.getInputs()[0] : Value();
+    int64_t n = x && rank(x) == 1 ? dim(x, 0) : ShapedType::kDynamic;
+    // A place counted from the end.
+    auto fromFront = [&](int64_t at) { return at >= 0 ? at : ShapedType::isDynamic(n) ? -1 : std::max<int64_t>(at, -n) + n; };
+    if (name == "Concat") {
+      value = Value();
+      for (Value part : op.getInputs()) {
+        if (rank(part) != 1 || ShapedType::isDynamic(dim(part, 0)))
+          break;
+        if (i < dim(part, 0)) {
+          value = part;
+          break;
+        }
+        i -= dim(part, 0);
+      }
+    } else if (name == "Cast" || name == "Unsqueeze" || name == "Squeeze" || name == "Reshape") {
+      if (isFloat(x))
+        return {};
+      value = x;
+    } else if (name == "Gather") {
+      auto index = integerAt(op.getInputs()[1], i);
+      if (!index || rank(x) != 1 || (i = fromFront(*index)) < 0)
+        return {};
+      value = x;
+    } else if (name == "Slice" && op.getVersion() >= 10 && rank(x) == 1) {
+      auto start = integerAt(op.getInputs()[1], 0);
+      auto step = input(op, 4) ? integerAt(input(op, 4), 0) : std::optional<int64_t>(1);
+      if (!start || step != 1 || fromFront(*start) < 0)
+        return {};
+      i += fromFront(*start), value = x;
+    } else {
+      return {value, i};
+    }
+  }
+  return {};
+}
+
+std::optional<Size> sizeAt(Value value, int64_t i) {
+  std::tie(value, i) = originOf(value, i);
+  NodeOp shape = value ? node(value, "Shape") : NodeOp();
+  if (!shape)
+    return std::nullopt;
+  Value x = shape.getInputs()[0];
+  int64_t r = rank(x), start = intAttr(shape, "start", 0);
+  start = std::clamp<int64_t>(start < 0 ? start + r : start, 0, std::max<int64_t>(r, 0));
+  if (r < 0 || i < 0 || start + i >= r)
+    return std::nullopt;
+  return Size{through(x), start + i};
+}
+
 std::optional<int64_t> integerAt(Value value, int64_t i) {
-  value = through(value);
+  std::tie(value, i) = originOf(value, i);
+  if (!value)
+    return std::nullopt;
   if (DenseElementsAttr attr = constant(value)) {
     if (i < 0 || i >= attr.getNumElements() || !isa<IntegerType>(attr.getElementType()))
       return std::nullopt;
@@ -76,33 +134,8 @@ std::optional<int64_t> integerAt(Value value, int64_t i) {
     return std::nullopt;
   StringRef name = op.getOpType();
   if (name == "Shape") {
-    Value x = op.getInputs()[0];
-    int64_t r = rank(x), start = intAttr(op, "start", 0);
-    start = std::clamp<int64_t>(start < 0 ? start + r : start, 0, std::max<int64_t>(r, 0));
-    if (r < 0 || i < 0 || start + i >= r || ShapedType::isDynamic(dim(x, start + i)))
-      return std::nullopt;
-    return dim(x, start + i);
-  }
-  if (name == "Concat") {
-    for (Value part : op.getInputs()) {
-      if (rank(part) != 1 || ShapedType::isDynamic(dim(part, 0)))
-        return std::nullopt;
-      if (i < dim(part, 0))
-        return integerAt(part, i);
-      i -= dim(part, 0);
-    }
-    return std::nullopt;
-  }
-  if (name == "Cast" || name == "Unsqueeze" || name == "Squeeze" || name == "Reshape")
-    return isFloat(op.getInputs()[0]) ? std::nullopt : integerAt(op.getInputs()[0], i);
-  if (name == "Gather") {
-    auto index = integerAt(op.getInputs()[1], i);
-    if (!index || rank(op.getInputs()[0]) != 1)
-      return std::nullopt;
-    int64_t n = dim(op.getInputs()[0], 0);
-    if (*index < 0 && ShapedType::isDynamic(n))
-      return std::nullopt;
-    return integerAt(op.getInputs()[0], *index < 0 ? *index + n : *index);
+    auto size = sizeAt(value, i);
+    return size && !ShapedType::isDynamic(dim(size->tensor, size->axis)) ? std::optional(dim(size->tensor, size->axis)) : std::nullopt;
   }
   if (name == "ConstantOfShape") {
     auto fill = op.getAttrs().getAs<DenseElementsAttr>("value");
@@ -111,11 +144,11 @@ std::optional<int64_t> integerAt(Value value, int64_t i) {
   }
   // A scalar operand stands for every entry.
   auto side = [&](unsigned n) { return integerAt(op.getInputs()[n], rank(op.getInputs()[n]) == 0 ? 0 : i); };
-  if (name == "Mul" || name == "Add" || name == "Sub") {
+  if (name == "Mul" || name == "Add" || name == "Sub" || name == "Div") {
     auto a = side(0), b = side(1);
-    if (!a || !b)
+    if (!a || !b || (name == "Div" && (*b == 0 || *b == -1)))
       return std::nullopt;
-    return name == "Mul" ? *a * *b : name == "Add" ? *a + *b : *a - *b;
+    return name == "Mul" ? *a * *b : name == "Add" ? *a + *b : name == "Sub" ? *a - *b : *a / *b;
   }
   // torch.expand: -1 in a shape stands for the size that is there.
   if (name == "Where")
@@ -123,14 +156,6 @@ std::optional<int64_t> integerAt(Value value, int64_t i) {
       auto a = integerAt(equal.getInputs()[0], i), b = integerAt(equal.getInputs()[1], i);
       return a && b ? side(*a == *b ? 1 : 2) : std::nullopt;
     }
-  if (name == "Slice" && op.getVersion() >= 10 && rank(op.getInputs()[0]) == 1) {
-    auto start = integerAt(op.getInputs()[1], 0);
-    auto step = input(op, 4) ? integerAt(input(op, 4), 0) : std::optional<int64_t>(1);
-    int64_t n = dim(op.getInputs()[0], 0);
-    if (!start || step != 1 || (*start < 0 && ShapedType::isDynamic(n)))
-      return std::nullopt;
-    return integerAt(op.getInputs()[0], (*start < 0 ? *start + n : *start) + i);
-  }
   return std::nullopt;
 }
 
@@ -231,13 +256,13 @@ std::optional<LastAxisSlice> lastAxisSlice(NodeOp slice) {
   if (!slice || slice.getOpType() != "Slice" || slice.getVersion() < 10)
     return std::nullopt;
   Value x = slice.getInputs()[0];
-  auto start = integers(slice.getInputs()[1]), end = integers(slice.getInputs()[2]);
-  auto axes = input(slice, 3) ? integers(input(slice, 3)) : std::nullopt;
-  auto steps = input(slice, 4) ? integers(input(slice, 4)) : std::optional(SmallVector<int64_t>{1});
-  if (!start || !end || !axes || !steps || start->size() != 1 || end->size() != 1 || axes->size() != 1 || steps->size() != 1 ||
-      axisOf(x, (*axes)[0]) != rank(x) - 1)
+  auto only = [](Value v) { return rank(v) == 1 && dim(v, 0) == 1 ? integerAt(v, 0) : std::nullopt; };
+  auto start = only(slice.getInputs()[1]), end = only(slice.getInputs()[2]);
+  auto axis = input(slice, 3) ? only(input(slice, 3)) : std::nullopt;
+  auto step = input(slice, 4) ? only(input(slice, 4)) : std::optional<int64_t>(1);
+  if (!start || !end || !axis || !step || axisOf(x, *axis) != rank(x) - 1)
     return std::nullopt;
-  return LastAxisSlice{x, (*start)[0], (*end)[0], (*steps)[0]};
+  return LastAxisSlice{x, *start, *end, *step};
 }
 
 bool reducesTrailing(NodeOp reduce, int64_t *axis) {

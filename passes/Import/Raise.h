@@ -25,6 +25,13 @@ std::optional<double> number(mlir::Value value);
 std::optional<llvm::SmallVector<int64_t>> integers(mlir::Value value);
 /// Entry `i` of a vector of integers, if it is known.
 std::optional<int64_t> integerAt(mlir::Value value, int64_t i);
+/// The size of a tensor along an axis.
+struct Size {
+  mlir::Value tensor;
+  int64_t axis;
+};
+/// What entry `i` of a vector of integers is the size of, if it was read from a shape.
+std::optional<Size> sizeAt(mlir::Value value, int64_t i);
 
 int64_t intAttr(NodeOp node, llvm::StringRef name, int64_t byDefault);
 llvm::StringRef stringAttr(NodeOp node, llvm::StringRef name, llvm::StringRef byDefault);

@@ -62,11 +62,40 @@ struct Permuted {
   double factor = 1;
 };
 
+/// x [..., M, N] behind Reshape(Transpose(Reshape(x, [-1, M, N]), {0, 2, 1}), [..., N, M]): how torch.onnx exchanges the last two axes of any
+/// rank, every size read from x's shape. Null if it is not of that kind.
+Value behindFlatTranspose(Value value) {
+  NodeOp wide = node(value, "Reshape");
+  NodeOp transpose = wide ? node(wide.getInputs()[0], "Transpose") : NodeOp();
+  NodeOp flat = transpose ? node(transpose.getInputs()[0], "Reshape") : NodeOp();
+  if (!flat || intsAttr(transpose, "perm") != SmallVector<int64_t>{0, 2, 1})
+    return Value();
+  Value x = through(flat.getInputs()[0]), flatShape = flat.getInputs()[1], wideShape = wide.getInputs()[1];
+  int64_t r = rank(x);
+  if (r < 3 || rank(value) != r || rank(flatShape) != 1 || dim(flatShape, 0) != 3)
+    return Value();
+  auto is = [&](Value shape, int64_t i, int64_t axis) {
+    if (auto size = sizeAt(shape, i))
+      return size->tensor == x && size->axis == axis;
+    return !ShapedType::isDynamic(dim(x, axis)) && integerAt(shape, i) == dim(x, axis);
+  };
+  for (int64_t axis = 0; axis < r; ++axis)
+    if (!is(wideShape, axis, axis < r - 2 ? axis : 2 * r - 3 - axis))
+      return Value();
+  return is(flatShape, 1, r - 2) && is(flatShape, 2, r - 1) ? x : Value();
+}
+
 Permuted unpermuted(Value value) {
   Permuted p{value, llvm::to_vector(llvm::seq<int64_t>(0, std::max<int64_t>(rank(value), 0))), 1};
   while (true) {
     Scaled s = unscaled(p.inner);
     p.inner = s.inner, p.factor *= s.factor;
+    if (Value x = behindFlatTranspose(p.inner)) {
+      for (int64_t &axis : p.perm)
+        axis = axis < rank(x) - 2 ? axis : 2 * rank(x) - 3 - axis;
+      p.inner = x;
+      continue;
+    }
     NodeOp transpose = node(p.inner, "Transpose");
     auto perm = transpose ? intsAttr(transpose, "perm") : std::nullopt;
     if (!perm || perm->size() != p.perm.size())
@@ -105,7 +134,7 @@ Value beforeRepeat(Value value) {
   int64_t heads = known(dim(value, 1), integerAt(reshape.getInputs()[1], 1));
   int64_t size = known(dim(value, 3), integerAt(reshape.getInputs()[1], 3));
   if (ShapedType::isDynamic(groups) || ShapedType::isDynamic(times) || ShapedType::isDynamic(heads) || groups * times != heads ||
-      ShapedType::isDynamic(dim(narrow, 3)) || size != dim(narrow, 3) || intAttr(reshape, "allowzero", 0))
+      ShapedType::isDynamic(dim(narrow, 3)) || size != dim(narrow, 3))
     return value;
   // Nothing but the new axis may be repeated.
   for (int64_t i : {0, 1, 3, 4}) {
@@ -624,8 +653,10 @@ bool rewrite(OpBuilder &builder, NodeOp root) {
   SmallVector<int64_t> kShape;
   for (int64_t p : key.perm)
     kShape.push_back(dim(key.inner, p));
+  // One head of keys and values for all queries: the product repeats it.
+  bool oneHead = r == 4 && kShape[1] == 1 && dim(v, 1) == 1;
   for (int64_t i = 0; i < r - 2; ++i)
-    if (!sameSize(dim(q, i), kShape[i]) || !sameSize(kShape[i], dim(v, i)))
+    if (!(oneHead && i == 1) && (!sameSize(dim(q, i), kShape[i]) || !sameSize(kShape[i], dim(v, i))))
       return false;
   double scale = s->scale * query.factor * key.factor;
   if (scale <= 0)

@@ -58,7 +58,8 @@ private:
   Value seen, length;       // tokens before this step, tokens of this step
   Value oldSinks, newSinks; // sinks in the cache, sinks among the new tokens
   Value live, rest;         // live ring entries, new tokens that are no sinks
-  Value qPos, sinkPos, newSinkPos, ringPos, restPos;
+  Value qPos, qRank; // of the queries: in the text, and in the cache of sinks and ring
+  Value sinkPos, newSinkPos, ringPos, restPos;
   llvm::DenseMap<Value, Value> atRank; // a tensor computed from positions -> the same from ranks
 };
 
@@ -159,6 +160,10 @@ void PolicyRewriter::makePositions() {
   auto min = [&](Value a, Value b) -> Value { return arith::MinSIOp::create(builder, loc, a, b); };
   auto max = [&](Value a, Value b) -> Value { return arith::MaxSIOp::create(builder, loc, a, b); };
   qPos = positions(length, [&](OpBuilder &b, Location l, Value i) -> Value { return arith::AddIOp::create(b, l, seen, i); });
+  qRank = positions(length, [&](OpBuilder &b, Location l, Value i) -> Value {
+    Value t = arith::AddIOp::create(b, l, seen, i);
+    return arith::MinSIOp::create(b, l, t, arith::ConstantIndexOp::create(b, l, policy.sink + policy.recent));
+  });
   newSinks = zero, rest = length;
   if (policy.sink) {
     oldSinks = min(seen, sinks);
@@ -217,10 +222,7 @@ Value PolicyRewriter::slopeBias(OpBuilder &b, CachedAttention &a, Value keyPosit
   auto along = [&](unsigned d) { return AffineMap::get(4, 0, b.getAffineDimExpr(d), c); };
   SmallVector<utils::IteratorType> loops(4, utils::IteratorType::parallel);
   auto body = [&](OpBuilder &n, Location at, ValueRange args) {
-    Value key = args[0], query = args[1];
-    if (atRank)
-      query = arith::MinSIOp::create(n, at, query, arith::ConstantOp::create(n, at, n.getI64IntegerAttr(policy.sink + policy.recent)));
-    Value distance = arith::SIToFPOp::create(n, at, f32, arith::SubIOp::create(n, at, key, query));
+    Value distance = arith::SIToFPOp::create(n, at, f32, arith::SubIOp::create(n, at, args[0], args[1]));
     SmallVector<Value> where;
     for (const Linear &i : tableAt)
       where.push_back(i.asConstant() ? Value(arith::ConstantIndexOp::create(n, at, *i.asConstant()))
@@ -236,7 +238,7 @@ Value PolicyRewriter::slopeBias(OpBuilder &b, CachedAttention &a, Value keyPosit
                                                : Value(arith::ExtFOp::create(n, at, element, v));
     linalg::YieldOp::create(n, at, v);
   };
-  return linalg::GenericOp::create(b, l, type, ValueRange{keyPositions, qPos}, empty,
+  return linalg::GenericOp::create(b, l, type, ValueRange{keyPositions, atRank ? qRank : qPos}, empty,
                                    ArrayRef<AffineMap>{along(3), along(2), b.getMultiDimIdentityMap(4)}, loops, body)
       .getResult(0);
 }
@@ -382,9 +384,8 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
   auto view = [&](Value state, CacheViewOp like, Value offset, Value size) -> Value {
     return CacheViewOp::create(b, l, like.getType(), state, offset, size);
   };
-  // A model with a sliding window of its own keeps it.
-  int64_t window =
-      static_cast<int64_t>(op.getWindowLeft()) < 0 ? policy.recent : std::min(static_cast<int64_t>(op.getWindowLeft()), policy.recent);
+  // A model with a sliding window of its own keeps it, in the positions at which keys are read.
+  int64_t own = static_cast<int64_t>(op.getWindowLeft()), window = own < 0 ? policy.recent : std::min(own, policy.recent);
   auto attend = [&](Value query, ValueRange k, ValueRange v, ValueRange pos, int64_t left, bool withLse, Value sinkBias,
                     bool atRank = false) {
     SmallVector<Value> bias;
@@ -396,7 +397,7 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
     if (withLse)
       types.push_back(RankedTensorType::get(outType.getShape().take_front(3), b.getF32Type()));
     SmallVector<Value> queries(k.size(), query);
-    auto n = KVAttendOp::create(b, l, types, queries, k, v, qPos, pos, bias, Value(), sinkBias, op.getScaleAttr(), b.getUnitAttr(),
+    auto n = KVAttendOp::create(b, l, types, queries, k, v, atRank && left >= 0 ? qRank : qPos, pos, bias, Value(), sinkBias, op.getScaleAttr(), b.getUnitAttr(),
                                 b.getI64IntegerAttr(left), b.getI64IntegerAttr(-1), op.getSoftcapAttr(), op.getQLayoutAttr(),
                                 op.getKvLayoutAttr(), op.getOLayoutAttr());
     return n;
@@ -414,7 +415,7 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
   if (policy.sink) {
     Value kOld = view(k0, a.kView, zero, oldSinks), vOld = view(v0, a.vView, zero, oldSinks);
     Value kFirst = sliceTokens(b, l, kNew, zero, newSinks), vFirst = sliceTokens(b, l, vNew, zero, newSinks);
-    KVAttendOp first = attend(qSink, {kOld, kFirst}, {vOld, vFirst}, {sinkPos, newSinkPos}, -1, true, Value(), sinksAtRank);
+    KVAttendOp first = attend(qSink, {kOld, kFirst}, {vOld, vFirst}, {sinkPos, newSinkPos}, own, true, Value(), sinksAtRank);
     auto merge = AttnMergeOp::create(b, l, TypeRange{result.getType(), lse.getType()}, ValueRange{first.getOutput(), result},
                                      ValueRange{first.getLse(), lse});
     result = merge.getOutput(), lse = merge.getLse();

@@ -70,6 +70,8 @@ int IndexAnalysis::sign(const Linear &l) {
   auto bound = [&](bool upper) {
     Linear b(l.constant);
     for (auto [s, c] : l.terms) {
+      if (Linear::isUnknown(s))
+        return std::optional<Linear>();
       bool formal = !s.first;
       if (!formal)
         b = b + Linear::symbol(s) * c;

@@ -81,7 +81,7 @@ Linear IndexAnalysis::index(Value v) {
                         for (Value i : op.getIndices())
                           at.push_back(index(i));
                         Formula f = element(op.getTensor(), at);
-                        if (f.linear)
+                        if (f.linear && f.linear->isKnown())
                           return *f.linear;
                         if (f.pieces && f.pieces->asConstant() && v.getType().isIntOrIndex())
                           return Linear(static_cast<int64_t>(*f.pieces->asConstant()));
@@ -106,8 +106,16 @@ Linear IndexAnalysis::index(Value v) {
                       .Case<arith::SelectOp>([&](arith::SelectOp op) {
                         Formula c = scalar(op.getCondition(), {}, Known());
                         auto truth = c.pieces ? c.pieces->asConstant() : std::nullopt;
-                        if (Linear a = index(op.getTrueValue()); !truth && a == index(op.getFalseValue()))
-                          return a;
+                        if (Linear a = index(op.getTrueValue()), b = index(op.getFalseValue()); !truth) {
+                          if (a == b)
+                            return a;
+                          // x < 0 ? x + n : x, a place in a table of n entries, counted from its end where it is negative.
+                          auto less = op.getCondition().getDefiningOp<arith::CmpIOp>();
+                          auto n = (a - b).asConstant();
+                          if (withinTables && n && less && less.getPredicate() == arith::CmpIPredicate::slt && index(less.getLhs()) == b &&
+                              matchPattern(less.getRhs(), m_Zero()) && cutsTable(v, *n))
+                            return b;
+                        }
                         return truth ? index(*truth != 0 ? op.getTrueValue() : op.getFalseValue()) : Linear::value(v);
                       })
                       .Default([&](Operation *) { return Linear::value(v); });
@@ -220,6 +228,8 @@ Formula IndexAnalysis::table(ElementsAttr values, ArrayRef<Linear> indices) {
   };
   if (dense.isSplat())
     return make(dense.getSplatValue<Attribute>());
+  if (!llvm::all_of(indices, [](const Linear &i) { return i.isKnown(); }))
+    return {};
   int64_t flat = 0;
   auto all = dense.getValues<Attribute>();
   for (auto [i, n] : llvm::zip(indices, dense.getType().getShape())) {
@@ -257,7 +267,8 @@ Formula IndexAnalysis::program(Value t, ArrayRef<Linear> indices) {
           .Case<ParamRefOp>([&](ParamRefOp op) {
             auto type = cast<RankedTensorType>(op.getType());
             unsigned open = llvm::count_if(indices, [](const Linear &i) { return !i.asConstant(); });
-            if (!type.hasStaticShape() || open == 0 || open > 2 || !type.getElementType().isIntOrFloat())
+            bool known = llvm::all_of(indices, [](const Linear &i) { return i.isKnown(); });
+            if (!type.hasStaticShape() || !known || open == 0 || open > 2 || !type.getElementType().isIntOrFloat())
               return Formula();
             std::vector<double> values = readTable(op);
             if (values.empty())
@@ -323,29 +334,24 @@ Formula IndexAnalysis::program(Value t, ArrayRef<Linear> indices) {
             return Formula();
           })
           .Case<tensor::ExpandShapeOp, tensor::CollapseShapeOp>([&](auto op) {
-            // Only unit dimensions may come or go; other splits of an index are not linear.
+            // Where unit dimensions come and go indices stay; other splits of an index are not linear.
             auto source = cast<RankedTensorType>(op.getSrc().getType());
             SmallVector<Linear> at(source.getRank(), Linear(0));
             bool expand = isa<tensor::ExpandShapeOp>(def);
             for (auto [i, group] : llvm::enumerate(op.getReassociationIndices())) {
-              std::optional<int64_t> carrier;
-              for (int64_t g : group) {
-                int64_t n = expand ? op.getResultType().getDimSize(g) : source.getDimSize(g);
-                if (n == 1)
-                  continue;
-                if (carrier)
-                  return Formula();
-                carrier = g;
-              }
+              auto wide = llvm::make_filter_range(
+                  group, [&](int64_t g) { return (expand ? op.getResultType().getDimSize(g) : source.getDimSize(g)) != 1; });
+              bool single = std::distance(wide.begin(), wide.end()) == 1;
               if (expand)
-                at[i] = carrier ? indices[*carrier] : Linear(0);
-              else if (carrier)
-                at[*carrier] = indices[i];
+                at[i] = wide.empty() ? Linear(0) : single ? indices[*wide.begin()] : unknown();
+              else
+                for (int64_t g : wide)
+                  at[g] = single ? indices[i] : unknown();
             }
             return element(op.getSrc(), at);
           })
           .Case<tensor::ReshapeOp>([&](tensor::ReshapeOp op) {
-            // The non-unit dimensions must match one to one.
+            // Indices stay where the non-unit dimensions match one to one.
             auto source = cast<RankedTensorType>(op.getSource().getType());
             auto target = cast<RankedTensorType>(op.getResult().getType());
             SmallVector<int64_t> from, to;
@@ -355,14 +361,12 @@ Formula IndexAnalysis::program(Value t, ArrayRef<Linear> indices) {
             for (int64_t i = 0; i < target.getRank(); ++i)
               if (target.getDimSize(i) != 1)
                 to.push_back(i);
-            if (from.size() != to.size())
-              return Formula();
+            bool same = from.size() == to.size() && llvm::all_of(llvm::zip(from, to), [&](auto axes) {
+                          return size(op.getSource(), std::get<0>(axes)) == size(op.getResult(), std::get<1>(axes));
+                        });
             SmallVector<Linear> at(source.getRank(), Linear(0));
-            for (auto [f, g] : llvm::zip(from, to)) {
-              if (!(size(op.getSource(), f) == size(op.getResult(), g)))
-                return Formula();
-              at[f] = indices[g];
-            }
+            for (auto [n, f] : llvm::enumerate(from))
+              at[f] = same ? indices[to[n]] : unknown();
             return element(op.getSource(), at);
           })
           .Case<linalg::GenericOp>([&](linalg::GenericOp op) { return generic(op, cast<OpResult>(t).getResultNumber(), indices); })
@@ -394,14 +398,10 @@ Formula IndexAnalysis::generic(linalg::GenericOp op, unsigned result, ArrayRef<L
   }
   auto at = [&](AffineMap map, SmallVector<Linear> &where) {
     for (AffineExpr e : map.getResults()) {
-      if (auto d = dyn_cast<AffineDimExpr>(e))
-        where.push_back(loops[d.getPosition()]);
-      else if (auto c = dyn_cast<AffineConstantExpr>(e))
-        where.push_back(Linear(c.getValue()));
-      else
-        return false;
+      auto d = dyn_cast<AffineDimExpr>(e);
+      auto c = dyn_cast<AffineConstantExpr>(e);
+      where.push_back(d ? loops[d.getPosition()] : c ? Linear(c.getValue()) : unknown());
     }
-    return true;
   };
   Block *body = op.getBody();
   auto yield = cast<linalg::YieldOp>(body->getTerminator());
@@ -409,9 +409,9 @@ Formula IndexAnalysis::generic(linalg::GenericOp op, unsigned result, ArrayRef<L
     Known known;
     for (OpOperand *input : op.getDpsInputOperands()) {
       SmallVector<Linear> where;
-      if (at(op.getMatchingIndexingMap(input), where))
-        known[body->getArgument(input->getOperandNumber())] =
-            isa<RankedTensorType>(input->get().getType()) ? element(input->get(), where) : scalar(input->get(), {}, Known());
+      at(op.getMatchingIndexingMap(input), where);
+      known[body->getArgument(input->getOperandNumber())] =
+          isa<RankedTensorType>(input->get().getType()) ? element(input->get(), where) : scalar(input->get(), {}, Known());
     }
     return scalar(yield.getOperand(result), loops, known);
   }
@@ -432,8 +432,7 @@ Formula IndexAnalysis::generic(linalg::GenericOp op, unsigned result, ArrayRef<L
       else
         return {};
     }
-  if (!at(map, where))
-    return {};
+  at(map, where);
   Formula f = element(op.getDpsInputOperand(0)->get(), where);
   auto c = f.linear ? f.linear->asConstant() : std::nullopt;
   SmallVector<Linear> init(indices);
@@ -584,12 +583,8 @@ Formula IndexAnalysis::scalar(Value v, ArrayRef<Linear> loops, const Known &know
                        })
                        .Case<tensor::ExtractOp>([&](tensor::ExtractOp op) {
                          SmallVector<Linear> at;
-                         for (Value i : op.getIndices()) {
-                           Formula f = get(i);
-                           if (!f.linear)
-                             return Formula();
-                           at.push_back(*f.linear);
-                         }
+                         for (Value i : op.getIndices())
+                           at.push_back(get(i).linear.value_or(unknown()));
                          return element(op.getTensor(), at);
                        })
                        .Case<tensor::DimOp>([&](tensor::DimOp op) {

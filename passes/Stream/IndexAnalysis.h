@@ -19,6 +19,11 @@ public:
   Linear(int64_t c) : constant(c) {}
   static Linear value(mlir::Value v) { return symbol({v.getAsOpaquePointer(), 0}); }
   static Linear formal(int64_t number) { return symbol({nullptr, number}); }
+  /// An integer of which nothing is known, not even that it is one of those before: each `number` is used once.
+  static Linear unknown(int64_t number) { return symbol({nullptr, kFirstUnknown + number}); }
+  bool isKnown() const {
+    return llvm::none_of(terms, [](const auto &t) { return isUnknown(t.first); });
+  }
 
   std::optional<int64_t> asConstant() const { return terms.empty() ? std::optional<int64_t>(constant) : std::nullopt; }
   Linear operator+(const Linear &other) const;
@@ -27,9 +32,13 @@ public:
   bool operator==(const Linear &other) const { return (*this - other).asConstant() == 0; }
 
   using Symbol = std::pair<const void *, int64_t>;
+  static bool isUnknown(Symbol s) { return !s.first && s.second >= kFirstUnknown; }
   llvm::SmallVector<std::pair<Symbol, int64_t>, 4> terms; // sorted by symbol, no zero coefficients
   int64_t constant = 0;
 
+private:
+  static constexpr int64_t kFirstUnknown = int64_t(1) << 32; // formal indices have smaller numbers
+public:
   static Linear symbol(Symbol s) {
     Linear l;
     l.terms.push_back({s, 1});
@@ -112,12 +121,15 @@ private:
   std::optional<Pieces> asPieces(const Formula &f);
   /// The sign of l over all legal indices: -1 always negative, 1 always >= 0, 0 unknown.
   int sign(const Linear &l);
+  /// For an index that is not linear: what does not depend on it is still known.
+  Linear unknown() { return Linear::unknown(unknowns++); }
 
   Linear distance;
   llvm::SmallVector<Linear, 4> limits;
   bool withinTables, behind = false;
   std::optional<int64_t> head;
   unsigned depth = 0;
+  int64_t unknowns = 0;
 };
 
 /// What a bias does to attention: which distances d = key position - query position it lets through.

@@ -1,4 +1,6 @@
 """Fixtures of the end-to-end suite: the command line, the runtime library, compiled models."""
+import contextlib
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -10,9 +12,14 @@ from leat_runtime import Library
 
 SOURCE = Path(os.environ.get("LEAT_SOURCE", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("LEAT_BUILD", SOURCE / "build"))
-# Python itself may run with a sanitizer preloaded, for the libraries it loads; the programs it starts bring their own.
-os.environ.pop("LD_PRELOAD", None)
 MODELS = SOURCE / "models"  # real models, exported once; not in the repository
+
+
+def pytest_configure(config):
+    # Python itself may run with a sanitizer preloaded, for the libraries it loads; the programs that tests start bring their own.
+    starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if not starts_workers:
+        os.environ.pop("LD_PRELOAD", None)
 
 
 class Leat:
@@ -63,16 +70,31 @@ def compile_model(leat, tmp_path_factory):
     return compile_once
 
 
+@contextlib.contextmanager
+def one_at_a_time(name):
+    """Holds off other processes of the suite that want to write models/NAME."""
+    MODELS.mkdir(exist_ok=True)
+    with open(MODELS / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def smollm2():
     """smollm2(style) -> path of the exported model; tokenizer.json and chat_template.jinja lie beside it."""
     from models import smollm2 as exporter
 
-    return lambda style: exporter.write(MODELS / f"smollm2-{style}", style)
+    def export(style):
+        name = f"smollm2-{style}"
+        with one_at_a_time(name):
+            return exporter.write(MODELS / name, style)
+
+    return export
 
 
 @pytest.fixture(scope="session")
 def minilm():
     from models import minilm as exporter
 
-    return exporter.write(MODELS / "minilm")
+    with one_at_a_time("minilm"):
+        return exporter.write(MODELS / "minilm")

@@ -127,7 +127,7 @@ def test_caches_in_8_bits(compile_model, library, tmp_path, name):
 
 # Decoders whose step takes a policy, and which of the softmaxes of a graph are over the cache (others read an encoder).
 POLICIES = {"gpt2-ts": (0, 1), "gpt2-merged": (0, 1), "gpt2-joined": (0, 1), "gpt2-stacked": (0, 1), "gpt2-first": (0,), "whisper-decoder": (0,), "whisper-merged": (0, 2), "t5-decoder": (0,),
-            "llama-ts": (0, 1), "mistral-window": (0, 1), "dynamo-llama": (0, 1), "dynamo-window": (0, 1), "bloom-ts": (0,), "mpt-alibi": (0,), "alibi-distance": (0,),
+            "llama-ts": (0, 1), "mistral-window": (0, 1), "dynamo-llama": (0, 1), "dynamo-window": (0, 1), "bloom-ts": (0,), "mpt-alibi": (0,), "alibi-from-end": (0,), "alibi-distance": (0,), "sdpa-ts": (0,), "sdpa-ts-one-group": (0,), "sdpa-dynamo": (0,),
             "gpt-oss-sinks": (0, 1), "opt-flat": (0, 1), "einsum-decoder": (0,), "gptj-interleaved": (0, 1), "gptj-whole-heads": (0, 1), "chatglm-pairs": (0,),
             "function-decoder": (0,), "quantised-cache": (0,), "tokens-first": (0,), "gathered-mask": (0,), "gathered-window": (0,)}
 
@@ -178,8 +178,8 @@ def test_policy_is_its_dense_form(compile_model, library, tmp_path, name):
     path, tokens = tmp_path / "model.onnx", 17
     sample = MODELS[name](path)
     session, feed, growing = whole_text(path, sample, tokens)
-    # A window of the model's own stays: sinks would be seen in spite of it.
-    for sinks, recent in ((0, 1),) if "window" in name else ((0, 4), (2, 3)):
+    # A window of the model's own, of 2 or 3 past tokens, hides sinks too.
+    for sinks, recent in ((0, 1), (2, 1)) if "window" in name else ((0, 4), (2, 3)):
         dense = reference(with_policy(path, POLICIES[name], tokens, sinks, recent))
         text = f"sink({sinks})+recent({recent}),pos=*:abs" if sinks else f"recent({recent})"
         model = library.load(compile_model(path, f"--kv=retain={text}"))
@@ -190,7 +190,19 @@ def test_policy_is_its_dense_form(compile_model, library, tmp_path, name):
         assert np.abs(session.run([output], feed)[0] - want).max() > 1e-3  # the control: the policy changes something
 
 
-@pytest.mark.parametrize("name", ["einsum-decoder", "chatglm-pairs", "tokens-first", "gathered-mask", "bloom-ts", "mpt-alibi", "alibi-distance"])
+@pytest.mark.parametrize("name", ["mistral-window", "dynamo-window", "gathered-window"])
+def test_a_window_within_the_policy_is_all_there_is(compile_model, library, tmp_path, name):
+    path, tokens = tmp_path / "model.onnx", 17
+    sample = MODELS[name](path)
+    session, feed, growing = whole_text(path, sample, tokens)
+    for positions in ("*:abs",) if name == "gathered-window" else ("*:abs", "sink:rank;local:abs"):  # it has learned positions
+        model = library.load(compile_model(path, f"--kv=retain=sink(2)+recent(6),pos={positions}"))
+        (output,) = model.names(model.function("step"), "output")
+        want = session.run([output], feed)[0].astype(np.float64)
+        np.testing.assert_allclose(in_steps(model, feed, growing, [5, 1, 6, 3, 2]), want, rtol=sample.tolerance, atol=sample.tolerance, err_msg=positions)
+
+
+@pytest.mark.parametrize("name", ["einsum-decoder", "chatglm-pairs", "tokens-first", "gathered-mask", "bloom-ts", "mpt-alibi", "alibi-from-end", "alibi-distance"])
 def test_sinks_stand_at_their_rank(compile_model, library, tmp_path, name):
     """Of one layer, keys depend on nothing but their token and its place: what is kept, run anew as a text of its own, gives the same last row."""
     path, tokens, sinks, recent = tmp_path / "model.onnx", 17, 2, 3

@@ -263,7 +263,7 @@ def chatglm(path):
 
 
 def mpt(path, form="table"):
-    """MPT: ALiBi as a table that is cut from its end; "distance": the slopes times -|i - j|."""
+    """MPT: ALiBi as a table that is cut from its end, "from-end" by a negative start; "distance": the slopes times -|i - j|."""
     g = Builder(path)
     ids, mask = g.ids(), g.input("attention_mask", INT64, ["batch", "total"])
     past = cache(g, 1, H)
@@ -273,9 +273,9 @@ def mpt(path, form="table"):
     scalar = lambda v: g("Squeeze", v, g.const([0]))
     columns = g("Range", g.const(0), scalar(total), g.const(1))
     rows = g.unsqueeze(g("Range", scalar(before), scalar(total), g.const(1)), 1)
-    if form == "table":
+    if form != "distance":
         table = g.weight("alibi", slopes[:, None, None] * np.arange(1 - LONGEST, 1, dtype=np.float32))
-        start = g("Max", g.const([0]), g("Sub", g.const([LONGEST]), total))
+        start = g("Neg", total) if form == "from-end" else g("Max", g.const([0]), g("Sub", g.const([LONGEST]), total))
         alibi = g("Slice", table, start, g.const([END]), g.const([2]))
     else:
         alibi = g("Mul", g.weight("slopes", slopes[None, :, None, None]), g("Neg", g("Cast", g("Abs", g("Sub", columns, rows)), to=FLOAT)))
@@ -390,6 +390,64 @@ def gathered_mask(path, window=None):
     return Sample(18, STEPS, {"cache_position": place}, {"kv_attend": 1, "rotary": 2}, causal_step=True)
 
 
+def torch_sdpa(path, exporter, groups):
+    """scaled_dot_product_attention of today's transformers through torch's exporters, TorchScript ("ts") and "dynamo".
+
+    TorchScript looks up the padding mask in its flattened form and computes the halves of a rotation from the shape; dynamo exchanges the keys'
+    last axes in a form flattened to three. With one group the product of queries and keys repeats it.
+    """
+    ts = exporter == "ts"
+    g = Builder(path)
+    ids, mask, position_ids = g.ids(), g.input("attention_mask", INT64, ["batch", "total"]), g.input("position_ids", INT64, ["batch", "sequence"])
+    past = cache(g, 1, groups)
+    batch, length, before = g.dim(ids, 0), g.dim(ids, 1), g.dim(past[0][0], 2)
+    total = g("Add", before, length)
+    arange = lambda n: g("Range", g.const(0), g("Squeeze", n, g.const([0])), g.const(1))
+    key, row = g.unsqueeze(arange(total), 0, 1, 2), g.unsqueeze(arange(batch), 1, 2, 3)
+    query = g.unsqueeze(g("Add", arange(length), g("Squeeze", before, g.const([0]))), 0, 1, 3)
+    if ts:
+        flat = g("Reshape", g("Cast", mask, to=BOOL), g.const([-1]))
+        at = g("Add", key, g("Mul", row, g.dim(mask, 1)))
+        seen = g("Reshape", g("Gather", flat, g("Reshape", at, g.const([-1])), axis=0), g("Shape", at))
+    else:
+        every = g.shape(batch, 1, 1, total)
+        pairs = g("Concat", *[g.unsqueeze(g("Expand", i, every), -1) for i in (row, key)], axis=-1)
+        seen = g("GatherND", g("Cast", mask, to=BOOL), pairs)
+    allowed = g("And", g("LessOrEqual", key, query), seen)
+    bias = g("Where", allowed, g.real(0), g.real(-np.inf if ts else LOWEST))
+    cos, sin = g.rotary_tables(position_ids, D)
+
+    def rotate(x):
+        if not ts:
+            return g.rotate(x, cos, sin, D)
+        half = g.unsqueeze(g("Div", g("Gather", g("Shape", x), g.const(3), axis=0), g.const(2)), 0)
+        low, high = (g("Slice", x, a, b, g.const([3]), g.const([1])) for a, b in ((g.const([0]), half), (half, g.const([END]))))
+        return g("Add", g("Mul", x, cos), g("Mul", g("Concat", g("Neg", high), low, axis=-1), sin))
+
+    def exchanged(k):
+        if ts:
+            return g("Transpose", k, perm=[0, 1, 3, 2])
+        shape = g("Shape", k)
+        sizes = lambda start, end: g("Slice", shape, g.const([start]), g.const([end]))
+        leading, rows, columns = sizes(-END, -2), sizes(-2, -1), sizes(-1, END)
+        flat = g("Reshape", k, g("Concat", g.const([-1]), rows, columns, axis=0))
+        return g("Reshape", g("Transpose", flat, perm=[0, 2, 1]), g("Concat", leading, columns, rows, axis=0))
+
+    def attend(i, y):
+        q, k, v = (heads(g, y, n) for n in (H, groups, groups))
+        k, v = grown(g, past, i, rotate(k), v)
+        if groups > 1:
+            k, v = (g.repeat_kv(t, groups, H // groups, D, ts) for t in (k, v))
+        root = g.real(D**-0.25)
+        s = g("Add", g("MatMul", g("Mul", rotate(q), root), g("Mul", exchanged(k), root)), bias)
+        p = g("Softmax", s, axis=-1)
+        return output(g, g("MatMul", g("Where", g("IsNaN", p), g.real(0), p) if ts else p, v))
+
+    frame(g, 1, attend, ids)
+    g.save(18)
+    return Sample(18, STEPS, DECODER, {"kv_attend": 1, "rotary": 2})
+
+
 def swin2(path):
     """Swin 2 in windows of fixed size: cosines of angles between q and k, a learned temperature per head, shifted windows masked."""
     g = Builder(path)
@@ -449,11 +507,15 @@ MODELS = {
     "gptj-whole-heads": lambda p: gptj(p, D, tile=False),
     "chatglm-pairs": chatglm,
     "mpt-alibi": mpt,
+    "alibi-from-end": lambda p: mpt(p, "from-end"),
     "alibi-distance": lambda p: mpt(p, "distance"),
     "function-decoder": function_decoder,
     "quantised-cache": quantised_cache,
     "tokens-first": tokens_first,
     "gathered-mask": gathered_mask,
     "gathered-window": lambda p: gathered_mask(p, 5),
+    "sdpa-ts": lambda p: torch_sdpa(p, "ts", 2),
+    "sdpa-ts-one-group": lambda p: torch_sdpa(p, "ts", 1),
+    "sdpa-dynamo": lambda p: torch_sdpa(p, "dynamo", 2),
     "swin2": swin2,
 }

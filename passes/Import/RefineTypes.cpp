@@ -63,26 +63,45 @@ std::optional<SmallVector<int64_t>> axesOf(NodeOp node, unsigned operand) {
 }
 
 Shape reshape(NodeOp node) {
-  Shape result = spelled(input(node, 1)), in = shapeOf(node.getInputs()[0]);
+  Value shape = input(node, 1), x = through(node.getInputs()[0]);
+  Shape result = spelled(shape), in = shapeOf(x);
   if (!result)
     return result;
-  int64_t known = 1, inferred = -1, total = 1;
+  // What -1 stands for: the product of the sizes that are there by that of the others, sizes read from the operand's shape left out of both.
+  SmallVector<bool> kept(in ? in->size() : 0);
+  std::optional<int64_t> inferred, known = 1, total = 1;
+  auto times = [](std::optional<int64_t> &product, int64_t d) { product = product && d != kAny ? std::optional(*product * d) : std::nullopt; };
   for (auto [i, d] : llvm::enumerate(*result)) {
-    if (d == 0 && !intAttr(node, "allowzero", 0))
-      d = in && i < in->size() ? (*in)[i] : kAny;
-    if (d == -1)
+    if (d == -1) {
       inferred = i, d = kAny;
+      continue;
+    }
+    std::optional<Size> size = sizeAt(shape, i);
+    if (d == 0 && !intAttr(node, "allowzero", 0)) {
+      d = in && i < in->size() ? (*in)[i] : kAny;
+      size = Size{x, static_cast<int64_t>(i)};
+    }
+    if (size && size->tensor == x && size->axis < static_cast<int64_t>(kept.size()) && !kept[size->axis])
+      kept[size->axis] = true;
     else
-      known = d == kAny || known == kAny ? kAny : known * d;
+      times(known, d);
   }
-  if (in && llvm::is_contained(*in, kAny))
-    total = kAny;
-  else if (in)
-    for (int64_t d : *in)
-      total *= d;
-  if (inferred >= 0 && in && total != kAny && known != kAny && known > 0 && total % known == 0)
-    (*result)[inferred] = total / known;
+  for (auto [i, k] : llvm::enumerate(kept))
+    if (!k)
+      times(total, (*in)[i]);
+  if (inferred && in && total && known && *known > 0 && *total % *known == 0)
+    (*result)[*inferred] = *total / *known;
   return result;
+}
+
+Shape tile(NodeOp node) {
+  Shape in = shapeOf(node.getInputs()[0]);
+  if (in)
+    for (auto [i, d] : llvm::enumerate(*in)) {
+      auto count = integerAt(node.getInputs()[1], i);
+      d = d != kAny && count ? d * *count : kAny;
+    }
+  return in;
 }
 
 Shape matmul(NodeOp node) {
@@ -255,6 +274,7 @@ Shape infer(NodeOp node, unsigned result) {
     Gather,
     Transpose,
     Expand,
+    Tile,
     Filled,
     Vector
   };
@@ -276,6 +296,7 @@ Shape infer(NodeOp node, unsigned result) {
                   .Case("Gather", Gather)
                   .Case("Transpose", Transpose)
                   .Case("Expand", Expand)
+                  .Case("Tile", Tile)
                   .Case("ConstantOfShape", Filled)
                   .Case("Shape", Vector)
                   .Default(None);
@@ -308,6 +329,8 @@ Shape infer(NodeOp node, unsigned result) {
     return transpose(node);
   case Expand:
     return broadcast({shapeOf(node.getInputs()[0]), spelled(input(node, 1))});
+  case Tile:
+    return tile(node);
   case Filled:
     return spelled(node.getInputs()[0]);
   case Vector:

@@ -13,6 +13,7 @@ from leat_runtime import Library
 SOURCE = Path(os.environ.get("LEAT_SOURCE", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("LEAT_BUILD", SOURCE / "build"))
 MODELS = SOURCE / "models"  # real models, exported once; not in the repository
+SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
 
 
 def pytest_configure(config):

@@ -204,11 +204,15 @@ def gptj(path, size=4, tile=True):
     seen = tril(g, before, total)
     b, t = g.dim(ids, 0), g.dim(ids, 1)
 
+    def joined(x, heads):  # the last two axes as one
+        leading = g("Slice", g("Shape", x), g.const([0]), g.const([-2]), g.const([0])) if tile else g.shape(b, t, heads)
+        return g("Reshape", x, g("Concat", leading, g.const([-1] if tile else [size]), axis=0))
+
     def twice(table):  # repeat_interleave(table[:, :, None, :], 2, 3)
         table = g.unsqueeze(table, 2)
         wide = g.unsqueeze(table, -1)
         wide = g("Tile", wide, g.const([1, 1, 1, 1, 2])) if tile else g("Expand", wide, g.shape(b, t, 1, size // 2, 2))
-        return g("Reshape", wide, g.shape(b, t, 1, size))
+        return joined(wide, 1)
 
     cos, sin = (twice(table) for table in interleaved_tables(g, position_ids, size))
 
@@ -216,8 +220,7 @@ def gptj(path, size=4, tile=True):
         turned, rest = (x, None) if size == D else (g.slice(x, 0, size, 3), g.slice(x, size, END, 3))
         even, odd = g.slice(turned, 0, END, 3, 2), g.slice(turned, 1, END, 3, 2)
         pairs = g("Concat", g.unsqueeze(g("Neg", odd), -1), g.unsqueeze(even, -1), axis=-1)
-        pairs = g("Reshape", pairs, g.shape(b, t, H, size))
-        y = g("Add", g("Mul", turned, cos), g("Mul", pairs, sin))
+        y = g("Add", g("Mul", turned, cos), g("Mul", joined(pairs, H), sin))
         y = g("Concat", y, rest, axis=-1) if rest else y
         return g("Transpose", y, perm=[0, 2, 1, 3])
 

@@ -771,10 +771,31 @@ bool einsumToMatMul(OpBuilder &builder, NodeOp root) {
   return true;
 }
 
+/// Attention over keys and values that were repeated for groups of heads: it repeats them itself.
+bool withoutRepeat(OpBuilder &builder, NodeOp root) {
+  // A past has as many heads as the new keys, and so has what is handed on.
+  if (root.getOpType() != "Attention" || !root.getDomain().empty() || root.getInputs().size() < 3 || input(root, 4) || input(root, 5) ||
+      rank(root.getInputs()[0]) != 4)
+    return false;
+  for (Value present : root->getResults().slice(1, std::min(2u, root->getNumResults() - 1)))
+    if (!present.use_empty())
+      return false;
+  Value k = root.getInputs()[1], v = root.getInputs()[2], kNarrow = beforeRepeat(k), vNarrow = beforeRepeat(v);
+  if (kNarrow == k || vNarrow == v || dim(kNarrow, 1) != dim(vNarrow, 1) || elementType(kNarrow) != elementType(k) ||
+      elementType(vNarrow) != elementType(v))
+    return false;
+  SmallVector<Value> inputs(root.getInputs());
+  inputs[1] = kNarrow, inputs[2] = vNarrow;
+  SmallVector<NamedAttribute> attrs(root.getAttrs().begin(), root.getAttrs().end());
+  root->replaceAllUsesWith(make(builder, root, "Attention", root.getVersion(), inputs, root->getResultTypes(), attrs));
+  return true;
+}
+
 struct RaiseAttention : impl::LeatRaiseAttentionBase<RaiseAttention> {
   void runOnOperation() override {
     forEachNode(getOperation(), einsumToMatMul);
     forEachNode(getOperation(), rewrite);
+    forEachNode(getOperation(), withoutRepeat);
   }
 };
 } // namespace

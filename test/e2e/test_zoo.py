@@ -17,7 +17,7 @@ MODELS = zoo.MODELS | zoo_decoders.MODELS | zoo_encoders.MODELS | zoo_idioms.MOD
 # What has a past that Stream turns into state.
 DECODERS = ["whisper-decoder", "t5-decoder", "gpt2-ts", "llama-optimum", "llama-ts", "llama-sdpa", "llama-f16", "llama-split", "mha-rope", "multi-query",
             "mistral-window", "qwen3-norms", "neox-partial-rotary", "gemma-softcap", "standard-opset23", "genai-gqa", "genai-int4", "phi-mha", "bloom-ts",
-            "dynamo-llama", "dynamo-window", "dynamo-f16", "dynamo-attention23", "gpt-oss-sinks", "genai-gemma", "gpt2-merged", "t5-merged", "ort-gpt2",
+            "dynamo-llama", "dynamo-window", "dynamo-f16", "dynamo-attention23", "dynamo-attention23-repeat", "gpt-oss-sinks", "genai-gemma", "gpt2-merged", "t5-merged", "ort-gpt2",
             *[n for n in zoo_idioms.MODELS if n != "swin2"]]
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}
 
@@ -190,13 +190,14 @@ def test_policy_is_its_dense_form(compile_model, library, tmp_path, name):
         assert np.abs(session.run([output], feed)[0] - want).max() > 1e-3  # the control: the policy changes something
 
 
-@pytest.mark.parametrize("name", ["mistral-window", "dynamo-window", "gathered-window"])
-def test_a_window_within_the_policy_is_all_there_is(compile_model, library, tmp_path, name):
+@pytest.mark.parametrize("name,recent", [("mistral-window", 6), ("dynamo-window", 6), ("gathered-window", 6), ("dynamo-attention23-repeat", 15)])
+def test_a_policy_within_the_budget_changes_nothing(compile_model, library, tmp_path, name, recent):
+    """The budget is that of all tokens, or of the model's own window."""
     path, tokens = tmp_path / "model.onnx", 17
     sample = MODELS[name](path)
     session, feed, growing = whole_text(path, sample, tokens)
     for positions in ("*:abs",) if name == "gathered-window" else ("*:abs", "sink:rank;local:abs"):  # it has learned positions
-        model = library.load(compile_model(path, f"--kv=retain=sink(2)+recent(6),pos={positions}"))
+        model = library.load(compile_model(path, f"--kv=retain=sink(2)+recent({recent}),pos={positions}"))
         (output,) = model.names(model.function("step"), "output")
         want = session.run([output], feed)[0].astype(np.float64)
         np.testing.assert_allclose(in_steps(model, feed, growing, [5, 1, 6, 3, 2]), want, rtol=sample.tolerance, atol=sample.tolerance, err_msg=positions)

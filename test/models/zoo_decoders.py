@@ -182,10 +182,10 @@ def bart_decoder(path):
     return Sample(13, [{**s, "encoder": n} for s, n in zip(BATCHES, (7, 1, 9))], {"encoder_attention_mask": padded}, {"layer_norm": 4, "kv_attend": 2})
 
 
-def dynamo_llama(path, opset=18, window=None, half=False, sinks=False):
+def dynamo_llama(path, opset=18, window=None, half=False, sinks=False, repeat=False):
     """torch.export of today's transformers: a boolean mask from broadcast indices and a gathered padding mask; SDPA in f32 tables.
 
-    From opset 23 attention is one operator. `sinks` is gpt-oss: a logit per head that takes weight and gives nothing.
+    From opset 23 attention is one operator, `repeat`: with keys and values repeated for all heads. `sinks` is gpt-oss: a logit per head that takes weight and gives nothing.
     """
     dtype, kind = (np.float16, FLOAT16) if half else (np.float32, FLOAT)
     g = Builder(path, dtype=dtype)
@@ -223,10 +223,11 @@ def dynamo_llama(path, opset=18, window=None, half=False, sinks=False):
         q, k = g.rotate(q, cos, sin, D), g.rotate(k, cos, sin, D)
         k = g("Concat", past[i][0], k, axis=-2, out=f"present.{i}.key")
         v = g("Concat", past[i][1], v, axis=-2, out=f"present.{i}.value")
+        if opset < 23 or repeat:
+            k, v = (g.repeat_kv(t, 2, H // 2, D) for t in (k, v))
         if opset >= 23:
             a = g("Attention", q, k, v, allowed, scale=D**-0.5)
         else:
-            k, v = (g.repeat_kv(t, 2, H // 2, D) for t in (k, v))
             bias = g("Where", allowed, g.real(0), g.real(lowest))
             if sinks:
                 s = g("Add", g.scores(q, g("Transpose", k, perm=[0, 1, 3, 2]), D**-0.5), bias)
@@ -487,6 +488,7 @@ MODELS = {
     "dynamo-window": lambda p: dynamo_llama(p, 20, window=4),
     "dynamo-f16": lambda p: dynamo_llama(p, half=True),
     "dynamo-attention23": lambda p: dynamo_llama(p, 23),
+    "dynamo-attention23-repeat": lambda p: dynamo_llama(p, 23, repeat=True),
     "gpt-oss-sinks": lambda p: dynamo_llama(p, sinks=True),
     "latent-attention": latent_attention,
     "mixtral-ts": mixtral_ts,

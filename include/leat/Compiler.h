@@ -49,8 +49,8 @@ typedef enum leat_compile_code {
 
 typedef struct leat_compile_options {
   size_t struct_size;
-  const char *target_cpu;    /* "native" (default), "generic", "x86-64-v3", "x86-64-v4", or a processor's name as LLVM knows it */
-  const char *kv;            /* what caches keep: "retain=all" (default), "recent(R)", "sink(S)+recent(R)"; ",prec=f16" stores them in 16 bits */
+  const char *target_cpu; /* "native" (default), "generic", "x86-64-v3", "x86-64-v4", or a processor's name as LLVM knows it */
+  const char *kv; /* what caches keep: "retain=all" (default), "recent(R)", "sink(S)+recent(R)"; ",prec=f16" stores them in 16 bits */
   const char *const *shapes; /* shape_count texts: "batch=1" fixes a symbol, "input=1x128" an input's shape */
   size_t shape_count;
   const char *states;       /* file with pairs of past and present tensors that are not recognised by name */
@@ -66,10 +66,10 @@ typedef struct leat_compile_options {
   const char *weights; /* how weights of products are stored: "f32" (default: as the model has them), "bf16", "f16", "int8", "int4" */
   const char *const *keep_weights; /* keep_weights_count patterns of names of weights that stay as they are */
   size_t keep_weights_count;
-  const char *target; /* where kernels run: "cpu" (default), "cuda" */
-  const char *gpu;    /* for cuda: "sm_80" (default: Ampere and later), "sm_90a" (Hopper only), ... */
-  const char *ptxas;  /* for cuda: NVIDIA's assembler; default: where it usually is, if it is there */
-  const char *schedule; /* file with sizes of kernels, as leat inspect --schedule prints them and leat tune finds them */
+  const char *target;       /* where kernels run: "cpu" (default), "cuda" */
+  const char *gpu;          /* for cuda: "sm_80" (default: Ampere and later), "sm_90a" (Hopper only), ... */
+  const char *ptxas;        /* for cuda: NVIDIA's assembler; default: where it usually is, if it is there */
+  const char *schedule;     /* file with sizes of kernels, as leat inspect --schedule prints them and leat tune finds them */
   int32_t bf16_activations; /* nonzero: products with bf16 weights may round their activations to bf16 */
 } leat_compile_options;
 

@@ -105,11 +105,12 @@ static FailureOr<SmallVector<int64_t>> kernelOf(OpContext &c, Value filter) {
 static LogicalResult checkConv(OpContext &c, Value x, Value filter) {
   if (c.b.rank(x) < 3 || c.b.rank(filter) != c.b.rank(x))
     return c.fail("its input has rank " + Twine(c.b.rank(x)) + " and its filter rank " + Twine(c.b.rank(filter)));
-  auto channels = c.b.math.asConstant(c.b.dim(x, 1)), per = c.b.math.asConstant(c.b.dim(filter, 1)),
-       outputs = c.b.math.asConstant(c.b.dim(filter, 0));
+  IndexMath &m = c.b.math;
+  auto outputs = m.asConstant(c.b.dim(filter, 0));
   int64_t group = c.integer("group", 1);
-  if (group < 1 || (outputs && *outputs % group) || (channels && per && *channels != *per * group))
+  if (group < 1 || (outputs && *outputs % group))
     return c.fail("its channels do not fit " + Twine(group) + " groups of the filter");
+  c.b.require(c.b.dim(x, 1), m.mul(c.b.dim(filter, 1), m.constant(group)), "its channels do not fit the filter's");
   return success();
 }
 

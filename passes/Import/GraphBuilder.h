@@ -39,6 +39,10 @@ public:
   }
   /// Lets the call fail when two sizes differ in a run; nothing where that is known not to happen. `mayBeOne`: either may be 1 (broadcast).
   void require(mlir::OpFoldResult a, mlir::OpFoldResult b, const llvm::Twine &what, bool mayBeOne = false);
+  /// The same when `part` is larger than `whole` in a run.
+  void requireWithin(mlir::OpFoldResult part, mlir::OpFoldResult whole, const llvm::Twine &what) {
+    require(math.min(part, whole), part, what);
+  }
   std::string takeProblem() { return std::exchange(problem, {}); }
 
   //===------------------------------ types and sizes ------------------------------===//

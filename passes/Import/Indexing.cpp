@@ -93,6 +93,9 @@ static LogicalResult gatherElements(OpContext &c) {
     return c.fail("its operands differ in rank");
   Value size = b.math.value(b.dim(data, *axis));
   int64_t rank = c.rank(0);
+  for (int64_t i = 0; i < rank; ++i)
+    if (i != *axis)
+      b.requireWithin(b.dim(indices, i), b.dim(data, i), "its indices reach beyond axis " + Twine(i) + " of the data");
   return c.done(b.map({indices}, {b.ops.getMultiDimIdentityMap(rank)}, b.dims(indices), GraphBuilder::elem(data),
                       [&](OpBuilder &ob, Location l, ValueRange a) -> Value {
                         SmallVector<Value> position;
@@ -172,6 +175,11 @@ static LogicalResult scatterElements(OpContext &c) {
   if (c.rank(1) != c.rank(0) || c.rank(2) != c.rank(0))
     return c.fail("its operands differ in rank");
   Dims dims = b.dims(c.operand(0));
+  for (int64_t i = 0; i < c.rank(0); ++i) {
+    b.require(b.dim(c.operand(1), i), b.dim(c.operand(2), i), "its indices and updates differ in axis " + Twine(i));
+    if (i != *axis)
+      b.requireWithin(b.dim(c.operand(1), i), dims[i], "its indices reach beyond axis " + Twine(i) + " of the data");
+  }
   Value indices = positions(b, c.operand(1), {dims[*axis]});
   auto type = b.typeOf(dims, c.elem(0));
   return c.done(b.withDims(b.create<ScatterElementsOp>(type, c.operand(0), indices, c.operand(2), *axis, *kind), dims));
@@ -187,6 +195,11 @@ static LogicalResult scatterND(OpContext &c) {
   auto k = q > 0 ? b.math.asConstant(b.dim(c.operand(1), q - 1)) : std::nullopt;
   if (!k || *k < 1 || *k > static_cast<int64_t>(dims.size()))
     return c.fail("the length of its index tuples (the last size of operand 1) is not known or does not fit the data");
+  if (c.rank(2) != q - 1 + static_cast<int64_t>(dims.size()) - *k)
+    return c.fail("its updates have rank " + Twine(c.rank(2)) + ", which does not fit its data and indices");
+  for (int64_t i = 0; i < c.rank(2); ++i)
+    b.require(b.dim(c.operand(2), i), i < q - 1 ? b.dim(c.operand(1), i) : dims[i - (q - 1) + *k],
+              "its updates do not fit its data and indices in axis " + Twine(i));
   Value indices = positions(b, c.operand(1), ArrayRef<OpFoldResult>(dims).take_front(*k));
   auto type = b.typeOf(dims, c.elem(0));
   return c.done(b.withDims(b.create<ScatterNDOp>(type, c.operand(0), indices, c.operand(2), *kind), dims));
@@ -217,8 +230,7 @@ static LogicalResult topK(OpContext &c) {
   bool order = c.isUnsigned(0);
   Value v = order ? flipTopBit(b, c.operand(0)) : c.operand(0);
   Dims dims = b.dims(v);
-  if (auto ck = b.math.asConstant(k), cd = b.math.asConstant(dims[*axis]); ck && cd && *ck > *cd)
-    return c.fail("it asks for " + Twine(*ck) + " of " + Twine(*cd) + " elements");
+  b.requireWithin(k, dims[*axis], "it asks for more elements than there are");
   dims[*axis] = k;
   auto op = b.create<TopKOp>(TypeRange{b.typeOf(dims, c.elem(0)), b.typeOf(dims, b.ops.getI64Type())}, v,
                              b.math.asConstant(k) ? Value() : b.math.value(k), *axis, c.flag("largest", true));
@@ -328,9 +340,12 @@ static LogicalResult reverseSequence(OpContext &c) {
   int64_t batch = c.integer("batch_axis", 1), time = c.integer("time_axis", 0);
   if (c.rank(0) < 2 || batch == time || batch < 0 || batch > 1 || time < 0 || time > 1)
     return c.fail("its batch and time axes are not the first two axes of its operand");
+  b.require(b.dim(lengths, 0), b.dim(v, batch), "it has not one length per row of its batch");
+  Value longest = b.math.value(b.dim(v, time));
   return c.done(b.generate(b.dims(v), c.elem(0), [&](OpBuilder &ob, Location l, ValueRange at) -> Value {
     BodyOps o{ob, l};
     Value length = arith::IndexCastOp::create(ob, l, ob.getIndexType(), tensor::ExtractOp::create(ob, l, lengths, at[batch]));
+    length = o.min(length, longest);
     Value last = o.sub(length, arith::ConstantIndexOp::create(ob, l, 1));
     SmallVector<Value> position(at.begin(), at.end());
     position[time] = o.select(o.lt(at[time], length), o.sub(last, at[time]), at[time]);

@@ -183,6 +183,8 @@ static LogicalResult split(OpContext &c) {
   } else {
     int64_t n = c.integer("num_outputs", outputs);
     OpFoldResult chunk = m.ceilDiv(d, m.constant(n));
+    if (c.version() < 18)
+      b.require(m.mul(chunk, m.constant(n)), d, "its axis does not split into equal parts");
     for (int64_t i = 0; i < n; ++i) {
       OpFoldResult rest = m.sub(d, m.mul(m.constant(i), chunk));
       sizes.push_back(i + 1 < n && m.divides(m.constant(n), d) ? chunk : m.max(m.min(rest, chunk), m.constant(0)));
@@ -195,6 +197,8 @@ static LogicalResult split(OpContext &c) {
     c.setResult(i, b.sliceAxis(v, *axis, m.asConstant(sizes[i]) == 0 ? m.constant(0) : at, sizes[i]));
     at = m.add(at, sizes[i]);
   }
+  if (c.hasAttr("split") || (c.version() >= 13 && c.has(1)))
+    b.require(at, d, "its parts do not add up to the size of its axis");
   return success();
 }
 
@@ -460,6 +464,9 @@ static LogicalResult oneHot(OpContext &c) {
   auto axis = c.axis("axis", -1, rank);
   if (failed(axis))
     return failure();
+  if (c.rank(2) != 1)
+    return c.fail("its values have rank " + Twine(c.rank(2)) + "; it needs two, for off and on");
+  b.require(b.dim(values, 0), b.math.constant(2), "its values are not two");
   Value depthTensor = b.convert(c.operand(1), b.ops.getI64Type(), c.isUnsigned(1));
   FailureOr<Dims> depth = b.asScalars(depthTensor);
   if (failed(depth) || depth->size() != 1)

@@ -10,6 +10,10 @@ namespace leat::import {
 
 /// leat.layer_norm over the axes from `axis` on; the result has `elem`.
 static Value rowNorm(GraphBuilder &b, Value x, Value scale, Value bias, int64_t axis, double epsilon, bool rms, Type elem = {}) {
+  for (Value v : {scale, bias})
+    for (int64_t i = 1, n = v ? std::min(b.rank(v), b.rank(x)) : 0; i <= n; ++i)
+      if (OpFoldResult d = b.dim(v, b.rank(v) - i); b.math.asConstant(d) != 1)
+        b.require(d, b.dim(x, b.rank(x) - i), "the sizes of its operand and of its scale or bias differ");
   Value start = rms ? Value() : bias;
   auto op = b.create<LayerNormOp>(b.typeOf(b.dims(x), elem ? elem : b.elem(x)), x, scale, start, b.ops.getI64IntegerAttr(axis),
                                   b.ops.getF64FloatAttr(epsilon), rms ? b.ops.getUnitAttr() : UnitAttr());

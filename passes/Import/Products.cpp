@@ -14,9 +14,7 @@ Value matmul(GraphBuilder &b, Value lhs, Value rhs, bool transA, bool transB, Ty
   Dims lhsBatch(lhsDims.drop_back(2)), rhsBatch(rhsDims.drop_back(2));
   Dims batch = b.broadcastDims(ArrayRef<Dims>{lhsBatch, rhsBatch});
   OpFoldResult lk = transA ? ld[ld.size() - 2] : ld.back(), rk = transB ? rd.back() : rd[rd.size() - 2];
-  auto kl = b.math.asConstant(lk), kr = b.math.asConstant(rk);
-  if (kl && kr && *kl != *kr)
-    b.invalid("it contracts sizes " + Twine(*kl) + " and " + Twine(*kr));
+  b.require(lk, rk, "the sizes that it contracts differ");
   // A batch size that may be 1 at run time is broadcast before: leat.matmul takes dynamic sizes for equal.
   auto settle = [&](Value v, Dims own) {
     Dims wanted = own;
@@ -255,8 +253,7 @@ static LogicalResult matMulNBits(OpContext &c) {
     y = vector ? b.squeeze(y, {0}) : y;
   } else {
     Dims result = b.dims(a);
-    if (auto last = b.math.asConstant(result.back()); last && *last != k)
-      return c.fail("its activations have last dimension " + Twine(*last) + " where K is " + Twine(k));
+    b.require(result.back(), b.math.constant(k), "the last dimension of its activations is not K");
     result.back() = b.math.constant(n);
     y = b.create<MatmulNBitsOp>(b.typeOf(result, elem), a, codes, scales, zeros, k, n, bits, block, c.integer("accuracy_level", 0) == 4)
             .getOutput();

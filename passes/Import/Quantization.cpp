@@ -72,6 +72,12 @@ static Value withScales(OpContext &c, const Granularity &g, Type elem,
     return b.elementwise(inputs, elem,
                          [&](OpBuilder &ob, Location l, ValueRange args) { return fn(ob, l, args[0], args[1], zero ? args[2] : Value()); });
   }
+  for (Value v : {scale, zero})
+    for (int64_t i = 0, n = v ? b.rank(v) : 0; i < n; ++i) {
+      OpFoldResult d = b.dim(x, i);
+      b.require(b.dim(v, i), i == g.axis ? b.math.ceilDiv(d, b.math.constant(g.block)) : d,
+                "its scales or zero points are not one for each block of axis " + Twine(i));
+    }
   AffineMap id = b.ops.getMultiDimIdentityMap(b.rank(x));
   return b.map({x}, {id}, b.dims(x), elem, [&](OpBuilder &ob, Location l, ValueRange args) {
     SmallVector<Value> at;

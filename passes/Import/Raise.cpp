@@ -64,8 +64,8 @@ static std::optional<double> entry(DenseElementsAttr attr, int64_t i) {
   return isa<IntegerType>(attr.getElementType()) ? std::optional<double>(integerEntry(attr, i)) : std::nullopt;
 }
 
-/// Where entry `i` of a vector of integers comes from, behind nodes that only move entries: the vector in front of them and the place in it.
-/// Null if that cannot be told.
+/// Where entry `i` of a vector of integers comes from, behind nodes that only move entries: the vector in front of them and the place in
+/// it. Null if that cannot be told.
 static std::pair<Value, int64_t> originOf(Value value, int64_t i) {
   while ((value = through(value))) {
     NodeOp op = defaultNode(value);

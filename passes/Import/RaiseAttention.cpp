@@ -62,8 +62,8 @@ struct Permuted {
   double factor = 1;
 };
 
-/// x [..., M, N] behind Reshape(Transpose(Reshape(x, [-1, M, N]), {0, 2, 1}), [..., N, M]): how torch.onnx exchanges the last two axes of any
-/// rank, every size read from x's shape. Null if it is not of that kind.
+/// x [..., M, N] behind Reshape(Transpose(Reshape(x, [-1, M, N]), {0, 2, 1}), [..., N, M]): how torch.onnx exchanges the last two axes of
+/// any rank, every size read from x's shape. Null if it is not of that kind.
 Value behindFlatTranspose(Value value) {
   NodeOp wide = node(value, "Reshape");
   NodeOp transpose = wide ? node(wide.getInputs()[0], "Transpose") : NodeOp();

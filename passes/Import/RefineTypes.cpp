@@ -67,10 +67,13 @@ Shape reshape(NodeOp node) {
   Shape result = spelled(shape), in = shapeOf(x);
   if (!result)
     return result;
-  // What -1 stands for: the product of the sizes that are there by that of the others, sizes read from the operand's shape left out of both.
+  // What -1 stands for: the product of the sizes that are there by that of the others, sizes read from the operand's shape left out of
+  // both.
   SmallVector<bool> kept(in ? in->size() : 0);
   std::optional<int64_t> inferred, known = 1, total = 1;
-  auto times = [](std::optional<int64_t> &product, int64_t d) { product = product && d != kAny ? std::optional(*product * d) : std::nullopt; };
+  auto times = [](std::optional<int64_t> &product, int64_t d) {
+    product = product && d != kAny ? std::optional(*product * d) : std::nullopt;
+  };
   for (auto [i, d] : llvm::enumerate(*result)) {
     if (d == -1) {
       inferred = i, d = kAny;

@@ -255,6 +255,8 @@ static LogicalResult roiAlign(OpContext &c) {
   if (c.rank(0) != 4 || c.rank(1) != 2 || c.rank(2) != 1 || !c.isFloat(0))
     return c.fail("it needs an image [N, C, H, W], boxes [R, 4] and the number of an image for each box");
   Value x = c.operand(0), boxes = c.operand(1), batch = c.operand(2);
+  b.require(b.dim(boxes, 1), b.math.constant(4), "its boxes are not of four numbers");
+  b.require(b.dim(boxes, 0), b.dim(batch, 0), "it has not one image for each box");
   bool shifted = c.text("coordinate_transformation_mode", c.version() >= 16 ? "half_pixel" : "output_half_pixel") == "half_pixel";
   double spatial = c.real("spatial_scale", 1);
   Type elem = b.elem(x), real = computeType(elem);
@@ -344,6 +346,9 @@ static LogicalResult nonMaxSuppression(OpContext &c) {
   Value boxes = c.operand(0), scores = c.operand(1);
   if (c.rank(0) != 3 || c.rank(1) != 3)
     return c.fail("it needs boxes [N, B, 4] and scores [N, C, B]");
+  b.require(b.dim(boxes, 2), m.constant(4), "its boxes are not of four numbers");
+  b.require(b.dim(boxes, 0), b.dim(scores, 0), "its boxes and scores are not of as many images");
+  b.require(b.dim(boxes, 1), b.dim(scores, 2), "it has not one score for each box");
   auto scalar = [&](int64_t i) -> FailureOr<OpFoldResult> {
     FailureOr<Dims> v = c.scalars(i);
     if (failed(v) || v->size() != 1)

@@ -58,7 +58,7 @@ private:
   Value seen, length;       // tokens before this step, tokens of this step
   Value oldSinks, newSinks; // sinks in the cache, sinks among the new tokens
   Value live, rest;         // live ring entries, new tokens that are no sinks
-  Value qPos, qRank; // of the queries: in the text, and in the cache of sinks and ring
+  Value qPos, qRank;        // of the queries: in the text, and in the cache of sinks and ring
   Value sinkPos, newSinkPos, ringPos, restPos;
   llvm::DenseMap<Value, Value> atRank; // a tensor computed from positions -> the same from ranks
 };
@@ -397,9 +397,9 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
     if (withLse)
       types.push_back(RankedTensorType::get(outType.getShape().take_front(3), b.getF32Type()));
     SmallVector<Value> queries(k.size(), query);
-    auto n = KVAttendOp::create(b, l, types, queries, k, v, atRank && left >= 0 ? qRank : qPos, pos, bias, Value(), sinkBias, op.getScaleAttr(), b.getUnitAttr(),
-                                b.getI64IntegerAttr(left), b.getI64IntegerAttr(-1), op.getSoftcapAttr(), op.getQLayoutAttr(),
-                                op.getKvLayoutAttr(), op.getOLayoutAttr());
+    auto n = KVAttendOp::create(b, l, types, queries, k, v, atRank && left >= 0 ? qRank : qPos, pos, bias, Value(), sinkBias,
+                                op.getScaleAttr(), b.getUnitAttr(), b.getI64IntegerAttr(left), b.getI64IntegerAttr(-1), op.getSoftcapAttr(),
+                                op.getQLayoutAttr(), op.getKvLayoutAttr(), op.getOLayoutAttr());
     return n;
   };
   Value kRest = sliceTokens(b, l, kNew, newSinks, rest), vRest = sliceTokens(b, l, vNew, newSinks, rest);

@@ -172,7 +172,7 @@ Linear IndexAnalysis::size(Value t, int64_t axis) {
             return isa<Attribute>(s) ? Linear(cast<IntegerAttr>(cast<Attribute>(s)).getInt()) : index(cast<Value>(s));
           })
           .Case<tensor::CollapseShapeOp>([&](tensor::CollapseShapeOp op) {
-            std::optional<int64_t> only; // one that is not 1
+            std::optional<int64_t> only;                                     // one that is not 1
             ReassociationIndices group = op.getReassociationIndices()[axis]; // a copy: the list of groups is a temporary
             for (int64_t i : group)
               if (op.getSrcType().getDimSize(i) != 1) {

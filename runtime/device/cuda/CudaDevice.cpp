@@ -107,8 +107,7 @@ rt::Result<void *> CudaDevice::adopt(const void *host, int64_t bytes, const char
   if (!memory.ok() || bytes == 0)
     return memory;
   // On the legacy stream and waited for: every stream sees it afterwards.
-  Status status =
-      check(driver.copyIn(reinterpret_cast<Pointer>(*memory), host, static_cast<size_t>(bytes), nullptr), "to copy to the GPU");
+  Status status = check(driver.copyIn(reinterpret_cast<Pointer>(*memory), host, static_cast<size_t>(bytes), nullptr), "to copy to the GPU");
   if (status.ok())
     status = check(driver.synchronize(nullptr), "to copy to the GPU");
   if (status.ok())
@@ -242,7 +241,7 @@ Status CudaDevice::encodeTensorMap(const LeatTensorMap &map, void *base, void *b
   int32_t swizzle = map.swizzle == 128 ? 3 : map.swizzle == 64 ? 2 : map.swizzle == 32 ? 1 : 0;
   Result code =
       driver.encodeTiled(bytes, type, static_cast<uint32_t>(map.rank), base, dims, strides + 1, box, steps, /*interleave=*/0, swizzle,
-                          /*promotion=*/2, /*fill=*/0);
+                         /*promotion=*/2, /*fill=*/0);
   return check(code, "to encode a tensor map");
 }
 

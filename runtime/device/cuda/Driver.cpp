@@ -18,7 +18,7 @@ rt::Result<Driver> openDriver(const char *library) {
   Driver driver;
   const char *missing = nullptr;
 #define LEAT_CUDA_LOAD(field, symbol, parameters)                                                                                          \
-  if (!(driver.field = reinterpret_cast<decltype(driver.field)>(dlsym(handle, symbol))))                                                 \
+  if (!(driver.field = reinterpret_cast<decltype(driver.field)>(dlsym(handle, symbol))))                                                   \
     missing = symbol;
 #define LEAT_CUDA_TRY(field, symbol, parameters) driver.field = reinterpret_cast<decltype(driver.field)>(dlsym(handle, symbol));
   LEAT_CUDA_FUNCTIONS(LEAT_CUDA_LOAD)

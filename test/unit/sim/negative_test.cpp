@@ -140,18 +140,21 @@ const Case cases[] = {
      "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm];"
      "L: mbarrier.try_wait.parity.shared.b64 %p4, [sm], 0; @!%p4 bra L;"},
     {"a bulk copy and its wait", "",
-     "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 128;"
+     "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, "
+     "[sm], 128;"
      "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm];"
      "L: mbarrier.try_wait.parity.shared.b64 %p4, [sm], 0; @!%p4 bra L; ld.shared.u32 %r8, [sm+128];"},
     {"a bulk copy read before its wait", "bulk-copy-read-early",
-     "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 128;"
+     "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, "
+     "[sm], 128;"
      "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm]; bar.sync 0; ld.shared.u32 %r8, "
      "[sm+128];"},
     {"a bulk copy that nobody waits for", "copy-outstanding-at-exit",
      "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0;"
      "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm];"},
     {"fewer bytes expected than copied", "deadlock",
-     "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 64;"
+     "@%p1 mbarrier.init.shared.b64 [sm], 1; fence.proxy.async.shared::cta; bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, "
+     "[sm], 64;"
      "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm];"
      "L: mbarrier.try_wait.parity.shared.b64 %p4, [sm], 0; @!%p4 bra L;"},
     {"a bulk store after a proxy fence", "",

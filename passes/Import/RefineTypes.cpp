@@ -7,6 +7,7 @@
 #include "passes/Import/Raise.h"
 
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -62,6 +63,11 @@ std::optional<SmallVector<int64_t>> axesOf(NodeOp node, unsigned operand) {
   return v ? integers(v) : std::nullopt;
 }
 
+std::optional<int64_t> sizeProduct(int64_t a, int64_t b) {
+  int64_t product;
+  return a == kAny || b == kAny || llvm::MulOverflow(a, b, product) ? std::nullopt : std::optional(product);
+}
+
 Shape reshape(NodeOp node) {
   Value shape = input(node, 1), x = through(node.getInputs()[0]);
   Shape result = spelled(shape), in = shapeOf(x);
@@ -71,9 +77,7 @@ Shape reshape(NodeOp node) {
   // both.
   SmallVector<bool> kept(in ? in->size() : 0);
   std::optional<int64_t> inferred, known = 1, total = 1;
-  auto times = [](std::optional<int64_t> &product, int64_t d) {
-    product = product && d != kAny ? std::optional(*product * d) : std::nullopt;
-  };
+  auto times = [](std::optional<int64_t> &product, int64_t d) { product = product ? sizeProduct(*product, d) : std::nullopt; };
   for (auto [i, d] : llvm::enumerate(*result)) {
     if (d == -1) {
       inferred = i, d = kAny;
@@ -102,7 +106,7 @@ Shape tile(NodeOp node) {
   if (in)
     for (auto [i, d] : llvm::enumerate(*in)) {
       auto count = integerAt(node.getInputs()[1], i);
-      d = d != kAny && count ? d * *count : kAny;
+      d = (count ? sizeProduct(d, *count) : std::nullopt).value_or(kAny);
     }
   return in;
 }

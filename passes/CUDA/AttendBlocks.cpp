@@ -86,8 +86,7 @@ Value AttendBlocks::visible(Value logits, ArrayRef<Value> ranges, Value i, Value
       isPartial(extent, t0), [&]() -> Values { return {maskLogits(logits, ranges, t0, count)}; }, [&]() -> Values { return {logits}; })[0];
 }
 
-// --- keys that are nobody's
-// -----------------------------------------------------------------------------------------------------------------
+//===--- Keys that are nobody's -----------------------------------------------------------------------------------===//
 
 Value AttendBlocks::isNobodys(unsigned s, Value key) {
   Value there = k.compare(arith::CmpIPredicate::slt, key, stored(s)), used = k.compare(arith::CmpIPredicate::slt, key, counts[s]);

@@ -209,6 +209,10 @@ Linear IndexAnalysis::size(Value t, int64_t axis) {
 
 //===--- Tensors --------------------------------------------------------------------------------------------------===//
 
+static bool areKnown(ArrayRef<Linear> indices) {
+  return llvm::all_of(indices, [](const Linear &i) { return i.isKnown(); });
+}
+
 static std::optional<double> asDouble(Attribute a) {
   if (auto f = dyn_cast<FloatAttr>(a))
     return f.getValueAsDouble();
@@ -228,7 +232,7 @@ Formula IndexAnalysis::table(ElementsAttr values, ArrayRef<Linear> indices) {
   };
   if (dense.isSplat())
     return make(dense.getSplatValue<Attribute>());
-  if (!llvm::all_of(indices, [](const Linear &i) { return i.isKnown(); }))
+  if (!areKnown(indices))
     return {};
   int64_t flat = 0;
   auto all = dense.getValues<Attribute>();
@@ -267,8 +271,7 @@ Formula IndexAnalysis::program(Value t, ArrayRef<Linear> indices) {
           .Case<ParamRefOp>([&](ParamRefOp op) {
             auto type = cast<RankedTensorType>(op.getType());
             unsigned open = llvm::count_if(indices, [](const Linear &i) { return !i.asConstant(); });
-            bool known = llvm::all_of(indices, [](const Linear &i) { return i.isKnown(); });
-            if (!type.hasStaticShape() || !known || open == 0 || open > 2 || !type.getElementType().isIntOrFloat())
+            if (!type.hasStaticShape() || !areKnown(indices) || open == 0 || open > 2 || !type.getElementType().isIntOrFloat())
               return Formula();
             std::vector<double> values = readTable(op);
             if (values.empty())

@@ -32,13 +32,11 @@ public:
   bool operator==(const Linear &other) const { return (*this - other).asConstant() == 0; }
 
   using Symbol = std::pair<const void *, int64_t>;
+  static constexpr int64_t kFirstUnknown = int64_t(1) << 32; // formal indices have smaller numbers
   static bool isUnknown(Symbol s) { return !s.first && s.second >= kFirstUnknown; }
   llvm::SmallVector<std::pair<Symbol, int64_t>, 4> terms; // sorted by symbol, no zero coefficients
   int64_t constant = 0;
 
-private:
-  static constexpr int64_t kFirstUnknown = int64_t(1) << 32; // formal indices have smaller numbers
-public:
   static Linear symbol(Symbol s) {
     Linear l;
     l.terms.push_back({s, 1});

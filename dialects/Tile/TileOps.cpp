@@ -113,8 +113,9 @@ LogicalResult VisitOp::verify() {
   int64_t width = getWidth();
   if (width < 1 || (width & (width - 1)) || tile.getCols() % width != 0)
     return emitOpError("needs a width that is a power of two and divides the columns, ") << tile.getCols() << ", got " << width;
-  if (width > 1 && (tile.getSwizzle() || tile.getRowBytes() % 16 != 0))
-    return emitOpError("reads runs of neighbours in rows of 16 bytes without a swizzle, not of ") << Type(tile);
+  // A swizzle moves 16 bytes as they are.
+  if (width > 1 && (tile.getSwizzle() ? width * tile.getElementBytes() > 16 : tile.getRowBytes() % 16 != 0))
+    return emitOpError("reads runs in rows of 16 bytes, and of 16 bytes where they are swizzled, not ") << width << " elements of " << Type(tile);
   if (width > 1)
     element = VectorType::get({width}, element);
   return verifyRegion(*this, getBody(), {element, index, index}, {});

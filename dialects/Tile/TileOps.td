@@ -28,10 +28,24 @@ def Tile_BlockIdOp : Tile_Op<"block_id", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Tile_BlockCountOp : Tile_Op<"block_count", [Pure]> {
+  let summary = "how many blocks the grid has along dimension 0";
+  let results = (outs Index:$count);
+  let assemblyFormat = "attr-dict";
+}
+
 def Tile_ThreadIdOp : Tile_Op<"thread_id", [Pure]> {
   let summary = "which thread of the block this is: for scalar code beside tiles";
   let results = (outs Index:$id);
   let assemblyFormat = "attr-dict";
+}
+
+def Tile_LaunderOp : Tile_Op<"launder"> {
+  let summary = "a value under another name, of which nothing is known";
+  let description = "What follows from the result is computed behind it, and not kept in registers because it followed from the operand as well.";
+  let arguments = (ins Index:$value);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$value attr-dict";
 }
 
 def Tile_ViewOp : Tile_Op<"view", [Pure]> {
@@ -325,8 +339,20 @@ def Tile_MBarriersOp : Tile_Op<"mbarriers"> {
   let hasVerifier = 1;
 }
 
+def Tile_TicketOp : Tile_Op<"ticket"> {
+  let summary = "draws a number that no other block draws: 0, 1, ... up to `count` - 1, then 0 again";
+  let description = [{
+    `counter` points to 32 bits in global memory. They are 0 before a launch, and again behind one whose blocks draw `count` times in all. Which block gets which number is up to time.
+  }];
+  let arguments = (ins AnyType:$counter, Index:$count);
+  let results = (outs Index:$number);
+  let assemblyFormat = "$counter `of` $count attr-dict `:` type($counter)";
+  let hasVerifier = 1;
+}
+
 def Tile_ExpectOp : Tile_Op<"expect"> {
   let summary = "arrives at a barrier and announces how many bytes the producer's copies of this phase bring";
+  let description = "None, where the phase is of what the producer wrote itself: consumers see it behind their wait.";
   let arguments = (ins Tile_MBarriersType:$barriers, Index:$stage, I64Attr:$bytes);
   let assemblyFormat = "$barriers `[` $stage `]` `bytes` $bytes attr-dict `:` type($barriers)";
   let hasVerifier = 1;

@@ -26,7 +26,7 @@ LogicalResult RolesOp::verify() {
     return emitOpError("needs ") << (groups * mine + other) * kGroup << " registers and a multiprocessor has " << kRegisters;
   Operation *wrong = nullptr;
   getProduce().walk([&](Operation *op) {
-    bool moves = isa<SlotOp, ExpectOp, AwaitOp, CopyTensorOp, YieldOp>(op);
+    bool moves = isa<SlotOp, ExpectOp, AwaitOp, CopyTensorOp, WriteOp, TicketOp, BlockIdOp, BlockCountOp, LaunderOp, YieldOp>(op);
     if (isa<TileDialect>(op->getDialect()) && !moves && !wrong)
       wrong = op;
   });
@@ -53,8 +53,14 @@ LogicalResult MBarriersOp::verify() {
 }
 
 LogicalResult ExpectOp::verify() {
-  if (int64_t(getBytes()) < 1 || int64_t(getBytes()) >= 1 << 20)
-    return emitOpError("announces 1 to 2^20 - 1 bytes, got ") << int64_t(getBytes());
+  if (int64_t(getBytes()) < 0 || int64_t(getBytes()) >= 1 << 20)
+    return emitOpError("announces 0 to 2^20 - 1 bytes, got ") << int64_t(getBytes());
+  return verifyRole(*this, /*produces=*/true);
+}
+
+LogicalResult TicketOp::verify() {
+  if (!isa<LLVM::LLVMPointerType>(getCounter().getType()))
+    return emitOpError("needs a pointer to a counter, got ") << getCounter().getType();
   return verifyRole(*this, /*produces=*/true);
 }
 

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define LEAT_KERNEL_ABI 3
+#define LEAT_KERNEL_ABI 4
 #define LEAT_MAX_RANK 8
 
 /* A dense row-major tensor. i1 is stored as one byte (0 or 1), sub-byte integers are unpacked to one byte at the border. */
@@ -79,8 +79,11 @@ typedef struct LeatKernel {
 } LeatKernel;
 
 /* --- kernels that run on a device -----------------------------------------------------------------------------------------------------
- * An entry of device code takes its arguments by value: an array of pointers (`buffers` of LeatKernel, then the scratch memory of all
- * threads, then what the phases of a kernel share), the array of scalars (at least one), then the tensor maps that the geometry names. */
+ * An entry of device code takes its arguments by value: an array of pointers (`buffers` of LeatKernel, then LEAT_DEVICE_BUFFERS of the
+ * device: the scratch memory of all threads, what the phases of a kernel share, and tickets: 32 bits that are 0 before each launch and
+ * behind it), the array of scalars (at least one), then the tensor maps that the geometry names. */
+
+#define LEAT_DEVICE_BUFFERS 3
 
 #define LEAT_MAX_TENSOR_MAPS 8
 #define LEAT_MAX_PHASES 8
@@ -103,6 +106,7 @@ typedef struct LeatGeometry {
   int64_t dynamic_shared;                /* bytes of shared memory per block, beside what the entry declares */
   int64_t scratch;                       /* bytes of scratch memory of all threads together */
   int64_t joined;                        /* bytes that the phases share */
+  int64_t resident; /* if not 0: no more blocks than this for each multiprocessor are launched; they draw tickets for the rest of grid[0] */
   int64_t tensor_maps;
   LeatTensorMap maps[LEAT_MAX_TENSOR_MAPS];
 } LeatGeometry;

@@ -10,6 +10,8 @@ constexpr int64_t kLanes = 32;
 void AttendBlocks::listBlocks() {
   Value zero = k.idx(0), step = k.idx(tileKeys);
   blocks = zero;
+  for (Values *list : {&from, &begin, &counts, &allLows, &allHighs})
+    list->clear();
   Values lengths;
   for (unsigned s = 0; s < op.getK().size(); ++s) {
     Extent extent = extentOf(s);

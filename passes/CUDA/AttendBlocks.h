@@ -11,7 +11,7 @@ public:
   AttendBlocks(KVAttendOp op, KernelBuilder &k) : AttendTile(op, k) {}
 
 protected:
-  /// Makes the list, once rows are chosen. Where no row sees a key it is one block behind the last of a segment: all of it is hidden.
+  /// Makes the list, whenever rows are chosen. Where no row sees a key it is one block behind the last of a segment: all of it is hidden.
   void listBlocks();
   /// Runs `body` for the segment that block `i` is of.
   Values bySegment(mlir::Value i, llvm::function_ref<Values(unsigned segment)> body);

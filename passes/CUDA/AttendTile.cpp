@@ -178,12 +178,15 @@ Value AttendTile::rescale(Value out, Value factor) {
   return mapTiles(k, {out, factor}, outType(), [&](ValueRange at) -> Values { return {arith::MulFOp::create(b, at[0], at[1])}; })[0];
 }
 
-void AttendTile::finish(State state, int64_t at) {
+tile::SharedType AttendTile::paddedResults() {
+  Type stored = cast<RankedTensorType>(op.getOutput().getType()).getElementType();
+  return tile::SharedType::get(b.getContext(), tileRows, valueSize, stored, 0, stored.isF32() ? 32 : 16, 1);
+}
+
+void AttendTile::finish(State state, tile::SharedType type, int64_t at) {
   Value out = mapTiles(k, {state.out, state.sums}, outType(),
                        [&](ValueRange at) -> Values { return {arith::MulFOp::create(b, at[0], inverse(at[1]))}; })[0];
-  Type stored = cast<RankedTensorType>(op.getOutput().getType()).getElementType();
-  auto type = tile::SharedType::get(b.getContext(), tileRows, valueSize, stored, 0, stored.isF32() ? 32 : 16, 1);
-  tile::BarrierOp::create(b);
+  Type stored = type.getElement();
   Value staged = allocate(k, type, at);
   tile::StoreSharedOp::create(b, out, staged);
   tile::BarrierOp::create(b);

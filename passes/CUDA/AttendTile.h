@@ -62,8 +62,10 @@ protected:
   };
   Step softmax(mlir::Value maxima, mlir::Value sums, mlir::Value logits);
   mlir::Value rescale(mlir::Value out, mlir::Value factor);
-  /// Results by way of shared memory from byte `at` on, in order of columns.
-  void finish(State state, int64_t at);
+  /// Where results are put in order of columns on their way out: rows as they are, apart in banks by padding.
+  tile::SharedType paddedResults();
+  /// Results by way of a tile `staged` in shared memory from byte `at` on, which is free.
+  void finish(State state, tile::SharedType staged, int64_t at);
   Values outputAt(mlir::Value head, mlir::Value query) { return coordinates(op.getOLayout() == "bhsd" ? 1 : 2, head, query); }
 
   mlir::ImplicitLocOpBuilder &b;

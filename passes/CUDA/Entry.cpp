@@ -1,6 +1,8 @@
 // See Entry.h.
 #include "passes/CUDA/Entry.h"
 
+#include "leat/KernelABI.h"
+
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 using namespace mlir;
@@ -11,7 +13,7 @@ static Block &bodyOf(KernelFuncOp kernel) { return kernel.getBody().front(); }
 
 unsigned bufferCount(KernelFuncOp kernel) {
   unsigned results = llvm::count_if(bodyOf(kernel).getTerminator()->getOperandTypes(), [](Type t) { return isa<RankedTensorType>(t); });
-  return kernel.getNumInputs() + results + 2;
+  return kernel.getNumInputs() + results + LEAT_DEVICE_BUFFERS;
 }
 
 unsigned scalarCount(KernelFuncOp kernel) {

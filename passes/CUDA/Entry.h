@@ -8,7 +8,7 @@
 
 namespace leat::cuda {
 
-/// Pointers in the first argument: tensor operands, results, then scratch and shared memory of all threads in global memory.
+/// Pointers in the first argument: tensor operands, results, then those of the device (LEAT_DEVICE_BUFFERS).
 unsigned bufferCount(KernelFuncOp kernel);
 /// Numbers in the second argument.
 unsigned scalarCount(KernelFuncOp kernel);

@@ -99,8 +99,8 @@ void emitEntry(KernelFuncOp kernel, unsigned phase) {
   };
   unsigned buffers = bufferCount(kernel);
   Value offset = n.mul(thread, scratchStride(n, kernel, entry.scalars));
-  Value scratch = LLVM::GEPOp::create(b, ptr, b.getI8Type(), buffer(buffers - 2), ArrayRef<LLVM::GEPArg>{offset});
-  Value shared = buffer(buffers - 1);
+  Value scratch = LLVM::GEPOp::create(b, ptr, b.getI8Type(), buffer(buffers - LEAT_DEVICE_BUFFERS), ArrayRef<LLVM::GEPArg>{offset});
+  Value shared = buffer(buffers - LEAT_DEVICE_BUFFERS + 1);
   std::string name = (kernel.getSymName() + (phase ? ".finish" : "")).str();
   Value tasks = n.call(phase ? name + "_tasks" : name + ".tasks", entry.scalars);
   auto loop = scf::ForOp::create(b, thread, tasks, threads);
@@ -143,6 +143,7 @@ void emitGeometry(KernelFuncOp kernel, bool hasFinish) {
     put(phase, offsetof(LeatGeometry, dynamic_shared), n.c(0));
     put(phase, offsetof(LeatGeometry, scratch), n.mul(n.mul(blocks, threads), stride));
     put(phase, offsetof(LeatGeometry, joined), hasFinish ? n.call((kernel.getSymName() + ".shared").str(), scalars) : n.c(0));
+    put(phase, offsetof(LeatGeometry, resident), n.c(0));
     put(phase, offsetof(LeatGeometry, tensor_maps), n.c(0));
   }
   func::ReturnOp::create(b);

@@ -2,6 +2,7 @@
 #include "passes/CUDA/GroupAttention.h"
 
 #include "leat/KernelABI.h"
+#include "passes/CUDA/Target.h"
 
 using namespace mlir;
 
@@ -10,9 +11,6 @@ namespace leat::cuda {
 constexpr int64_t kGroupRows = 64, kGroupThreads = 128;
 
 static int64_t scheduledRows(KVAttendOp op) { return cpu::scheduled(op->getParentOfType<KernelFuncOp>(), "group_rows", 0); }
-
-/// Registers of a thread of the consumers and of the producer: a multiprocessor has 64 Ki.
-static std::pair<int64_t, int64_t> registersOf(int64_t groups) { return groups == 3 ? std::pair(160, 32) : std::pair(240, 24); }
 
 GroupAttend::GroupAttend(KVAttendOp op, KernelBuilder &k) : AttendBlocks(op, k) {
   sumLayout = tile::LayoutKind::WgmmaAcc;
@@ -61,30 +59,52 @@ SmallVector<TensorMap> GroupAttend::tensorMaps() {
   return maps;
 }
 
+tile::SharedType GroupAttend::results() {
+  Type stored = cast<RankedTensorType>(op.getOutput().getType()).getElementType();
+  return stored.isF32() ? paddedResults() : sharedType(tileRows, valueSize, stored, 1);
+}
+
+bool GroupAttend::stays() {
+  return results().getStageBytes() <= int64_t(distinct.size()) * sharedType(tileRows, headSize, element, 1).getStageBytes();
+}
+
+void GroupAttend::chooseRows(Value tile) {
+  // All tiles of one number, then the next number: where rows see what is before them, those with the most keys come first.
+  Value number = k.div(tile, owners()), owner = k.rem(tile, owners());
+  if (op.getCausal())
+    number = k.sub(k.sub(tiles(), k.idx(1)), number);
+  packed ? choosePair(owner) : chooseHead(owner);
+  row0 = k.mul(number, k.idx(tileRows));
+  rows = k.min(k.sub(k.mul(queryCount, rowHeads), row0), k.idx(tileRows));
+}
+
 void GroupAttend::attend() {
   for (size_t i = 0; i < distinct.size() + 2 * op.getK().size(); ++i)
     maps.push_back(tensorMapArgument(k));
-  // All tiles of one number, then the next number: where rows see what is before them, those with the most keys come first.
-  Value block = tile::BlockIdOp::create(b, index, 0), tile = k.div(block, owners()), owner = k.rem(block, owners());
-  if (op.getCausal())
-    tile = k.sub(k.sub(tiles(), k.idx(1)), tile);
-  packed ? choosePair(owner) : chooseHead(owner);
-  row0 = k.mul(tile, k.idx(tileRows));
-  rows = k.min(k.sub(k.mul(queryCount, rowHeads), row0), k.idx(tileRows));
-  listBlocks();
-
-  Value queryTile = allocate(k, sharedType(tileRows, headSize, element, distinct.size()));
+  auto queryType = sharedType(tileRows, headSize, element, distinct.size());
+  queryTile = allocate(k, queryType);
+  Values queryTiles;
+  for (unsigned q = 0; q < distinct.size(); ++q)
+    queryTiles.push_back(tile::SlotOp::create(b, queryType.oneStage(), queryTile, k.idx(q)));
   Value keyTiles = allocate(k, sharedType(tileKeys, headSize, element, stages));
   Value valueTiles = allocate(k, sharedType(tileKeys, valueSize, element, stages));
-  Ring queries(k, queryTile, 0), keys(k, keyTiles, groups), values(k, valueTiles, groups);
-  auto [mine, producers] = registersOf(groups);
+  Rings rings{{k, queryTiles, stays() ? groups : 0}, {k, keyTiles, groups}, {k, valueTiles, groups}};
+  std::optional<Tickets> tickets;
+  if (stays())
+    tickets.emplace(k, k.mul(owners(), tiles()));
+
+  auto [mine, producers] = RoleRegisters::ofAttention(groups, op.getK().size());
   auto roles = tile::RolesOp::create(b, groups * kGroupThreads, mine, producers);
+  auto consumeTile = [&](Value tile, Value round, Value first) { return consume(rings, tile, round, first); };
+  auto produceTile = [&](Value tile, Value round, Value first) { return produce(rings, tile, round, first); };
+  auto release = [&](Value round) { rings.queries.release(round); };
+  auto only = [&](Tickets::Body body) { body(tile::BlockIdOp::create(b, index, 0), k.idx(0), k.idx(0)); };
   buildRegion(k, roles.getConsume(), {}, [&](ValueRange) -> Values {
-    consume(queries, keys, values);
+    tickets ? tickets->consume(consumeTile, release) : only(consumeTile);
     return {};
   });
   buildRegion(k, roles.getProduce(), {}, [&](ValueRange) -> Values {
-    produce(queries, keys, values);
+    tickets ? tickets->produce(produceTile) : only(produceTile);
     return {};
   });
 }
@@ -92,24 +112,30 @@ void GroupAttend::attend() {
 // --- the producer: keys are a block ahead of values, in the order of the consumers' waits
 // ----------------------------------------------------------------------
 
-void GroupAttend::produce(Ring &queries, Ring &keys, Ring &values) {
-  Value zero = k.idx(0), one = k.idx(1);
-  for (unsigned q = 0; q < distinct.size(); ++q)
-    queries.copy(maps[q], {zero, firstHead, k.div(row0, rowHeads), batch}, queries.begin(k.idx(q))[0], k.idx(q));
-  auto bring = [&](Ring &ring, bool isValue, Value tile, Value i) {
+Value GroupAttend::produce(Rings &rings, Value tile, Value round, Value begin) {
+  chooseRows(tile);
+  listBlocks();
+  Value first = k.idx(0), one = k.idx(1);
+  auto bring = [&](Ring &ring, bool isValue, Value into, Value i) {
     bySegment(i, [&](unsigned s) -> Values {
-      ring.copy(maps[distinct.size() + 2 * s + isValue], {zero, firstKey(i), kvHead, batch}, tile, i);
+      ring.copy(maps[distinct.size() + 2 * s + isValue], {first, firstKey(i), kvHead, batch}, into, k.add(begin, i));
       return {};
     });
   };
-  bring(keys, false, keys.begin(zero)[0], zero);
+  auto bringNext = [&](Ring &ring, bool isValue, Value i) { bring(ring, isValue, ring.acquire(k.add(begin, i))[0], i); };
+  // The first of a tile: nobody has used the memory, unless there was a tile before.
+  auto enter = [&](Ring &ring, Value step) { return stays() ? ring.acquire(step) : ring.begin(step); };
+  // Keys before queries, whose memory is free only when the results of the tile before are out.
+  bring(rings.keys, false, enter(rings.keys, begin)[0], first);
+  Values into = enter(rings.queries, round);
+  for (unsigned q = 0; q < distinct.size(); ++q)
+    rings.queries.copy(maps[q], {first, firstHead, k.div(row0, rowHeads), batch}, into[q], round);
   k.forLoop(one, blocks, one, [&](Value i) {
-    Value before = k.sub(i, one);
-    bring(keys, false, keys.acquire(i)[0], i);
-    bring(values, true, values.acquire(before)[0], before);
+    bringNext(rings.keys, false, i);
+    bringNext(rings.values, true, k.sub(i, one));
   });
-  Value last = k.sub(blocks, one);
-  bring(values, true, values.acquire(last)[0], last);
+  bringNext(rings.values, true, k.sub(blocks, one));
+  return k.add(begin, blocks);
 }
 
 // --- the consumers
@@ -123,35 +149,39 @@ Values GroupAttend::waitFor(int64_t pending, ValueRange tiles) {
   return Values(tile::DotWaitOp::create(b, tiles.getTypes(), pending, tiles).getResults());
 }
 
-Value GroupAttend::queriesOf(Ring &queries, Value i) { return queries.tiles(pick(i, queryOf))[0]; }
-
-void GroupAttend::clean(Ring &values, Value stale, Value i) {
-  k.ifThen(stale, [&] { clearStale(values.await(i)[0], i); });
+Value GroupAttend::queriesOf(Value i) {
+  auto type = cast<tile::SharedType>(queryTile.getType());
+  return distinct.size() == 1 ? queryTile : tile::SlotOp::create(b, type.oneStage(), queryTile, pick(i, queryOf)).getResult();
 }
 
-void GroupAttend::consume(Ring &queries, Ring &keys, Ring &values) {
+void GroupAttend::clean(Ring &values, Value stale, Value i, Value step) {
+  k.ifThen(stale, [&] { clearStale(values.await(step)[0], i); });
+}
+
+Value GroupAttend::consume(Rings &rings, Value tile, Value round, Value begin) {
+  auto &[queries, keys, values] = rings;
+  chooseRows(tile);
+  listBlocks();
   Value first = k.idx(0), one = k.idx(1), nothing = splat(logitsType(), k.constant(f32, 0));
   auto operand = reg(tile::LayoutKind::WgmmaA, tileKeys, element);
   State state = start();
   Values ranges = rowRanges();
-  // All of them, also those of a segment without keys: their memory is used again in the end.
-  for (unsigned q = 0; q < distinct.size(); ++q)
-    queries.await(k.idx(q));
-  Value query = queriesOf(queries, first);
+  queries.await(round);
+  Value query = queriesOf(first);
   // Fences stand behind the waits: nothing may come between them and the product.
   auto beginLogits = [&](Value query, Value key) {
     tile::DotFenceOp::create(b, TypeRange(), ValueRange());
     return dot(query, key, nothing, true);
   };
-  auto beginValues = [&](Value weights, Value out, Value i) {
-    Value value = values.await(i)[0];
+  auto beginValues = [&](Value weights, Value out, Value step) {
+    Value value = values.await(step)[0];
     auto fence = tile::DotFenceOp::create(b, TypeRange{out.getType(), operand}, ValueRange{out, weights});
     return dot(fence.getResult(1), value, fence.getResult(0), false);
   };
 
   Values held = positions(first);
-  Value logits = waitFor(0, beginLogits(query, keys.await(first)[0]))[0];
-  keys.release(first);
+  Value logits = waitFor(0, beginLogits(query, keys.await(begin)[0]))[0];
+  keys.release(begin);
   Step step = softmax(state.maxima, state.sums, visible(logits, ranges, first, held));
   Value weights = tile::ConvertOp::create(b, operand, step.weights);
 
@@ -161,36 +191,43 @@ void GroupAttend::consume(Ring &queries, Ring &keys, Ring &values) {
   if (anywhere)
     inits.push_back(isStale(first, held));
   Values carried = k.forLoop(one, blocks, one, inits, [&](Value i, ValueRange at) -> Values {
-    Value before = k.sub(i, one);
+    Value before = k.sub(i, one), step = k.add(begin, i), stepBefore = k.sub(step, one);
     Values held = positions(i);
     // Before the turn: all groups meet.
     if (inside)
-      clean(values, anywhere ? Value(at[5]) : isStale(before, {}), before);
+      clean(values, anywhere ? Value(at[5]) : isStale(before, {}), before, stepBefore);
     if (distinct.size() > 1)
-      query = queriesOf(queries, i);
-    Value key = keys.await(i)[0];
+      query = queriesOf(i);
+    Value key = keys.await(step)[0];
     if (groups > 1)
       tile::TakeTurnOp::create(b);
-    Value logits = beginLogits(query, key), out = beginValues(at[4], rescale(at[0], at[3]), before);
+    Value logits = beginLogits(query, key), out = beginValues(at[4], rescale(at[0], at[3]), stepBefore);
     if (groups > 1)
       tile::GiveTurnOp::create(b);
     logits = waitFor(1, logits)[0];
-    keys.release(i);
+    keys.release(step);
     Step next = softmax(at[1], at[2], visible(logits, ranges, i, held));
     // The weights go through the wait as well: those of the block before are operands until then, and want the same registers.
     Values done = waitFor(0, {out, next.weights});
-    values.release(before);
+    values.release(stepBefore);
     Values results{done[0], next.maxima, next.sums, next.factor, tile::ConvertOp::create(b, operand, done[1])};
     if (anywhere)
       results.push_back(isStale(i, held));
     return results;
   });
 
-  Value last = k.sub(blocks, one);
+  Value last = k.sub(blocks, one), end = k.add(begin, blocks), lastStep = k.sub(end, one);
   if (mayBeStale())
-    clean(values, anywhere ? carried[5] : isStale(last, {}), last);
-  Value out = waitFor(0, beginValues(carried[4], rescale(carried[0], carried[3]), last))[0];
-  finish({out, carried[1], tile::JoinOp::create(b, rowType(), tile::Combine::Add, carried[2])}, /*at=*/0);
+    clean(values, anywhere ? carried[5] : isStale(last, {}), last, lastStep);
+  Value out = waitFor(0, beginValues(carried[4], rescale(carried[0], carried[3]), lastStep))[0];
+  if (stays())
+    values.release(lastStep); // results take the memory of the group's own queries
+  else
+    tile::BarrierOp::create(b);
+  if (valueSize > 128) // sums take half of the registers: what results need of the tile is not kept through the loop
+    chooseRows(tile::LaunderOp::create(b, index, tile));
+  finish({out, carried[1], tile::JoinOp::create(b, rowType(), tile::Combine::Add, carried[2])}, results(), /*at=*/0);
+  return end;
 }
 
 } // namespace leat::cuda

@@ -6,6 +6,7 @@
 #include "passes/CUDA/AttendBlocks.h"
 #include "passes/CUDA/Ring.h"
 #include "passes/CUDA/TensorMaps.h"
+#include "passes/CUDA/Tickets.h"
 
 namespace leat::cuda {
 
@@ -19,6 +20,8 @@ public:
   /// Of the different queries, then of the keys and values of each segment; none if one is not in memory as a map needs it.
   llvm::SmallVector<TensorMap> tensorMaps();
   void attend();
+  /// Blocks take tile after tile (Tickets.h): results leave by the memory of the queries, so those of keys and values are free for the next.
+  bool stays();
 
 private:
   /// Heads of a position that are rows of one tile: the group's, if whole positions fill a tile.
@@ -27,20 +30,30 @@ private:
   /// What has tiles of its own: KV heads of the batch, or heads.
   mlir::Value owners() { return packed ? pairs : k.mul(k.dim(op.getQ()[0], 0), heads); }
 
-  void produce(Ring &queries, Ring &keys, Ring &values);
-  void consume(Ring &queries, Ring &keys, Ring &values);
+  struct Rings {
+    Ring queries, keys, values;
+  };
+  /// Chooses the rows of a tile of the grid.
+  void chooseRows(mlir::Value tile);
+  /// The roles' work on a tile of the grid, the block's number `round`, whose first block of keys is step `begin` of the rings. Both return
+  /// the step behind its last.
+  mlir::Value produce(Rings &rings, mlir::Value tile, mlir::Value round, mlir::Value begin);
+  mlir::Value consume(Rings &rings, mlir::Value tile, mlir::Value round, mlir::Value begin);
+  /// Results as they lie in shared memory on their way out.
+  tile::SharedType results();
   mlir::Value dot(mlir::Value left, mlir::Value right, mlir::Value init, bool transB);
   Values waitFor(int64_t pending, mlir::ValueRange tiles);
-  /// The queries that are multiplied with the keys of block `i`.
-  mlir::Value queriesOf(Ring &queries, mlir::Value i);
-  /// Zeros for the values of block `i` that are nobody's, if it has some.
-  void clean(Ring &values, mlir::Value stale, mlir::Value i);
+  /// The queries that are multiplied with the keys of the tile's block `i`.
+  mlir::Value queriesOf(mlir::Value i);
+  /// Zeros for the values of the tile's block `i`, at step `step`, that are nobody's, if it has some.
+  void clean(Ring &values, mlir::Value stale, mlir::Value i, mlir::Value step);
 
   bool packed;
   int64_t groups;
   Values maps;
   Values distinct; ///< queries: segments may have the same
   Values queryOf;  ///< of each segment, its number in `distinct` (index)
+  mlir::Value queryTile;
 };
 
 } // namespace leat::cuda

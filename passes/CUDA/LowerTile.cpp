@@ -132,6 +132,20 @@ void TileLowering::lowerFor(scf::ForOp op) {
   lowerBlock(*body);
 }
 
+void TileLowering::lowerWhile(scf::WhileOp op) {
+  lowerBlock(*op.getBeforeBody());
+  // A round is a program of its own: where threads stand is asked anew in each, or all that follows of it, which one round computes in
+  // different places, is kept in registers through all of them.
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(op.getAfterBody());
+  Value outside[] = {tid, lane, warp};
+  tid = inlineAsm("mov.u32 $0, %tid.x;", "=r", {}, b.getI32Type(), /*sideEffects=*/true)[0];
+  lane = rem(tid, 32);
+  warp = inRole ? uniform(div(tid, 32)) : div(tid, 32);
+  lowerBlock(*op.getAfterBody());
+  tid = outside[0], lane = outside[1], warp = outside[2];
+}
+
 void TileLowering::lowerIf(scf::IfOp op) {
   SmallVector<Type> types;
   // Types are known from what the branches yield; those are lowered first, in place.
@@ -174,7 +188,12 @@ void TileLowering::lower(Operation *op) {
           value = NVVM::BlockIdZOp::create(b, b.getI32Type());
         replace(op, ValueRange(toIndex(value)));
       })
+      .Case([&](tile::BlockCountOp) { replace(op, ValueRange(toIndex(NVVM::GridDimXOp::create(b, b.getI32Type())))); })
       .Case([&](tile::ThreadIdOp) { replace(op, ValueRange(toIndex(tid))); })
+      .Case([&](tile::LaunderOp launder) {
+        Value value = toI32(launder.getValue());
+        replace(op, ValueRange(toIndex(inlineAsm("mov.b32 $0, $1;", "=r,r", value, b.getI32Type(), /*sideEffects=*/true)[0])));
+      })
       .Case([&](tile::ViewOp) { dead.push_back(op); })
       .Case([&](tile::CopyAsyncOp copy) { lowerCopy(copy); })
       .Case([&](tile::CommitOp) {
@@ -215,6 +234,7 @@ void TileLowering::lower(Operation *op) {
       .Case([&](tile::Exp2Op exp2) { replace(op, ValueRange(lowerExp2(exp2.getX()))); })
       .Case([&](tile::MBarriersOp barriers) { lowerMBarriers(barriers); })
       .Case([&](tile::RolesOp roles) { lowerRoles(roles); })
+      .Case([&](tile::TicketOp ticket) { lowerTicket(ticket); })
       .Case([&](tile::ExpectOp expect) { lowerExpect(expect); })
       .Case([&](tile::ArriveOp arrive) { lowerArrive(arrive); })
       .Case([&](tile::AwaitOp await) { lowerAwait(await); })
@@ -239,6 +259,8 @@ void TileLowering::lower(Operation *op) {
           failed = true;
           return;
         }
+        if (auto loop = dyn_cast<scf::WhileOp>(other))
+          return lowerWhile(loop);
         for (Region &region : other->getRegions())
           for (Block &block : region)
             lowerBlock(block);

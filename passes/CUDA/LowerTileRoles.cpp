@@ -28,6 +28,10 @@ void TileLowering::lowerBarrier(tile::BarrierOp op) {
     NVVM::Barrier0Op::create(b);
 }
 
+Value TileLowering::uniform(Value x) {
+  return NVVM::ShflOp::create(b, b.getI32Type(), i32(-1), x, i32(0), i32(31), NVVM::ShflKind::idx, UnitAttr());
+}
+
 // --- roles
 // --------------------------------------------------------------------------------------------------------------------------------------
 
@@ -45,9 +49,8 @@ void TileLowering::lowerRoles(tile::RolesOp op) {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(branch.thenBlock()->getTerminator());
   NVVM::SetMaxRegisterOp::create(b, static_cast<uint32_t>(op.getConsumerRegisters()), NVVM::SetMaxRegisterAction::increase);
-  // One number for the warp, which the assembler cannot know of a thread's: descriptors are the warp's, not the lanes'.
   Value mine = warp;
-  warp = NVVM::ShflOp::create(b, b.getI32Type(), i32(-1), warp, i32(0), i32(31), NVVM::ShflKind::idx, UnitAttr());
+  warp = uniform(warp); // descriptors are the warp's, not the lanes'
   if (op.getConsume().walk([](tile::TakeTurnOp) { return WalkResult::interrupt(); }).wasInterrupted()) {
     Value last = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, div(warp, kGroupWarps), i32(consumers / kGroup - 1));
     when(last, [&] { instruction(kArrive, "r,r", {i32(kTurnBarriers), i32(2 * kGroup)}); });
@@ -92,10 +95,19 @@ void TileLowering::lowerMBarriers(tile::MBarriersOp op) {
   dead.push_back(op);
 }
 
+void TileLowering::lowerTicket(tile::TicketOp op) {
+  Value counter = LLVM::AddrSpaceCastOp::create(b, LLVM::LLVMPointerType::get(b.getContext(), kGlobalSpace), op.getCounter());
+  Value last = add(toI32(op.getCount()), -1);
+  Value number = LLVM::AtomicRMWOp::create(b, LLVM::AtomicBinOp::uinc_wrap, counter, last, LLVM::AtomicOrdering::monotonic, "device");
+  replace(op, ValueRange(toIndex(number)));
+}
+
 void TileLowering::lowerExpect(tile::ExpectOp op) {
+  dead.push_back(op);
+  if (op.getBytes() == 0)
+    return instruction("mbarrier.arrive.shared::cta.b64 _, [$0];", "r", mbarrier(op.getBarriers(), op.getStage()));
   instruction("mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;", "r,r",
               {mbarrier(op.getBarriers(), op.getStage()), i32(op.getBytes())});
-  dead.push_back(op);
 }
 
 void TileLowering::lowerArrive(tile::ArriveOp op) {

@@ -3,6 +3,8 @@
 
 #include "llvm/ADT/StringRef.h"
 
+#include <cstdint>
+
 namespace leat::cuda {
 
 struct GpuTarget {
@@ -20,6 +22,18 @@ struct GpuTarget {
     if (!name.getAsInteger(10, number))
       target.sm = number;
     return target;
+  }
+};
+
+/// Registers of a thread of the groups of warps that attend, and of the thread that brings their tiles: a multiprocessor has 64 Ki.
+struct RoleRegisters {
+  int64_t consumer, producer;
+
+  /// `segments`: of keys, for each of which the producer keeps where its blocks begin.
+  static RoleRegisters ofAttention(int64_t groups, int64_t segments) {
+    if (groups < 3)
+      return {232, 48};
+    return segments == 1 ? RoleRegisters{160, 32} : RoleRegisters{152, 56};
   }
 };
 

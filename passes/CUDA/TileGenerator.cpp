@@ -30,8 +30,8 @@ static void emitEntry(KernelFuncOp kernel, unsigned phase, int64_t threads, int6
     return LLVM::LoadOp::create(b, ptr, at, 8);
   };
   Value none = arith::ConstantOp::create(b, b.getI64IntegerAttr(0));
-  unsigned buffers = bufferCount(kernel);
-  Values arguments{entry.buffers, entry.scalars, none, none, buffer(buffers - 2), buffer(buffers - 1)};
+  unsigned own = bufferCount(kernel) - LEAT_DEVICE_BUFFERS;
+  Values arguments{entry.buffers, entry.scalars, none, none, buffer(own), buffer(own + 1)};
   llvm::append_range(arguments, entry.tensorMaps);
   func::CallOp::create(b, callee, TypeRange(), arguments);
   LLVM::ReturnOp::create(b, ValueRange());
@@ -81,6 +81,7 @@ LogicalResult TileGenerator::emit(KernelFuncOp kernel) {
       put(phase, offsetof(LeatGeometry, dynamic_shared), k.idx(sharedBytes[phase]));
       put(phase, offsetof(LeatGeometry, scratch), k.idx(0));
       put(phase, offsetof(LeatGeometry, joined), joined(k));
+      put(phase, offsetof(LeatGeometry, resident), k.idx(resident(k, phase)));
       storeTensorMaps(k, k.bytePtr(out, k.idx(phase * sizeof(LeatGeometry))), tensorMaps(k, phase));
     }
     k.finish();

@@ -40,6 +40,8 @@ protected:
   virtual llvm::SmallVector<TensorMap> tensorMaps(KernelBuilder &k, unsigned phase);
   /// Bytes that all phases share in global memory, k.shared() (index).
   virtual mlir::Value joined(KernelBuilder &k) { return k.idx(0); }
+  /// Blocks of a multiprocessor that work on the phase's grid together, where each takes tiles as long as there are some (Tickets.h).
+  virtual int64_t resident(KernelBuilder &k, unsigned phase) { return 0; }
   /// Bytes moved (a lower bound) and operations.
   virtual cpu::Cost cost(KernelBuilder &k) = 0;
 };

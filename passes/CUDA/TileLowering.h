@@ -30,6 +30,7 @@ private:
   void lower(mlir::Operation *op);
   void lowerFor(mlir::scf::ForOp op);
   void lowerIf(mlir::scf::IfOp op);
+  void lowerWhile(mlir::scf::WhileOp op);
   Values expand(mlir::ValueRange values);
   bool carriesTiles(mlir::Operation *op);
   /// Takes over `results` for the results of `op`: registers for tiles, values for the rest.
@@ -84,6 +85,7 @@ private:
   // --- LowerTileRoles.cpp
   void lowerMBarriers(tile::MBarriersOp op);
   void lowerRoles(tile::RolesOp op);
+  void lowerTicket(tile::TicketOp op);
   void lowerExpect(tile::ExpectOp op);
   void lowerArrive(tile::ArriveOp op);
   void lowerAwait(tile::AwaitOp op);
@@ -125,6 +127,8 @@ private:
                    bool sideEffects = false);
   /// Inline PTX without results.
   void instruction(llvm::StringRef text, llvm::StringRef constraints, mlir::ValueRange operands);
+  /// `x`, which all lanes have, as one number of the warp: the assembler cannot know that of a thread's.
+  mlir::Value uniform(mlir::Value x);
   mlir::Value warpRow(tile::RegType type); ///< first row of the warp's part (i32)
   mlir::Value warpCol(tile::RegType type); ///< first column of it
   const Values &registers(mlir::Value tile) { return regs[tile]; }

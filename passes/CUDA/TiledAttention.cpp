@@ -54,10 +54,10 @@ public:
       state = attendSegment(segment, state);
     }
     state.sums = tile::JoinOp::create(b, rowType(), tile::Combine::Add, state.sums);
-    if (phase == Many)
-      finish(state, /*at=*/0);
-    else
-      leavePart(state);
+    if (phase != Many)
+      return leavePart(state);
+    tile::BarrierOp::create(b); // all are done with the tiles whose memory results take
+    finish(state, paddedResults(), /*at=*/0);
   }
 
   /// One row, a thread a column.
@@ -276,6 +276,9 @@ protected:
       return GroupAttend(op, k).attend();
     AttendProgram p(op, k, Phase(phase));
     phase == Join ? p.join() : p.attend();
+  }
+  int64_t resident(KernelBuilder &k, unsigned phase) override {
+    return phase == Many && byGroups(k) && GroupAttend(op, k).stays() ? 1 : 0;
   }
   SmallVector<TensorMap> tensorMaps(KernelBuilder &k, unsigned phase) override {
     return phase == Many && byGroups(k) ? GroupAttend(op, k).tensorMaps() : SmallVector<TensorMap>();

@@ -40,7 +40,10 @@ constexpr int64_t kHopperShared = 227 << 10;
 /// Registers of a thread that are neither sums nor operands: addresses, positions, what rows carry.
 constexpr int64_t kOtherRegisters = 32;
 /// What positions of keys add to them, and what says that a block has keys that are nobody's.
-constexpr int64_t kPositionRegisters = 20;
+constexpr int64_t kPositionRegisters = 32;
+
+/// And rows of many spans of a swizzle: each span has addresses and descriptors of its own.
+constexpr int64_t kWideRegisters = 24;
 
 /// Sizes of a product by wgmma: 128 rows (64 where there are no more) by as many columns as finish first, by a model of a multiprocessor's
 /// clocks. A step is bound by the tensor cores or by what comes from the second cache; steps of one wave run at the same time, and what
@@ -67,17 +70,17 @@ Sizes productGroups(MatmulOp op) {
   return {{"group_rows", rows}, {"group_cols", best}, {"group_depth", depth}, {"group_stages", stages}};
 }
 
-/// Rows of a prefill block by wgmma, 64 for each group of four warps, and keys of a step. With three groups a thread has 160 registers,
-/// with two 240: f32 logits, the same in 16 bits, and the sums of a row's values have to fit, and queries and two stages of keys and values
-/// the shared memory.
+/// Rows of a prefill block by wgmma, 64 for each group of four warps, and keys of a step. f32 logits, the same in 16 bits, and the sums of a
+/// row's values have to fit a thread's registers, and queries and two stages of keys and values the shared memory.
 Sizes attentionGroups(KVAttendOp op) {
   auto q = cast<RankedTensorType>(op.getQ()[0].getType()), v = cast<RankedTensorType>(op.getV()[0].getType());
   int64_t size = q.getDimSize(3), valueSize = v.getDimSize(3);
   if (q.getElementType().isF32() || ShapedType::isDynamic(size) || ShapedType::isDynamic(valueSize))
     return {};
-  int64_t groups = std::max(size, valueSize) <= 64 ? 3 : 2, registers = groups == 3 ? 160 : 240, rows = 64 * groups;
+  int64_t groups = std::max(size, valueSize) <= 64 ? 3 : 2, rows = 64 * groups;
+  int64_t registers = cuda::RoleRegisters::ofAttention(groups, op.getK().size()).consumer;
   // A thread has half a row of 64 columns of each, so keys/2 logits, keys/4 registers of weights, valueSize/2 sums.
-  int64_t others = kOtherRegisters + (op.getKPos().empty() ? 0 : kPositionRegisters);
+  int64_t others = kOtherRegisters + (op.getKPos().empty() ? 0 : kPositionRegisters) + (std::max(size, valueSize) > 128 ? kWideRegisters : 0);
   int64_t byRegisters = (registers - others - valueSize / 2) * 4 / 3;
   llvm::SmallDenseSet<Value> queries(op.getQ().begin(), op.getQ().end());
   int64_t byMemory = (kHopperShared - int64_t(queries.size()) * rows * size * 2) / (2 * 2 * (size + valueSize));

@@ -136,7 +136,7 @@ Status decodeKernel(const fb::Kernel *from, size_t modules, KernelInfo &to) {
   bool host = to.kind == "host" || (to.kind.empty() && modules == 0);
   if (!device && !host)
     return damaged(where, "no kind, in an artifact with device code");
-  if (!to.kind.empty() && (to.buffers < 2 || to.scalars < 0 || to.buffers > maxArguments || to.scalars > maxArguments))
+  if (!to.kind.empty() && (to.buffers < LEAT_DEVICE_BUFFERS || to.scalars < 0 || to.buffers > maxArguments || to.scalars > maxArguments))
     return damaged(where, "an absurd number of arguments");
   if (host)
     return to.module == -1 && to.entries.empty() ? Status() : damaged(where, "device code that its kind does not have");

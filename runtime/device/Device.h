@@ -56,6 +56,7 @@ public:
 
   // For people: "NVIDIA H200 (sm_90)".
   virtual const std::string &name() const = 0;
+  virtual int64_t multiprocessors() const = 0;
   // Memory of the device, at least 256-byte aligned; zero bytes give an address, too. `what` names it in the message when there is none.
   virtual Result<void *> allocate(int64_t bytes, const char *what) = 0;
   virtual void release(void *memory) = 0;

@@ -186,9 +186,13 @@ Status DeviceExecutor::launchOnDevice(size_t index, void *const *buffers, const 
   }
   LEAT_RETURN_IF_ERROR(reserve(scratch, scratchBytes, "the scratch of a kernel"));
   LEAT_RETURN_IF_ERROR(reserve(joined, joinedBytes, "what the phases of a kernel share"));
-  pointers.assign(buffers, buffers + kernel.buffers - 2);
-  pointers.push_back(scratch.data());
-  pointers.push_back(joined.data());
+  if (!tickets.data()) {
+    LEAT_RETURN_IF_ERROR(reserve(tickets, sizeof(uint32_t), "the tickets of a kernel's blocks"));
+    LEAT_RETURN_IF_ERROR(queue.zero(tickets.data(), tickets.bytes()));
+  }
+  pointers.assign(buffers, buffers + kernel.buffers - LEAT_DEVICE_BUFFERS);
+  for (const DeviceMemory *own : {&scratch, &joined, &tickets})
+    pointers.push_back(own->data());
   for (size_t phase = 0; phase < entries.size(); ++phase) {
     const LeatGeometry &g = phases[phase];
     LaunchShape shape;
@@ -203,6 +207,8 @@ Status DeviceExecutor::launchOnDevice(size_t index, void *const *buffers, const 
     }
     if (empty)
       continue;
+    if (g.resident > 0)
+      shape.grid[0] = static_cast<uint32_t>(std::min(g.grid[0], g.resident * program.device().multiprocessors()));
     if (g.dynamic_shared < 0 || g.dynamic_shared > (1 << 20) || g.tensor_maps < 0 || g.tensor_maps > LEAT_MAX_TENSOR_MAPS)
       return error(Code::Internal, "kernel '%s' asked for %lld bytes of shared memory and %lld tensor maps", kernel.name.c_str(),
                    (long long)g.dynamic_shared, (long long)g.tensor_maps);
@@ -218,7 +224,11 @@ Status DeviceExecutor::launchOnDevice(size_t index, void *const *buffers, const 
         return std::move(status).withContext("kernel '" + kernel.name + "'");
       arguments[2 + i] = maps[i];
     }
-    LEAT_RETURN_IF_ERROR(queue.launch(entries[phase], shape, {arguments, static_cast<size_t>(2 + g.tensor_maps)}, kernel.name.c_str()));
+    Status launched = queue.launch(entries[phase], shape, {arguments, static_cast<size_t>(2 + g.tensor_maps)}, kernel.name.c_str());
+    if (!launched.ok()) {
+      tickets.release(); // blocks may have drawn some of them
+      return launched;
+    }
   }
   return {};
 }
@@ -226,7 +236,7 @@ Status DeviceExecutor::launchOnDevice(size_t index, void *const *buffers, const 
 // A kernel without device code: its operands come to the host and its results go back.
 Status DeviceExecutor::launchOnHost(size_t index, void *const *buffers, const int64_t *scalars) {
   const KernelInfo &kernel = manifest.kernels[index];
-  size_t operands = static_cast<size_t>(kernel.buffers - 2);
+  size_t operands = static_cast<size_t>(kernel.buffers - LEAT_DEVICE_BUFFERS);
   std::vector<int64_t> extents(2 * operands);
   code.deviceKernels()[index].extents(scalars, extents.data());
   if (hostCopies.size() < operands)

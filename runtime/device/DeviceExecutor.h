@@ -50,7 +50,7 @@ private:
   Queue &queue;
   KernelRunner runner;
   std::vector<DeviceMemory> memory; // of the slots
-  DeviceMemory scratch, joined;
+  DeviceMemory scratch, joined, tickets; // LEAT_DEVICE_BUFFERS
   std::vector<Input> inputMemory;
   std::vector<LeatBuffer> inputBuffers;
   std::vector<HostRoom> outputMemory;

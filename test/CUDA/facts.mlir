@@ -3,8 +3,8 @@
 // What the artifact says of each kernel: its kind, its entries, and how many pointers and numbers they take. Two pointers are scratch and
 // what phases share; a number for each scalar and each dynamic dimension of operands and results.
 // CHECK: module attributes {leat.kernels = [
-// CHECK-SAME: {buffers = 4 : i64, description = "", entries = [{shared = 0 : i64, symbol = "leat_relu_0", threads = 128 : i64}], kind = "generic", name = "relu.0", scalars = 3 : i64, strategy = ""},
-// CHECK-SAME: {buffers = 4 : i64, description = "", entries = [], kind = "host", name = "sine", scalars = 2 : i64, strategy = ""}]}
+// CHECK-SAME: {buffers = 5 : i64, description = "", entries = [{shared = 0 : i64, symbol = "leat_relu_0", threads = 128 : i64}], kind = "generic", name = "relu.0", scalars = 3 : i64, strategy = ""},
+// CHECK-SAME: {buffers = 5 : i64, description = "", entries = [], kind = "host", name = "sine", scalars = 2 : i64, strategy = ""}]}
 module attributes {leat.kernels = [{name = "relu.0", description = "", strategy = ""}, {name = "sine", description = "", strategy = ""}]} {
   leat.kernel_func @relu.0 inputs 1 -> [tensor<?xf32>] {
   ^bb0(%x: tensor<?xf32>, %n: index):

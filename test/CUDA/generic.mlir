@@ -10,7 +10,7 @@
 // CHECK:         arith.extf %{{.*}} : f16 to f32
 // CHECK:       func.func @half.tasks(
 // CHECK:       llvm.func @leat_half(
-// CHECK-SAME:    %[[BUFFERS:.*]]: !llvm.ptr {llvm.align = 8 : i64, llvm.byval = !llvm.array<4 x ptr>, nvvm.grid_constant},
+// CHECK-SAME:    %[[BUFFERS:.*]]: !llvm.ptr {llvm.align = 8 : i64, llvm.byval = !llvm.array<5 x ptr>, nvvm.grid_constant},
 // CHECK-SAME:    %[[SCALARS:.*]]: !llvm.ptr {llvm.align = 8 : i64, llvm.byval = !llvm.array<4 x i64>, nvvm.grid_constant})
 // CHECK-SAME:    leat.entry = {kernel = "half", phase = 0 : i64, shared = 0 : i64, threads = 128 : i64}, nvvm.kernel, nvvm.maxntid = array<i32: 128>, nvvm.minctasm = 1 : i32
 // CHECK-DAG:     nvvm.read.ptx.sreg.ctaid.x

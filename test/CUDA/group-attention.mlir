@@ -1,14 +1,16 @@
 // RUN: leat-opt %s --leat-schedule-cuda=gpu=sm_90a --leat-lower-kernels-cuda=gpu=sm_90a | FileCheck %s
 
 // Prefill on Hopper: a thread brings tiles by tensor maps, which are arguments of the entry; groups of four warps multiply. The products of one block of keys run beside the softmax
-// of another.
+// of another. Blocks take tiles of the grid one after another: results leave by the memory of the queries, and the producer draws the next tile when all of one is on its way.
 
 // CHECK-LABEL: func.func @attend.program0(
 // CHECK-SAME: %[[QUERIES:[a-z0-9]*]]: !llvm.ptr, %[[KEYS:[a-z0-9]*]]: !llvm.ptr, %[[VALUES:[a-z0-9]*]]: !llvm.ptr) attributes {leat.program}
 // CHECK: tile.program threads 384
 // CHECK: tile.alloc : {{.*}}<128x128xbf16, swizzle = 128>
 // CHECK-COUNT-2: tile.alloc : {{.*}}<128x128xbf16, swizzle = 128, stages = 2>
-// CHECK: tile.roles consume 256 registers 240 {
+// CHECK: tile.alloc : {{.*}}<1x4xi32>
+// CHECK: tile.roles consume 256 registers 232 {
+// CHECK:  scf.while
 // CHECK:   tile.map -> {{.*}}<128x1xi32, #tile.layout<row, 8x1>>, {{.*}}<128x1xi32, #tile.layout<row, 8x1>>
 // CHECK:   tile.dot {{.*}} {trans_b} : {{.*}}<128x128xbf16, swizzle = 128>, {{.*}}<128x128xbf16, swizzle = 128>, {{.*}}<128x128xf32, #tile.layout<wgmma_acc, 8x1>>
 // CHECK:   tile.dot_wait pending 0
@@ -27,15 +29,27 @@
 // CHECK:     tile.dot_wait pending 0(%[[O]], %
 // CHECK:     tile.arrive
 // CHECK:     tile.convert
-// CHECK:   tile.visit
-// CHECK: produce registers 24 {
+// CHECK:   tile.arrive
+// CHECK:   tile.visit {{.*}} {width = 8 : i64} : {{.*}}<128x128xbf16, swizzle = 128>
+// CHECK:   tile.await
+// CHECK:   tile.read {{.*}}<1x4xi32>
+// CHECK:   tile.barrier products
+// CHECK:   tile.arrive
+// CHECK: produce registers 48 {
+// CHECK:  scf.while
+// CHECK:   tile.await
 // CHECK:   tile.expect {{.*}} bytes 32768
-// CHECK:   tile.copy_tensor %[[QUERIES]][
 // CHECK:   tile.copy_tensor %[[KEYS]][
+// CHECK:   tile.await
+// CHECK:   tile.copy_tensor %[[QUERIES]][
 // CHECK:   scf.for
 // CHECK:     tile.copy_tensor %[[KEYS]][
 // CHECK:     tile.copy_tensor %[[VALUES]][
 // CHECK:   tile.copy_tensor %[[VALUES]][
+// CHECK:   tile.ticket
+// CHECK:   tile.block_count
+// CHECK:   tile.write
+// CHECK:   tile.expect {{.*}} bytes 0
 // CHECK: llvm.func @leat_attend(
 // CHECK-SAME: !llvm.array<128 x i8>
 // CHECK-SAME: nvvm.minctasm = 1 : i32
@@ -86,6 +100,10 @@ leat.kernel_func @lengths inputs 4 -> [tensor<?x4x?x64xf16>] {
 // CHECK-SAME: %[[Q0:[a-z0-9]*]]: !llvm.ptr, %[[Q1:[a-z0-9]*]]: !llvm.ptr, %[[K0:[a-z0-9]*]]: !llvm.ptr, %[[V0:[a-z0-9]*]]: !llvm.ptr, %[[K1:[a-z0-9]*]]: !llvm.ptr, %[[V1:[a-z0-9]*]]: !llvm.ptr) attributes {leat.program}
 // CHECK: tile.alloc : {{.*}}<192x64xf16, swizzle = 128, stages = 2>
 // CHECK: produce registers
+// CHECK:   scf.if
+// CHECK:     tile.copy_tensor %[[K0]][
+// CHECK:   } else {
+// CHECK:     tile.copy_tensor %[[K1]][
 // CHECK:   tile.copy_tensor %[[Q0]][
 // CHECK:   tile.copy_tensor %[[Q1]][
 // CHECK:   scf.for
@@ -134,4 +152,16 @@ leat.kernel_func @unaligned inputs 3 -> [tensor<1x4x?x64xf16>] {
   %k = tensor.extract_slice %wide[0, 0, 0, 0] [1, 2, %t, 64] [1, 1, 1, 1] : tensor<1x2x?x68xf16> to tensor<1x2x?x64xf16>
   %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.25 : f64, causal} : (tensor<1x4x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>) -> tensor<1x4x?x64xf16>
   leat.yield %0 : tensor<1x4x?x64xf16>
+}
+
+// Results that take more memory than the queries had: a block for each tile, which ends with it.
+// CHECK-LABEL: func.func @wider.program0
+// CHECK: tile.roles
+// CHECK-NOT: scf.while
+// CHECK-NOT: tile.ticket
+// CHECK: func.func @wider.program1
+leat.kernel_func @wider inputs 3 -> [tensor<1x4x?x128xbf16>] {
+^bb0(%q: tensor<1x4x?x64xbf16>, %k: tensor<1x2x?x64xbf16>, %v: tensor<1x2x?x128xbf16>):
+  %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125 : f64, causal} : (tensor<1x4x?x64xbf16>, tensor<1x2x?x64xbf16>, tensor<1x2x?x128xbf16>) -> tensor<1x4x?x128xbf16>
+  leat.yield %0 : tensor<1x4x?x128xbf16>
 }

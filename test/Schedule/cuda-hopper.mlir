@@ -54,7 +54,7 @@ leat.kernel_func @attend128 inputs 3 -> [tensor<1x4x?x128xf16>] {
 }
 
 // CHECK-LABEL: leat.kernel_func @attend256
-// CHECK-SAME: group_keys = 80 : i64, group_rows = 128 : i64
+// CHECK-SAME: group_keys = 64 : i64, group_rows = 128 : i64
 leat.kernel_func @attend256 inputs 3 -> [tensor<1x4x?x256xf16>] {
 ^bb0(%q: tensor<1x4x?x256xf16>, %k: tensor<1x2x?x256xf16>, %v: tensor<1x2x?x256xf16>):
   %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125 : f64} : (tensor<1x4x?x256xf16>, tensor<1x2x?x256xf16>, tensor<1x2x?x256xf16>) -> tensor<1x4x?x256xf16>

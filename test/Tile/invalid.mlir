@@ -670,7 +670,7 @@ func.func @f(%i: index) {
 
 // -----
 func.func @f(%b: !tile.mbarriers<2>, %i: index) {
-  // expected-error @+1 {{announces 1 to 2^20 - 1 bytes, got 1048576}}
+  // expected-error @+1 {{announces 0 to 2^20 - 1 bytes, got 1048576}}
   tile.expect %b[%i] bytes 1048576 : !tile.mbarriers<2>
   return
 }
@@ -736,10 +736,34 @@ func.func @f(%t: !tile.shared<8x24xf16>) {
 
 // -----
 func.func @f(%t: !tile.shared<8x32xf16, swizzle = 64>) {
-  // expected-error @+1 {{reads runs of neighbours in rows of 16 bytes without a swizzle, not of}}
-  tile.visit %t {width = 8 : i64} : !tile.shared<8x32xf16, swizzle = 64> {
-  ^bb0(%e: vector<8xf16>, %i: index, %j: index):
+  // expected-error @+1 {{reads runs in rows of 16 bytes, and of 16 bytes where they are swizzled, not 16 elements of}}
+  tile.visit %t {width = 16 : i64} : !tile.shared<8x32xf16, swizzle = 64> {
+  ^bb0(%e: vector<16xf16>, %i: index, %j: index):
     tile.yield
   }
+  return
+}
+
+// -----
+func.func @f(%t: !tile.shared<8x36xf16>) {
+  // expected-error @+1 {{reads runs in rows of 16 bytes, and of 16 bytes where they are swizzled, not 4 elements of}}
+  tile.visit %t {width = 4 : i64} : !tile.shared<8x36xf16> {
+  ^bb0(%e: vector<4xf16>, %i: index, %j: index):
+    tile.yield
+  }
+  return
+}
+
+// -----
+func.func @f(%n: index) {
+  // expected-error @+1 {{needs a pointer to a counter, got 'index'}}
+  %0 = tile.ticket %n of %n : index
+  return
+}
+
+// -----
+func.func @f(%p: !llvm.ptr, %n: index) {
+  // expected-error @+1 {{stands in the produce region of tile.roles}}
+  %0 = tile.ticket %p of %n : !llvm.ptr
   return
 }

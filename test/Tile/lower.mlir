@@ -227,3 +227,60 @@ func.func @roles(%map: !llvm.ptr, %i: index) {
   }
   return
 }
+
+// -----
+
+// Blocks that stay: each round asks anew where its threads stand, and the producer draws what comes next. The last number wraps the counter to 0.
+// CHECK-LABEL: func.func @rounds
+// CHECK: nvvm.setmaxregister increase 240
+// CHECK: %[[WARP:.*]] = nvvm.shfl.sync
+// CHECK: scf.while
+// CHECK:   %[[TID:.*]] = llvm.inline_asm has_side_effects "mov.u32 $0, %tid.x;", "=r"
+// CHECK:   %[[OF:.*]] = arith.divui %[[TID]], %c32_i32
+// CHECK:   nvvm.shfl.sync {{.*}}%[[OF]]
+// CHECK:   nvvm.barrier id = %c1_i32 number_of_threads = %c256_i32
+// CHECK: nvvm.setmaxregister decrease 24
+// CHECK: scf.while
+// CHECK-NOT: nvvm.shfl.sync
+// CHECK:   %[[LAST:.*]] = arith.addi %{{.*}}, %c-1_i32
+// CHECK:   %[[NUMBER:.*]] = llvm.atomicrmw uinc_wrap %{{.*}}, %[[LAST]] syncscope("device") monotonic : !llvm.ptr<1>, i32
+// CHECK:   nvvm.read.ptx.sreg.nctaid.x
+// CHECK:   llvm.inline_asm has_side_effects "mov.b32 $0, $1;", "=r,r"
+// CHECK:   llvm.store %{{.*}} : i32, !llvm.ptr<3>
+// CHECK:   llvm.inline_asm has_side_effects "mbarrier.arrive.shared::cta.b64 _, [$0];", "r"
+func.func @rounds(%counter: !llvm.ptr, %n: index) {
+  %c0 = arith.constant 0 : index
+  tile.program threads 384 {
+    %t = tile.alloc : !tile.shared<1x4xi32>
+    %b = tile.mbarriers arrivals 1 : !tile.mbarriers<1>
+    tile.roles consume 256 registers 240 {
+      %end = scf.while (%i = %c0) : (index) -> index {
+        %more = arith.cmpi slt, %i, %n : index
+        scf.condition(%more) %i : index
+      } do {
+      ^bb0(%i: index):
+        tile.await %b[%c0] parity %i : !tile.mbarriers<1>
+        %v = tile.read %t[%c0, %c0] : !tile.shared<1x4xi32> -> i32
+        tile.barrier
+        %next = arith.index_cast %v : i32 to index
+        scf.yield %next : index
+      }
+    } produce registers 24 {
+      %end = scf.while (%i = %c0) : (index) -> index {
+        %more = arith.cmpi slt, %i, %n : index
+        scf.condition(%more) %i : index
+      } do {
+      ^bb0(%i: index):
+        %number = tile.ticket %counter of %n : !llvm.ptr
+        %blocks = tile.block_count
+        %sum = arith.addi %number, %blocks : index
+        %next = tile.launder %sum
+        %v = arith.index_cast %next : index to i32
+        tile.write %v, %t[%c0, %c0] : i32, !tile.shared<1x4xi32>
+        tile.expect %b[%c0] bytes 0 : !tile.mbarriers<1>
+        scf.yield %next : index
+      }
+    }
+  }
+  return
+}

@@ -52,6 +52,10 @@
 // CHECK:   } produce registers 24 {
 // CHECK:     tile.expect %{{.*}}[%{{.*}}] bytes 8192 : {{.*}}<2>
 // CHECK:     tile.copy_tensor %{{.*}}[%{{.*}}, %{{.*}}] to %{{.*}} signal %{{.*}}[%{{.*}}] : !llvm.ptr to {{.*}}<64x64xbf16, swizzle = 128> signal {{.*}}<2>
+// CHECK:     tile.block_count
+// CHECK:     %[[N:.*]] = tile.ticket %{{.*}} of %{{.*}} : !llvm.ptr
+// CHECK:     tile.launder %[[N]]
+// CHECK:     tile.expect %{{.*}}[%{{.*}}] bytes 0 : {{.*}}<2>
 !tile64 = !tile.shared<64x64xbf16, swizzle = 128>
 !acc = !tile.reg<64x64xf32, #tile.layout<acc, 4x1>>
 !row = !tile.reg<64x1xf32, #tile.layout<row, 4x1>>
@@ -150,6 +154,10 @@ func.func @roles(%map: !llvm.ptr, %x: f32, %i: index) {
     } produce registers 24 {
       tile.expect %b[%i] bytes 8192 : !tile.mbarriers<2>
       tile.copy_tensor %map[%i, %i] to %t signal %b[%i] : !llvm.ptr to !tile.shared<64x64xbf16, swizzle = 128> signal !tile.mbarriers<2>
+      %count = tile.block_count
+      %n = tile.ticket %map of %count : !llvm.ptr
+      %m = tile.launder %n
+      tile.expect %b[%m] bytes 0 : !tile.mbarriers<2>
     }
   }
   return

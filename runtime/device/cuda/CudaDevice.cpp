@@ -18,6 +18,7 @@ public:
   ~CudaDevice() override;
 
   const std::string &name() const override { return title; }
+  int64_t multiprocessors() const override { return processors; }
   rt::Result<void *> allocate(int64_t bytes, const char *what) override;
   void release(void *memory) override;
   rt::Result<void *> adopt(const void *host, int64_t bytes, const char *what) override;
@@ -40,7 +41,7 @@ private:
   Driver driver;
   DeviceId device = 0;
   ContextHandle *context = nullptr;
-  int major = 0, minor = 0, cache = 0; // compute capability; bytes of the second-level cache
+  int major = 0, minor = 0, cache = 0, processors = 0; // compute capability; bytes of the second-level cache
   std::string title;
   std::vector<ModuleHandle *> modules;
 };
@@ -66,6 +67,7 @@ rt::Result<std::shared_ptr<Device>> CudaDevice::open(const char *library) {
   LEAT_RETURN_IF_ERROR(opened->check(d.deviceAttribute(&opened->major, capabilityMajor, opened->device), "to describe the GPU"));
   LEAT_RETURN_IF_ERROR(opened->check(d.deviceAttribute(&opened->minor, capabilityMinor, opened->device), "to describe the GPU"));
   LEAT_RETURN_IF_ERROR(opened->check(d.deviceAttribute(&opened->cache, cacheBytes, opened->device), "to describe the GPU"));
+  LEAT_RETURN_IF_ERROR(opened->check(d.deviceAttribute(&opened->processors, multiprocessorCount, opened->device), "to describe the GPU"));
   opened->title = formatText("%s (sm_%d%d)", printable(name).c_str(), opened->major, opened->minor);
   LEAT_RETURN_IF_ERROR(opened->check(d.retainContext(&opened->context, opened->device), "to make a context"));
   LEAT_RETURN_IF_ERROR(opened->check(d.setContext(opened->context), "to use its context"));

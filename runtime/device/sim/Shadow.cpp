@@ -214,11 +214,16 @@ void Shadow::atomic(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 
   }
 }
 
+// An ordinary write that no fence has made visible to the asynchronous proxy.
+static bool isUnseen(const Warp &warp, Record w) { return !w.async() && w.clock() && !covers(warp.clocks.async.at[w.agent()], w); }
+
 void Shadow::asyncWriteIssue(Warp &warp, const Op &op, const Cta &owner, u32 offset, u32 bytes, u32 lane, Record record) {
   writeCache = {};
   writeCacheSet = 0;
   for (u32 g = offset >> log2, last = (offset + bytes - 1) >> log2; g <= last; ++g) {
     checkWrite(warp, op, owner, g, lane, nullptr);
+    if (Record w = writer[g]; record.async() && w && ordered(warp, w, lane) && isUnseen(warp, w))
+      race(warp, op, Kind::ProxyFence, g, lane, w);
     if (atomics[g]) {
       checkAtomics(warp, op, Kind::SharedAtomicRace, g, lane);
       atomics[g] = 0;
@@ -252,7 +257,7 @@ void Shadow::asyncReadCheck(Warp &warp, const Op &op, u32 offset, u32 bytes, int
       race(warp, op, Kind::SharedReadAfterWrite, g, everyLane, w);
       continue;
     }
-    if (!w.async() && w.clock() && !covers(warp.clocks.async.at[w.agent()], w))
+    if (isUnseen(warp, w))
       race(warp, op, Kind::ProxyFence, g, everyLane, w);
     if (auto copied = swizzles.find(w.bits); swizzle >= 0 && copied != swizzles.end() && copied->second != swizzle)
       reportWith(warp, op, -1, Kind::SwizzleMismatch, w.pc(), "shared 0x%x is read with a swizzle of %d bytes and was copied with %d at %s",

@@ -136,6 +136,8 @@ DeviceKernels::Outcome DeviceKernels::run(const std::string &name, const std::ve
     scratch = std::max(scratch, phase.scratch), joined = std::max(joined, phase.joined);
   open(scratch, "scratch", nullptr);
   open(joined, "memory that phases share", nullptr);
+  const uint32_t none = 0;
+  open(sizeof(none), "tickets", reinterpret_cast<const unsigned char *>(&none));
   if (scalars.empty())
     scalars.push_back(0);
 
@@ -146,6 +148,8 @@ DeviceKernels::Outcome DeviceKernels::run(const std::string &name, const std::ve
     if (holder == modules.end())
       return refuse("no module has an entry " + entry);
     auto dim = [](const int64_t *v) { return sim::Dim3{uint32_t(v[0]), uint32_t(v[1]), uint32_t(v[2])}; };
+    if (phase.resident > 0)
+      phase.grid[0] = std::min(phase.grid[0], phase.resident * multiprocessors);
     sim::LaunchConfig config{dim(phase.grid), dim(phase.block), {}, uint32_t(phase.dynamic_shared)};
     std::vector<const void *> arguments{buffers.data(), scalars.data()};
     alignas(64) uint8_t maps[LEAT_MAX_TENSOR_MAPS][128];
@@ -166,6 +170,8 @@ DeviceKernels::Outcome DeviceKernels::run(const std::string &name, const std::ve
         outcome.errors.push_back(sim::formatReport(report));
     if (!result->finished)
       break;
+    if (*static_cast<const uint32_t *>(buffers.back()) != 0)
+      outcome.errors.push_back("@" + name + " leaves tickets behind");
   }
   for (auto [array, memory] : llvm::zip_first(llvm::concat<Array *const>(inputs, results), buffers))
     if (!array->bytes.empty())

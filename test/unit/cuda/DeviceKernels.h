@@ -16,6 +16,8 @@ public:
 
   /// Modules of device code, which a test may change before it runs them.
   std::vector<std::string> ptx;
+  /// Few, so that blocks that stay have several tiles of small operands each.
+  int64_t multiprocessors = 2;
 
   struct Outcome {
     std::vector<std::string> errors; ///< reports of the simulator, and what the host refused

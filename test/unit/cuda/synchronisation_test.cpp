@@ -56,9 +56,10 @@ std::vector<Case> cases() {
     all.push_back({"mixed", {random("f32", {rows, 1104}), random("bf16", {64, 1104})}, {Array("f32", {rows, 64})}});
   }
   all.push_back({"exact", {random("f32", {40, 130}), random("f32", {130, 33})}, {Array("f32", {40, 33})}});
-  for (int64_t queries : {70, 2})
+  // On Hopper also tiles of two blocks of keys: as many as have memory, so that the first of the next tile follows at once.
+  for (auto [queries, keys] : {std::pair<int64_t, int64_t>(70, 700), {2, 700}, {70, 200}})
     all.push_back({"attend",
-                   {random("bf16", {1, 4, queries, 64}), random("bf16", {1, 2, 700, 64}), random("bf16", {1, 2, 700, 64})},
+                   {random("bf16", {1, 4, queries, 64}), random("bf16", {1, 2, keys, 64}), random("bf16", {1, 2, keys, 64})},
                    {Array("bf16", {1, 4, queries, 64})}});
   for (int64_t queries : {20, 1}) {
     Array positions("i64", {200});
@@ -68,16 +69,16 @@ std::vector<Case> cases() {
                    {random("f32", {1, 4, queries, 16}), random("f32", {1, 2, 200, 16}), random("f32", {1, 2, 200, 16}), positions},
                    {Array("f32", {1, 4, queries, 16})}});
   }
-  // Blocks with and without keys that are nobody's, in the middle of the list and at its end.
-  for (int64_t length : {290, 210}) {
+  // Blocks with and without keys that are nobody's, in the middle of the list and at its end; and one block of each segment.
+  for (auto [first, second, length] : {std::tuple<int64_t, int64_t, int64_t>(300, 220, 290), {300, 220, 210}, {60, 60, 60}}) {
     Case c{"stream", {random("f16", {1, 4, 70, 64}), random("f16", {1, 4, 70, 64})}, {Array("f16", {1, 4, 70, 64})}};
     Array at("i64", {70});
     for (int64_t i = 0; i < 70; ++i)
       at.set(i, 480 + i);
-    for (int64_t keys : {300, 220, 300, 220}) // keys of both segments, then values
+    for (int64_t keys : {first, second, first, second}) // keys of both segments, then values
       c.inputs.push_back(random("f16", {1, 2, keys, 64}));
     c.inputs.push_back(at);
-    for (int64_t keys : {300, 220}) {
+    for (int64_t keys : {first, second}) {
       Array positions("i64", {keys});
       for (int64_t i = 0; i < keys; ++i)
         positions.set(i, i == 120 ? -1 : i);
@@ -122,6 +123,7 @@ class Synchronisation : public testing::TestWithParam<const char *> {};
 TEST_P(Synchronisation, EveryMutantIsReported) {
   auto kernels = DeviceKernels::compile(kKernels, GetParam());
   ASSERT_TRUE(kernels);
+  kernels->multiprocessors = 1; // a block that stays comes to every tile, and to memory that it has used before
   std::map<std::string, std::vector<Case>> byKernel;
   for (Case &c : cases())
     byKernel[c.kernel].push_back(c);

@@ -114,6 +114,42 @@ TEST_F(CudaTest, SendsAStepAsOneGraph) {
   EXPECT_EQ(fake().contexts, 0);
 }
 
+const char *kAttend = R"(
+  func.func @main(%q: tensor<1x4x?x64xf16>, %k: tensor<1x2x?x64xf16>, %v: tensor<1x2x?x64xf16>) -> tensor<1x4x?x64xf16> {
+    %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125 : f64, causal} : (tensor<1x4x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>) -> tensor<1x4x?x64xf16>
+    return %0 : tensor<1x4x?x64xf16>
+  }
+)";
+
+/// Numbers from -2 to 2 in f16.
+Tensor halves(int64_t heads, int64_t length, uint32_t seed) {
+  auto made = Tensor::create(DType::F16, Shape({1, heads, length, 64}));
+  for (int64_t i = 0; i < made->count(); ++i) {
+    seed = seed * 1664525 + 1013904223;
+    made->as<uint16_t>()[i] = static_cast<uint16_t>((seed >> 16 & 0x8000) | (0x3400 + (seed >> 8 & 0xbff)));
+  }
+  return std::move(*made);
+}
+
+TEST_F(CudaTest, RunsBlocksThatStayOnHopper) {
+  // Ten tiles of the grid, which the one multiprocessor of the stand-in and the four of the simulator take in turns; tensor maps; graphs.
+  Tensor q = halves(4, 400, 1), k = halves(2, 400, 2), v = halves(2, 400, 3), shorter = halves(4, 390, 4);
+  compile(kAttend, "cuda", "sm_90a");
+  auto simulated = session(load("sim:checked"));
+  ASSERT_TRUE(simulated) << error;
+  ASSERT_TRUE(run(*simulated, "main", {&q, &k, &v})) << error;
+  std::vector<uint16_t> want = values<uint16_t>(simulated->output(0));
+  fake().major = 9, fake().sharedBytes = 227 << 10;
+  auto s = session(load("cuda", openFake));
+  ASSERT_TRUE(s) << error;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(run(*s, "main", {&q, &k, &v})) << error;
+    EXPECT_EQ(values<uint16_t>(s->output(0)), want) << "run " << i;
+    ASSERT_TRUE(run(*s, "main", {&shorter, &k, &v})) << error;
+  }
+  EXPECT_GT(fake().graphsUpdated, 0);
+}
+
 TEST_F(CudaTest, StreamsWithState) {
   compile(leat::test::kStream, "cuda");
   auto s = session(load("cuda", openFake));

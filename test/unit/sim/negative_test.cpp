@@ -163,6 +163,16 @@ const Case cases[] = {
     {"a bulk store without a proxy fence", "missing-proxy-fence",
      "st.shared.u32 [%r3], %r1; bar.sync 0; @!%p1 bra E;"
      "cp.async.bulk.global.shared::cta.bulk_group [%rd0], [sm], 128; cp.async.bulk.commit_group; cp.async.bulk.wait_group.read 0; E:"},
+    {"a bulk copy over what was written, after a proxy fence", "",
+     "@%p1 mbarrier.init.shared.b64 [sm], 1; add.u32 %r9, %r3, 128; st.shared.u32 [%r9], %r1; fence.proxy.async.shared::cta; bar.sync 0;"
+     "@%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 128;"
+     "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm];"
+     "L: mbarrier.try_wait.parity.shared.b64 %p4, [sm], 0; @!%p4 bra L;"},
+    {"a bulk copy over what was written, without a proxy fence", "missing-proxy-fence",
+     "@%p1 mbarrier.init.shared.b64 [sm], 1; @%p1 fence.proxy.async.shared::cta; bar.sync 0; add.u32 %r9, %r3, 128; st.shared.u32 [%r9], %r1;"
+     "bar.sync 0; @%p1 mbarrier.arrive.expect_tx.shared.b64 %rd5, [sm], 128;"
+     "@%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [sm+128], [%rd0], 128, [sm];"
+     "L: mbarrier.try_wait.parity.shared.b64 %p4, [sm], 0; @!%p4 bra L;"},
     {"a bulk store that is not waited for", "bulk-store-unwaited",
      "st.shared.u32 [%r3], %r1; fence.proxy.async.shared::cta; bar.sync 0; @!%p1 bra E;"
      "cp.async.bulk.global.shared::cta.bulk_group [%rd0], [sm], 128; cp.async.bulk.commit_group; E:"},

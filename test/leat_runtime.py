@@ -40,7 +40,7 @@ class SessionOptions(Struct):
 
 
 class Counters(Struct):
-    _fields_ = [("struct_size", c.c_size_t)] + [(n, c.c_int64) for n in ("runs", "launches", "allocations", "buffer_bytes", "state_bytes")]
+    _fields_ = [("struct_size", c.c_size_t)] + [(n, c.c_int64) for n in ("runs", "launches", "allocations", "buffer_bytes", "state_bytes", "pages_taken")]
 
 
 class KernelProfile(Struct):

@@ -13,7 +13,8 @@ def Leat_StateType : Leat_Type<"State", "state"> {
 }
 
 def Leat_GrowthAttr : I32EnumAttr<"Growth", "how a state slot grows", [
-  I32EnumAttrCase<"Append", 0, "append">, I32EnumAttrCase<"Ring", 1, "ring">, I32EnumAttrCase<"Fixed", 2, "fixed">, I32EnumAttrCase<"Counter", 3, "counter">]> {
+  I32EnumAttrCase<"Append", 0, "append">, I32EnumAttrCase<"Ring", 1, "ring">, I32EnumAttrCase<"Fixed", 2, "fixed">, I32EnumAttrCase<"Counter", 3, "counter">,
+  I32EnumAttrCase<"Table", 4, "table">]> {
   let cppNamespace = "::leat";
 }
 
@@ -23,9 +24,13 @@ def Leat_SlotOp : Leat_Op<"slot", [Symbol]> {
     `type` is the content seen by the program. `append`: grows along `axis` with each step up to the session's capacity. `ring`: `sink` fixed entries, then a ring of `ring` entries along `axis`.
     `fixed`: overwritten. `counter`: i64, tensor<i64>; holds the number of tokens seen so far. Initial value is zero. `batch_axis` is the axis of the session's batch size (-1: none).
     `input_name`, `output_name`: the ONNX input and output that the slot replaces.
+
+    `page` > 0: entries lie in pages of so many (a power of two from 8 to 256). `type` is then the pool [pages, H, page, D] of the pages of all rows, and where entry i of row b
+    is says a table: in page table[b, i / page], at i mod page. `table`: the slot of that table, i32 [batch, pages of a row]; the session fills it in, at the start of a step, with the
+    numbers of pages that no other row and no other entry has. Pools of one session share their table, so a page number stands for a page in each of them.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, Leat_GrowthAttr:$growth, DefaultValuedAttr<I64Attr, "-1">:$axis, DefaultValuedAttr<I64Attr, "-1">:$batch_axis,
-                       DefaultValuedAttr<I64Attr, "0">:$sink, DefaultValuedAttr<I64Attr, "0">:$ring,
+                       DefaultValuedAttr<I64Attr, "0">:$sink, DefaultValuedAttr<I64Attr, "0">:$ring, DefaultValuedAttr<I64Attr, "0">:$page,
                        DefaultValuedAttr<StrAttr, "\"\"">:$input_name, DefaultValuedAttr<StrAttr, "\"\"">:$output_name);
   let assemblyFormat = "$sym_name `:` $type `growth` $growth attr-dict";
   let hasVerifier = 1;
@@ -50,10 +55,11 @@ def Leat_CacheAppendOp : Leat_ComputeOp<"cache_append", [AllTypesMatch<["state",
     `update` has the content's shape with S new entries along the axis (layout "bhsd"; "bshd" if the first two inner axes are swapped in the operand). `at` is the number of tokens seen before this step (index).
     append: entry s goes to at + s. ring: entry t = at + s goes to t if t < sink, else sink + (t - sink) mod ring. On values: `next` is `state` with these
     entries replaced, in the order of s, so that of entries that meet in a place the last stays.
+    `table`: the state is a pool of pages; place i of row b is in page table[b, i / page], at i mod page.
   }];
-  let arguments = (ins Leat_StateType:$state, AnyRankedTensor:$update, Index:$at, DefaultValuedAttr<StrAttr, "\"bhsd\"">:$layout);
+  let arguments = (ins Leat_StateType:$state, AnyRankedTensor:$update, Index:$at, Optional<Leat_StateType>:$table, DefaultValuedAttr<StrAttr, "\"bhsd\"">:$layout);
   let results = (outs Leat_StateType:$next);
-  let assemblyFormat = "$state `,` $update `at` $at attr-dict `:` type($state) `,` type($update)";
+  let assemblyFormat = "$state `,` $update `at` $at (`table` `(` $table^ `)`)? attr-dict `:` type($state) `,` type($update) (`,` type($table)^)?";
   let hasVerifier = 1;
 }
 
@@ -61,10 +67,12 @@ def Leat_CacheViewOp : Leat_ComputeOp<"cache_view"> {
   let summary = "a range of the slot as a tensor, without a copy where the consumer is a kernel that reads slots";
   let description = [{
     `length` entries from `offset` on along the axis, in slot order. The result is a value: later appends do not change it (a compiler that cannot prove that copies).
+    `table`: the state is a pool of pages, and entry i of row b of the result is in page table[b, (offset + i) / page], at (offset + i) mod page. Entries of the table behind
+    those pages are not read.
   }];
-  let arguments = (ins Leat_StateType:$state, Index:$offset, Index:$length);
+  let arguments = (ins Leat_StateType:$state, Index:$offset, Index:$length, Optional<Leat_StateType>:$table);
   let results = (outs AnyRankedTensor:$output);
-  let assemblyFormat = "$state `[` $offset `,` $length `]` attr-dict `:` type($state) `->` type($output)";
+  let assemblyFormat = "$state `[` $offset `,` $length `]` (`table` `(` $table^ `)`)? attr-dict `:` type($state) (`,` type($table)^)? `->` type($output)";
   let hasVerifier = 1;
 }
 

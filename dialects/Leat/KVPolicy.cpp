@@ -4,6 +4,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -139,6 +140,24 @@ static bool parsePrecision(StringRef text, KVPolicy &policy, std::string &error)
   return true;
 }
 
+static bool parseLayout(StringRef text, KVPolicy &policy, std::string &error) {
+  StringRef argument;
+  if (text == "ring" || text == "contig") // which of them follows from the retention
+    return true;
+  if (!text.starts_with("paged")) {
+    error = ("layout '" + text + "' (dimension D1) is not built; built are contig, ring and paged(P)").str();
+    return false;
+  }
+  if (!call(text, "paged", argument) || argument.getAsInteger(10, policy.page) || policy.page < kLeastPage || policy.page > kLargestPage ||
+      !llvm::isPowerOf2_64(policy.page)) {
+    error = ("layout '" + text + "' (dimension D1) needs the form paged(P) with P entries to a page, a power of two from " +
+             Twine(kLeastPage) + " to " + Twine(kLargestPage))
+                .str();
+    return false;
+  }
+  return true;
+}
+
 std::optional<KVPolicy> KVPolicy::parse(llvm::StringRef text, std::string &error) {
   KVPolicy policy;
   text = text.trim();
@@ -151,15 +170,14 @@ std::optional<KVPolicy> KVPolicy::parse(llvm::StringRef text, std::string &error
     auto [key, value] = item.split('=');
     key = key.trim(), value = value.trim();
     if (!item.contains('=')) {
-      if (item == "ring" || item == "contig") // the layout follows from the retention
-        continue;
-      if (item.starts_with("paged") || item.starts_with("units") || item.starts_with("headgroup")) {
-        error = ("layout '" + item + "' (dimension D1) is not built; the layouts are contig and ring").str();
-        return std::nullopt;
-      }
-      key = "retain", value = item;
+      bool isLayout =
+          item == "ring" || item == "contig" || item.starts_with("paged") || item.starts_with("units") || item.starts_with("headgroup");
+      key = isLayout ? "layout" : "retain", value = item;
     }
-    if (key == "retain") {
+    if (key == "layout") {
+      if (!parseLayout(value, policy, error))
+        return std::nullopt;
+    } else if (key == "retain") {
       if (retained) {
         error = "'retain' is given twice";
         return std::nullopt;
@@ -208,6 +226,8 @@ std::string KVPolicy::str() const {
   for (auto &[name, named] : kPrecisions)
     if (precision == named)
       stored = (",prec=" + name).str() + (group ? "(g=" + std::to_string(group) + ")" : "");
+  if (page)
+    stored += ",layout=paged(" + std::to_string(page) + ")";
   if (retainsAll())
     return "retain=all,pos=*:abs" + stored;
   std::string text = "retain=";

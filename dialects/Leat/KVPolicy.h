@@ -8,6 +8,10 @@
 
 namespace leat {
 
+/// Entries of a page of a paged cache: a power of two. Smaller ones would be little more than their place in the table; larger ones would
+/// be mostly empty at the end of short rows.
+constexpr int64_t kLeastPage = 8, kLargestPage = 256;
+
 struct KVPolicy {
   enum class Position { Absolute, Rank };
   int64_t sink = 0;    // first tokens that never leave
@@ -17,6 +21,7 @@ struct KVPolicy {
   enum class Precision { AsModel, F16, BF16, F8, I8, I4 };
   Precision precision = Precision::AsModel; // how keys and values are stored
   int64_t group = 0;                        // values that share a scale (I8, I4); 0: 32, or fewer where the head size asks for it
+  int64_t page = 0;                         // entries of a page of the cache; 0: a cache is one block of memory
 
   bool hasScales() const { return precision == Precision::I8 || precision == Precision::I4; }
 

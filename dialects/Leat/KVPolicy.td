@@ -13,6 +13,8 @@ def Leat_KVAttr : Leat_Attr<"KV", "kv"> {
       - `prec=`: how keys and values are stored; rounded before anyone reads them. `f16`, `bf16`; `f8`: e4m3, values beyond 448 become 448;
         `i8(g=N)`: codes of 8 bits, with an f16 scale for N adjacent values of a head; `i4(g=N)`: codes of 4 bits, with an f16 scale and an f16 minimum.
         `(g=N)` may be left out: 32, or the largest power of two below that divides the head size. The default is the model's type;
+      - `layout=paged(P)`, or `paged(P)`: entries lie in pages of P, a power of two from 8 to 256, which a row gets when it needs them. Nothing moves when a cache grows, and
+        results are those of the same policy without pages. Of a sink(S)+recent(R) the S + R places of sinks and ring lie in pages. Without: a row's entries lie one behind the other;
       - `event=after`: tokens leave after the step that no longer needs them.
 
     A policy without `retain=` may be written by its retention alone: `sink(4)+recent(1020)`.

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define LEAT_KERNEL_ABI 4
+#define LEAT_KERNEL_ABI 5
 #define LEAT_MAX_RANK 8
 
 /* A dense row-major tensor. i1 is stored as one byte (0 or 1), sub-byte integers are unpacked to one byte at the border. */
@@ -25,10 +25,12 @@ typedef struct LeatSlot {
   int64_t bytes;
 } LeatSlot;
 
-/* A state slot of a session. Row-major [dims...] where dims[axis] is the capacity; `length` entries along the axis are live. */
+/* A state slot of a session. Row-major [dims...] where dims[axis] is the capacity; `length` entries along the axis are live.
+ * A pool of pages [pages, heads, entries, size]: pages are row-major, page i begins at data + 64 * capacity * i, and the table, a slot of
+ * its own, i32 [batch, pages of a row], names the pages of each row. */
 typedef struct LeatState {
   void *data;
-  int64_t capacity; /* entries along the growing axis: dims[axis] */
+  int64_t capacity; /* entries along the growing axis: dims[axis]; of a pool, 64-byte units from page to page */
   int64_t length;   /* live entries (append: seen so far; ring: slots written) */
   int64_t dims[LEAT_MAX_RANK];
 } LeatState;
@@ -57,6 +59,9 @@ struct LeatFrame {
   int64_t (*copy)(LeatFrame *frame, void *to, const void *from, int64_t bytes);
   /* The device's copy of a constant of the shared object, made when it is first asked for. */
   int64_t (*constant)(LeatFrame *frame, void **device, const void *host, int64_t bytes);
+  /* Gives each row the pages that a stream of `tokens` tokens needs, before the first kernel of a step that uses them. Returns 0 or an
+   * error code; then no state has changed. */
+  int64_t (*reserve)(LeatFrame *frame, int64_t tokens);
 };
 
 /* A compiled function of the model: 0, or what launch or fail returned. */

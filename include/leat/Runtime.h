@@ -215,7 +215,8 @@ typedef struct leat_counters {
   int64_t launches;     /* of kernels */
   int64_t allocations;  /* times that a temporary buffer had to grow: constant in a steady stream */
   int64_t buffer_bytes; /* held by temporary buffers: also constant in a steady stream, and less than a copy of the caches would take */
-  int64_t state_bytes;  /* held by state slots: constant for the session's life */
+  int64_t state_bytes;  /* held by state slots: constant for the session's life but for caches in pages, which hold the pages in use */
+  int64_t pages_taken;  /* by rows whose caches grew, where caches lie in pages: since the session was made */
 } leat_counters;
 LEAT_API leat_status *leat_session_counters(const leat_session *session, leat_counters *counters);
 

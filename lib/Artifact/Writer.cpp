@@ -186,7 +186,7 @@ flatbuffers::Offset<fb::StateInfo> Writer::state(SlotOp slot) {
     dims.push_back(ShapedType::isDynamic(dim) ? -1 : dim);
   return fb::CreateStateInfo(b, b.CreateString(slot.getSymName().str()), dtypeOf(slot, type.getElementType()), b.CreateVector(dims),
                              static_cast<fb::Growth>(slot.getGrowth()), slot.getAxis(), slot.getBatchAxis(), slot.getSink(), slot.getRing(),
-                             b.CreateString(slot.getInputName().str()), b.CreateString(slot.getOutputName().str()));
+                             slot.getPage(), b.CreateString(slot.getInputName().str()), b.CreateString(slot.getOutputName().str()));
 }
 
 flatbuffers::Offset<fb::Param> Writer::param(const Weight &weight) {

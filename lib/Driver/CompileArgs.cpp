@@ -16,7 +16,9 @@ std::vector<OptionSpec> compileArgOptions() {
            "how to store weights of products: f32 (default: as the model has them), bf16, f16, int8, int4; prints the error", "Code"},
           {"keep", "PATTERN", "weights whose name matches (* ? [a-z]) stay as they are; may be repeated", "Code"},
           {"shape", "NAME=VALUE", "fix a symbolic dimension (batch=1) or an input's shape (input=1x128); may be repeated", "Model"},
-          {"kv", "POLICY", "what caches keep: retain=all, recent(R), sink(S)+recent(R); with ,prec=f16, bf16, f8, i8 or i4 in fewer bits",
+          {"kv", "POLICY",
+           "what caches keep: retain=all, recent(R), sink(S)+recent(R); with ,prec=f16, bf16, f8, i8 or i4 in fewer bits; with "
+           ",layout=paged(P) in pages of P tokens",
            "Model"},
           {"states", "FILE", "pairs of past and present tensors that are not recognised by name: lines INPUT OUTPUT [append AXIS | fixed]",
            "Model"}};

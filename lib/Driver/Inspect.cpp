@@ -49,7 +49,7 @@ llvm::json::Array tensorsJson(const std::vector<rt::TensorInfo> &tensors) {
 }
 
 const char *growthName(rt::Growth g) {
-  static const char *names[] = {"append", "ring", "fixed", "counter"};
+  static const char *names[] = {"append", "ring", "fixed", "counter", "table"};
   return names[static_cast<int>(g)];
 }
 
@@ -192,6 +192,8 @@ int inspectArtifact(const Args &args, const std::string &path) {
     outs() << "state\n";
   for (const rt::StateInfo &s : m.states) {
     std::string size = s.growth == rt::Growth::Ring ? formatv(" sink {0} + ring {1}", s.sink, s.ring).str() : "";
+    if (s.page)
+      size += formatv(", pages of {0}", s.page);
     outs() << formatv("  {0}: {1} {2} {3}{4}\n", s.name, rt::dtypeName(s.dtype), rt::shapeText(s.dims), growthName(s.growth), size);
   }
   outs() << formatv("kernels   {0}\n", m.kernels.size());

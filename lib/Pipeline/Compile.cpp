@@ -73,6 +73,9 @@ void buildStream(OpPassManager &pm, const CompileOptions &options, const target:
   stream::NarrowCachesOptions precision;
   precision.policy = options.kvPolicy;
   pm.addPass(stream::createNarrowCaches(precision));
+  stream::PageCachesOptions layout;
+  layout.policy = options.kvPolicy;
+  pm.addPass(stream::createPageCaches(layout));
   canonicalize(pm);
   pm.addPass(createCSEPass());
 }

@@ -175,21 +175,32 @@ void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t bl
   });
 }
 
-static std::optional<Strided> floatRows(KernelBuilder &k, Value tensor) {
-  auto s = traceStrided(k, tensor);
+std::optional<CachedRows> AttendEmitter::rowsOf(Value tensor) {
+  auto s = traceRows(k, tensor);
   return s && s->knownStrides[3] == 1 && isa<FloatType>(s->element) && !isSmallFloat(s->element) ? s : std::nullopt;
 }
 
-bool AttendEmitter::isInPlace(Value tensor) { return floatRows(k, tensor).has_value(); }
-
 std::optional<AttendEmitter::InPlace> AttendEmitter::inPlace(Value tensor, Value t0) {
-  auto s = floatRows(k, tensor);
+  auto s = rowsOf(tensor);
   if (!s)
     return std::nullopt;
   return InPlace{addressOf(*s, t0), s->element, s->strides[3 - kvHeads]};
 }
 
-Value AttendEmitter::addressOf(const Strided &rows, Value t0) {
+void AttendEmitter::forEvenRows(const std::optional<CachedRows> &rows, Value t0, Value keys, int64_t most,
+                                llvm::function_ref<void(Value, Value)> body) {
+  if (!rows || !rows->pages)
+    return body(k.idx(0), keys);
+  Value size = k.idx(std::min(most, rows->pages->entries)), begin = k.add(rows->first, t0), end = k.add(begin, keys);
+  k.forLoop(k.div(begin, size), k.ceilDiv(end, size), k.idx(1), [&](Value part) {
+    Value from = k.max(k.mul(part, size), begin), to = k.min(k.mul(k.add(part, k.idx(1)), size), end);
+    body(k.sub(from, begin), k.sub(to, from));
+  });
+}
+
+Value AttendEmitter::addressOf(const CachedRows &rows, Value t0) {
+  if (rows.pages)
+    return k.elementPtr(k.buffer(rows.argument), rows.element, rows.pages->offsetOf(k, batch, kvHead, k.add(rows.first, t0)));
   Value offset = k.add(rows.offset, k.add(k.mul(batch, rows.strides[0]), k.mul(kvHead, rows.strides[kvHeads])));
   offset = k.add(offset, k.mul(t0, rows.strides[3 - kvHeads]));
   return k.elementPtr(k.buffer(rows.argument), rows.element, offset);

@@ -52,8 +52,8 @@ protected:
   void forBlocks(unsigned segment, mlir::Value from, mlir::Value to, int64_t block, mlir::Value low, mlir::Value high,
                  mlir::Value positions, llvm::function_ref<void(mlir::Value t0, mlir::Value keys, mlir::Value masked)> body);
 
-  /// Whether rows of the operand can be read where they are stored.
-  bool isInPlace(mlir::Value tensor);
+  /// Rows of the operand in memory, if they can be read where they are stored.
+  std::optional<CachedRows> rowsOf(mlir::Value tensor);
   /// Address and stored type of element [batch, kvHead, t0, 0] if they can.
   struct InPlace {
     mlir::Value pointer;
@@ -61,8 +61,12 @@ protected:
     mlir::Value stride; ///< from key to key
   };
   std::optional<InPlace> inPlace(mlir::Value tensor, mlir::Value t0);
-  /// The same address in a buffer that the operand is seen through.
-  mlir::Value addressOf(const Strided &rows, mlir::Value t0);
+  /// The same address in a buffer that the operand is seen through; in pages, of a key that exists.
+  mlir::Value addressOf(const CachedRows &rows, mlir::Value t0);
+  /// Runs `body` over keys [t0, t0 + keys) in parts that are evenly spaced: all of them, or those of a page, `most` at a time. `first`
+  /// counts from t0 on.
+  void forEvenRows(const std::optional<CachedRows> &rows, mlir::Value t0, mlir::Value keys, int64_t most,
+                   llvm::function_ref<void(mlir::Value first, mlir::Value count)> body);
   /// Rows [t0, t0 + keys) of `width` values: in place, or computed into `room` as f32.
   InPlace floatRowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
 
@@ -114,9 +118,14 @@ private:
   mlir::Value splits();
   void start();
   void block(unsigned segment, mlir::Value t0, mlir::Value keys);
-  void dots(mlir::Value key, mlir::Value t0, mlir::Value keys);
+  void dots(unsigned segment, mlir::Value t0, mlir::Value keys);
   void softmaxRow(unsigned segment, mlir::Value r, mlir::Value t0, mlir::Value keys);
   void addValues(unsigned segment, mlir::Value t0, mlir::Value keys);
+  void addRows(mlir::Value weights, InPlace source, mlir::Value keys);
+  /// From the address of key `t` to that of the one that is asked for when `t` is read.
+  mlir::Value aheadOf(unsigned segment, const InPlace &source, mlir::Value t);
+  /// Key `t` of the segment, or the last one.
+  mlir::Value existing(unsigned segment, mlir::Value t);
   std::optional<CodedRows> coded(mlir::Value tensor) { return traceCodedRows(k, tensor, 3 - kvHeads); }
   /// The factors of coded rows as a table in `room`; returns what follows.
   mlir::Value stage(const CodedRows &rows, mlir::Value t0, mlir::Value keys, mlir::Value room);

@@ -11,7 +11,9 @@ namespace leat::cpu {
 namespace {
 constexpr int64_t kBlock = 256;  ///< keys at a time: long enough for the processor's own prefetching, logits stay in the first cache
 constexpr int64_t kBrought = 64; ///< the same of rows that are computed first: they stay in the first cache until they are used
-static_assert(kBlock == kCodedBlock, "logits and weights are shared by both kinds of rows");
+constexpr int64_t kColumns = kCodedColumns; ///< the distance of rows of logits and weights, which both kinds of rows share
+static_assert(kBlock == kCodedBlock);
+constexpr int64_t kAheadKeys = 64; ///< between asking for a key and reading it
 constexpr int64_t kMaxSplits = 16; ///< bounds the memory for results of ranges
 } // namespace
 
@@ -21,7 +23,7 @@ bool AttendFew::possible(KVAttendOp op, KernelBuilder &k) {
 
 AttendFew::AttendFew(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
   queries = reserve(k.mul(depth, k.idx(kRows * 4)));
-  logits = reserve(kRows * kBlock * 4);
+  logits = reserve(kRows * kColumns * 4);
   values = reserve(kBlock * kPanel * 4);
   out = reserve(k.mul(paddedValueDepth, k.idx(kRows * 4)));
   maxima = reserve(64);
@@ -33,8 +35,8 @@ AttendFew::AttendFew(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
     Value bytes = k.idx(0);
     for (Value tensor : tensors)
       if (auto rows = coded(tensor))
-        bytes = k.max(bytes, k.idx(rows->code.factors() * kBlock * 4 + std::max(codedDotsRoom(rows->code), codedSumsRoom(rows->code))));
-      else if (!isInPlace(tensor))
+        bytes = k.max(bytes, k.idx(rows->code.factors() * kColumns * 4 + std::max(codedDotsRoom(rows->code), codedSumsRoom(rows->code))));
+      else if (!rowsOf(tensor))
         bytes = k.max(bytes, k.mul(width, k.idx(kBrought * 4)));
     return reserve(bytes);
   };
@@ -80,7 +82,7 @@ void AttendFew::run(Value task) {
         k.store(x, at(queries), f32, k.add(k.mul(r, depth), d));
       });
     });
-    bool readInPlace = llvm::all_of(ValueRange{key, op.getV()[segment]}, [&](Value tensor) { return isInPlace(tensor) || coded(tensor); });
+    bool readInPlace = llvm::all_of(ValueRange{key, op.getV()[segment]}, [&](Value tensor) { return rowsOf(tensor) || coded(tensor); });
     forBlocks(segment, from, to, readInPlace ? kBlock : kBrought, at(low), at(high), at(positions),
               [&](Value t0, Value keys, Value) { block(segment, t0, keys); });
   }
@@ -114,50 +116,71 @@ void AttendFew::start() {
 }
 
 void AttendFew::block(unsigned segment, Value t0, Value keys) {
-  dots(op.getK()[segment], t0, keys);
+  dots(segment, t0, keys);
   k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) { softmaxRow(segment, r, t0, keys); });
   addValues(segment, t0, keys);
 }
 
+/// Factors of keys [t0, t0 + keys), from the first place in the room on.
 Value AttendFew::stage(const CodedRows &coded, Value t0, Value keys, Value room) {
   auto stage = stageFactors(k.kernel->getParentOfType<ModuleOp>(), k.target, coded.code);
   func::CallOp::create(k.b, stage, ValueRange{room, addressOf(coded.factors, t0), k.i64(keys)});
-  return k.bytePtr(room, k.idx(coded.code.factors() * kBlock * 4));
+  return k.bytePtr(room, k.idx(coded.code.factors() * kColumns * 4));
+}
+
+Value AttendFew::existing(unsigned segment, Value t) { return k.min(t, k.sub(k.dim(op.getK()[segment], 3 - kvHeads), k.idx(1))); }
+
+Value AttendFew::aheadOf(unsigned segment, const InPlace &source, Value t) {
+  auto rows = rowsOf(op.getK()[segment]);
+  if (!rows || !rows->pages)
+    return k.mul(source.stride, k.idx(kAheadKeys));
+  auto offset = [&](Value key) { return rows->pages->offsetOf(k, batch, kvHead, k.add(rows->first, key)); };
+  return k.sub(offset(existing(segment, k.add(t, k.idx(kAheadKeys)))), offset(t));
 }
 
 /// Logits of all rows: products of queries and keys.
-void AttendFew::dots(Value key, Value t0, Value keys) {
+void AttendFew::dots(unsigned segment, Value t0, Value keys) {
   auto module = k.kernel->getParentOfType<ModuleOp>();
-  if (auto source = coded(key)) {
-    Value room = stage(*source, t0, keys, at(keyRoom));
-    func::CallOp::create(k.b, codedDots(module, k.target, source->code),
-                         ValueRange{at(logits), at(queries), addressOf(source->codes, t0), at(keyRoom), k.i64(keys), k.i64(rows), room});
-    return;
-  }
-  InPlace source = floatRowsOf(key, t0, keys, depth, at(keyRoom));
-  func::CallOp::create(
-      k.b, rowDots(module, k.target, source.type, cast<RankedTensorType>(key.getType()).getDimSize(3)),
-      ValueRange{at(logits), k.i64(k.idx(kBlock)), at(queries), source.pointer, k.i64(source.stride), k.i64(keys), k.i64(rows)});
+  Value key = op.getK()[segment];
+  auto codes = coded(key);
+  forEvenRows(codes ? std::optional(codes->codes) : rowsOf(key), t0, keys, kAheadKeys, [&](Value first, Value count) {
+    Value t = k.add(t0, first), out = k.elementPtr(at(logits), f32, first);
+    if (codes) {
+      Value room = stage(*codes, t, count, at(keyRoom));
+      func::CallOp::create(k.b, codedDots(module, k.target, codes->code),
+                           ValueRange{out, at(queries), addressOf(codes->codes, t), at(keyRoom), k.i64(count), k.i64(rows), room});
+      return;
+    }
+    InPlace source = floatRowsOf(key, t, count, depth, at(keyRoom));
+    func::CallOp::create(k.b, rowDots(module, k.target, source.type, cast<RankedTensorType>(key.getType()).getDimSize(3)),
+                         ValueRange{out, k.i64(k.idx(kColumns)), at(queries), source.pointer, k.i64(source.stride), k.i64(count),
+                                    k.i64(rows), k.i64(aheadOf(segment, source, t))});
+  });
 }
 
 /// out += weights * values.
 void AttendFew::addValues(unsigned segment, Value t0, Value keys) {
-  auto module = k.kernel->getParentOfType<ModuleOp>();
-  Value value = op.getV()[segment], weights = at(logits);
-  if (auto source = coded(value)) {
-    Value room = stage(*source, t0, keys, at(valueRoom));
+  Value value = op.getV()[segment];
+  auto source = coded(value);
+  forEvenRows(source ? std::optional(source->codes) : rowsOf(value), t0, keys, kBlock, [&](Value first, Value count) {
+    Value t = k.add(t0, first), weights = k.elementPtr(at(logits), f32, first);
+    if (!source)
+      return addRows(weights, floatRowsOf(value, t, count, valueDepth, at(valueRoom)), count);
+    Value room = stage(*source, t, count, at(valueRoom)), next = weights;
     auto key = coded(op.getK()[segment]);
-    Value next = key ? addressOf(key->codes, k.add(t0, k.idx(kBlock))) : weights;
-    func::CallOp::create(k.b, codedSums(module, k.target, source->code, key ? key->code.bytes() : 0),
-                         ValueRange{at(out), k.i64(paddedValueDepth), weights, addressOf(source->codes, t0), at(valueRoom), k.i64(keys),
+    if (key)
+      next = addressOf(key->codes, existing(segment, k.add(t, k.idx(kBlock))));
+    func::CallOp::create(k.b, codedSums(k.kernel->getParentOfType<ModuleOp>(), k.target, source->code, key ? key->code.bytes() : 0),
+                         ValueRange{at(out), k.i64(paddedValueDepth), weights, addressOf(source->codes, t), at(valueRoom), k.i64(count),
                                     k.i64(rows), room, next});
-    return;
-  }
-  InPlace source = floatRowsOf(value, t0, keys, valueDepth, at(valueRoom));
+  });
+}
+
+void AttendFew::addRows(Value weights, InPlace source, Value keys) {
   // 64 columns at a time.
   Value yes = arith::ConstantIntOp::create(k.b, 1, 1), whole = k.sub(valueDepth, k.rem(valueDepth, k.idx(kPanel)));
   auto addColumns = [&](Value d0, Value panel, Type type, Value stride) {
-    callProduct(k, {f32, type, f32}, weights, k.idx(kBlock), k.idx(1), panel, stride, keys, k.elementPtr(at(out), f32, d0), yes, rows,
+    callProduct(k, {f32, type, f32}, weights, k.idx(kColumns), k.idx(1), panel, stride, keys, k.elementPtr(at(out), f32, d0), yes, rows,
                 paddedValueDepth);
   };
   k.forLoop(k.idx(0), whole, k.idx(kPanel),
@@ -166,7 +189,7 @@ void AttendFew::addValues(unsigned segment, Value t0, Value keys) {
   if (getConstantIntValue(left) == 0)
     return;
   k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::sgt, left, k.idx(0)), [&] {
-    auto pack = packColumns(module, k.target, source.type, f32);
+    auto pack = packColumns(k.kernel->getParentOfType<ModuleOp>(), k.target, source.type, f32);
     Value panel = at(values);
     func::CallOp::create(
         k.b, pack, ValueRange{panel, k.elementPtr(source.pointer, source.type, whole), k.i64(source.stride), k.i64(left), k.i64(keys)});
@@ -178,7 +201,7 @@ void AttendFew::addValues(unsigned segment, Value t0, Value keys) {
 void AttendFew::softmaxRow(unsigned segment, Value r, Value t0, Value keys) {
   if (!op.getBias().empty())
     k.forLanes(k.idx(0), keys, lanes, [&](Value j, int64_t width) {
-      Value bias = pullBias(segment, r, k.add(t0, j), width), offset = k.add(k.mul(r, k.idx(kBlock)), j);
+      Value bias = pullBias(segment, r, k.add(t0, j), width), offset = k.add(k.mul(r, k.idx(kColumns)), j);
       Value x = k.load(at(logits), f32, offset, width);
       Emit e = emitter();
       k.store(e.add(raw(e, x), bias), at(logits), f32, offset);
@@ -189,7 +212,7 @@ void AttendFew::softmaxRow(unsigned segment, Value r, Value t0, Value keys) {
   VectorType vec = Emit::vec(lanes, f32), ints = Emit::vec(lanes, i32);
   Value row = e.fromIndex(r), lo = e.splat(e.load(i32, e.at(lowAt, i32, row)), lanes),
         hi = e.splat(e.load(i32, e.at(highAt, i32, row)), lanes);
-  Value logitRow = e.at(logitsAt, f32, e.mul(row, e.c(kBlock))), never = e.constant(vec, -std::numeric_limits<double>::infinity());
+  Value logitRow = e.at(logitsAt, f32, e.mul(row, e.c(kColumns))), never = e.constant(vec, -std::numeric_limits<double>::infinity());
   Value unitVec = e.constant(vec, unit());
   Value maximum = e.loop(e.c(0), count, e.c(lanes), {never}, [&](Value j, ValueRange carried) {
     Value at = e.at(logitRow, f32, j), x = e.load(vec, at), p = e.load(ints, e.at(positionsAt, i32, j));

@@ -94,6 +94,8 @@ void AttendMany::fetchQueries() {
 void AttendMany::fetchKeys(unsigned segment, Value t0) {
   Value keys = k.min(k.sub(keyCount(segment), t0), k.idx(blockKeys)); // none if negative
   for (Value tensor : {op.getK()[segment], op.getV()[segment]}) {
+    if (auto rows = rowsOf(tensor); rows && rows->pages) // heads of a page follow each other
+      continue;
     int64_t width = cast<RankedTensorType>(tensor.getType()).getDimSize(3);
     std::optional<InPlace> source = inPlace(tensor, t0);
     if (!source || ShapedType::isDynamic(width) || getConstantIntValue(source->stride) == width)
@@ -153,8 +155,10 @@ void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
   auto module = k.kernel->getParentOfType<ModuleOp>();
   Value no = arith::ConstantIntOp::create(k.b, 0, 1), yes = arith::ConstantIntOp::create(k.b, 1, 1), x = at(logits), width = k.i64(columns);
   fetchKeys(segment, k.add(t0, k.idx(blockKeys)));
-  InPlace key = wideRowsOf(op.getK()[segment], t0, keys, depth, at(keyRoom));
-  product(key, key.stride, k.idx(1), at(queries), depth, x, no, keys);
+  forEvenRows(rowsOf(op.getK()[segment]), t0, keys, blockKeys, [&](Value first, Value count) {
+    InPlace key = wideRowsOf(op.getK()[segment], k.add(t0, first), count, depth, at(keyRoom));
+    product(key, key.stride, k.idx(1), at(queries), depth, k.elementPtr(x, f32, k.mul(first, k.idx(kPanel))), no, count);
+  });
   // Scale and a bias that all rows share are added by the softmax, where no key is hidden from some rows: what its bias is must not matter.
   bool biased =
       transforms() && !op.getBias().empty() && isBiasPerKey(segment) && softcap == 0 && scale > 0 && !isBounded(op) && op.getKPos().empty();
@@ -176,8 +180,10 @@ void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
     args.append({at(biasRoom), k.constant(f32, scale)});
   }
   func::CallOp::create(k.b, softmaxColumns(module, k.target, biased), args);
-  InPlace value = wideRowsOf(op.getV()[segment], t0, keys, valueDepth, at(valueRoom));
-  product(value, k.idx(1), value.stride, x, keys, at(out), yes, valueDepth);
+  forEvenRows(rowsOf(op.getV()[segment]), t0, keys, blockKeys, [&](Value first, Value count) {
+    InPlace value = wideRowsOf(op.getV()[segment], k.add(t0, first), count, valueDepth, at(valueRoom));
+    product(value, k.idx(1), value.stride, k.elementPtr(x, f32, k.mul(first, k.idx(kPanel))), count, at(out), yes, valueDepth);
+  });
 }
 
 bool AttendMany::isBiasPerKey(unsigned segment) {

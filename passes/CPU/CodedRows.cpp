@@ -109,7 +109,7 @@ std::optional<CodedRows> traceCodedRows(KernelBuilder &k, Value tensor, int64_t 
   auto code = codeOf(op);
   if (!code || code->depth % 64 != 0 || code->group % (code->nibbles ? 32 : 16) != 0 || !llvm::isPowerOf2_64(code->factors()))
     return std::nullopt;
-  auto codes = traceStrided(k, op.getInputs()[0]), factors = traceStrided(k, op.getInputs()[1]);
+  auto codes = traceRows(k, op.getInputs()[0]), factors = traceRows(k, op.getInputs()[1]);
   if (!codes || !factors || !codes->element.isInteger(8) || codes->knownStrides[3] != 1 || codes->knownStrides[keyAxis] != code->bytes() ||
       factors->knownStrides[3] != 1 || !factors->element.isF16() || factors->knownStrides[keyAxis] != code->factors())
     return std::nullopt;
@@ -146,7 +146,7 @@ func::FuncOp stageFactors(ModuleOp module, const Target &target, RowCode code) {
         vectors = next;
       }
       for (int64_t i = 0; i < count; ++i)
-        b.store(vectors[i], b.at(args[0], f32, b.add(j, b.c(i * kCodedBlock))));
+        b.store(vectors[i], b.at(args[0], f32, b.add(j, b.c(i * kCodedColumns))));
     };
     b.loop(b.c(0), whole, b.c(kLanes), [&](Value j) { stage(j, false); });
     b.loop(whole, b.mul(b.ceilDiv(args[2], kKeys), b.c(kKeys)), b.c(kLanes), [&](Value j) { stage(j, true); });
@@ -222,7 +222,7 @@ func::FuncOp codedDots(ModuleOp module, const Target &target, RowCode code) {
         SmallVector<Values> sums(2, Values(count)), totals(2, Values(count));
         auto closeGroup = [&](int64_t g) {
           for (int64_t half = 0; half < 2; ++half) {
-            auto factor = [&](int64_t i) { return b.load(vec, b.at(table, f32, b.add(j0, b.c(i * kCodedBlock + half * kLanes)))); };
+            auto factor = [&](int64_t i) { return b.load(vec, b.at(table, f32, b.add(j0, b.c(i * kCodedColumns + half * kLanes)))); };
             for (int64_t r = 0; r < count; ++r) {
               Value sum = std::exchange(sums[half][r], Value()), &total = totals[half][r];
               total = total ? b.fma(target, sum, factor(g), total) : b.mul(sum, factor(g));
@@ -257,7 +257,7 @@ func::FuncOp codedDots(ModuleOp module, const Target &target, RowCode code) {
         }
         for (int64_t half = 0; half < 2; ++half)
           for (int64_t r = 0; r < count; ++r)
-            b.store(totals[half][r], b.at(out, f32, b.add(b.mul(b.add(row, b.c(r)), b.c(kCodedBlock)), b.add(j0, b.c(half * kLanes)))));
+            b.store(totals[half][r], b.at(out, f32, b.add(b.mul(b.add(row, b.c(r)), b.c(kCodedColumns)), b.add(j0, b.c(half * kLanes)))));
       });
     });
   });
@@ -276,23 +276,27 @@ func::FuncOp codedSums(ModuleOp module, const Target &target, RowCode code, int6
         int64_t groups = code.groups();
         forRowTiles(b, args[6], [&](Value row, int64_t count) {
           auto inRow = [&](Value base, int64_t r, Value at) {
-            return b.at(base, f32, b.add(b.mul(b.add(row, b.c(r)), b.c(kCodedBlock)), at));
+            return b.at(base, f32, b.add(b.mul(b.add(row, b.c(r)), b.c(kCodedColumns)), at));
           };
-          auto scaled = [&](int64_t r, int64_t g, Value key) { return b.at(room, f32, b.add(key, b.c((r * groups + g) * kCodedBlock))); };
+          auto scaled = [&](int64_t r, int64_t g, Value key) { return b.at(room, f32, b.add(key, b.c((r * groups + g) * kCodedColumns))); };
           // Weights times scales; of the minima, only the sum over all keys is needed.
-          Values minima =
-              b.loop(b.c(0), n, b.c(kLanes), Values(code.nibbles ? count * groups : 0, b.zero(vec)), [&](Value j, ValueRange carried) {
-                Values next(carried);
-                for (int64_t r = 0; r < count; ++r)
-                  for (int64_t g = 0; g < groups; ++g) {
-                    auto factor = [&](int64_t i) { return b.load(vec, b.at(table, f32, b.add(j, b.c(i * kCodedBlock)))); };
-                    Value weight = b.load(vec, inRow(weights, r, j));
-                    b.store(b.mul(weight, factor(g)), scaled(r, g, j));
-                    if (code.nibbles)
-                      next[r * groups + g] = b.fma(target, weight, factor(groups + g), next[r * groups + g]);
-                  }
-                return next;
-              });
+          auto scale = [&](Value j, ValueRange carried, bool masked) {
+            Values next(carried);
+            for (int64_t r = 0; r < count; ++r)
+              for (int64_t g = 0; g < groups; ++g) {
+                auto factor = [&](int64_t i) { return b.load(vec, b.at(table, f32, b.add(j, b.c(i * kCodedColumns)))); };
+                Value at = inRow(weights, r, j);
+                Value weight = masked ? b.loadMasked(vec, at, b.laneMask(b.sub(n, j), kLanes)) : b.load(vec, at);
+                b.store(b.mul(weight, factor(g)), scaled(r, g, j));
+                if (code.nibbles)
+                  next[r * groups + g] = b.fma(target, weight, factor(groups + g), next[r * groups + g]);
+              }
+            return next;
+          };
+          Value whole = b.sub(n, b.rem(n, b.c(kLanes)));
+          Values minima(code.nibbles ? count * groups : 0, b.zero(vec));
+          minima = b.loop(b.c(0), whole, b.c(kLanes), minima, [&](Value j, ValueRange carried) { return scale(j, carried, false); });
+          minima = b.loop(whole, n, b.c(kLanes), minima, [&](Value j, ValueRange carried) { return scale(j, carried, true); });
           for (Value &minimum : minima)
             minimum = b.splat(vector::ReductionOp::create(b, vector::CombiningKind::ADD, minimum, arith::FastMathFlags::reassoc), kLanes);
           VectorType words = Emit::vec(kLanes, b.getI32Type());

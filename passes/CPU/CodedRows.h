@@ -22,17 +22,20 @@ struct RowCode {
 
 struct CodedRows {
   RowCode code;
-  Strided codes, factors;
+  CachedRows codes, factors;
 };
 
 /// Finds codes and factors behind a tensor of f32 rows [batch, .., .., depth], if they are what a coded cache is decoded from and lie as
 /// the loops below read them: adjacent keys are adjacent.
 std::optional<CodedRows> traceCodedRows(KernelBuilder &k, mlir::Value tensor, int64_t keyAxis);
 
-/// Keys at a time, and the distance of rows of everything that has an entry for each key.
+/// Keys at a time.
 constexpr int64_t kCodedBlock = 256;
 /// Keys whose products with a query are made at a time.
 constexpr int64_t kCodedKeys = 32;
+/// The distance of rows of everything that has an entry for each key: some keys more than there are at a time may be written, wherever
+/// those begin.
+constexpr int64_t kCodedColumns = kCodedBlock + kCodedKeys;
 /// Rows of queries at a time: two vectors of sums each for keys, four for values.
 constexpr int64_t kCodedRows = 3;
 
@@ -40,15 +43,14 @@ constexpr int64_t kCodedRows = 3;
 /// (table, factors, n)
 mlir::func::FuncOp stageFactors(mlir::ModuleOp module, const Target &target, RowCode code);
 
-/// out[row][key] = queries[row][depth] . x[key], for n keys, maybe some behind them; `out` has kCodedBlock columns. `room` is written over.
-/// (out, queries, codes, table, n, rows, room)
+/// out[row][key] = queries[row][depth] . x[key], for n keys, maybe some behind them; `out` has kCodedColumns columns. `room` is written
+/// over. (out, queries, codes, table, n, rows, room)
 mlir::func::FuncOp codedDots(mlir::ModuleOp module, const Target &target, RowCode code);
 constexpr int64_t codedDotsRoom(RowCode code) { return kCodedKeys * code.bytes() + kCodedRows * code.depth * 4; }
 
-/// out[row][depth] += weights[row][key] * x[key]; `weights` has kCodedBlock columns, and is zero from n to the next multiple of the vector.
-/// Meanwhile it asks for what is read next, `nextBytes` for each key: the keys of the next block.
-/// (out, outStride, weights, codes, table, n, rows, room, next)
+/// out[row][depth] += weights[row][key] * x[key]; `weights` has kCodedColumns columns. Meanwhile it asks for what is read next, `nextBytes`
+/// for each key: the keys of the next block. (out, outStride, weights, codes, table, n, rows, room, next)
 mlir::func::FuncOp codedSums(mlir::ModuleOp module, const Target &target, RowCode code, int64_t nextBytes);
-constexpr int64_t codedSumsRoom(RowCode code) { return kCodedRows * code.groups() * kCodedBlock * 4; }
+constexpr int64_t codedSumsRoom(RowCode code) { return kCodedRows * code.groups() * kCodedColumns * 4; }
 
 } // namespace leat::cpu

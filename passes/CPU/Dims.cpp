@@ -71,6 +71,8 @@ Dim KernelBuilder::traceDim(Value tensor, unsigned d) {
   if (auto view = dyn_cast<CacheViewOp>(op)) {
     auto axis = op->getAttrOfType<IntegerAttr>("axis");
     int64_t along = axis ? axis.getInt() : type.getRank() - 2;
+    if (view.getTable() && d == 0)
+      return traceDim(view.getTable(), 0);
     return d == along ? fromFold(*this, Value(view.getLength())) : traceDim(view.getState(), d);
   }
   if (isa<StateReadOp, SoftmaxOp, LayerNormOp, CumSumOp, RotaryOp, ScatterElementsOp, ScatterNDOp>(op))

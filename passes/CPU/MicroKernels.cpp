@@ -43,8 +43,7 @@ Type accumulatorType(Type element) {
   return element.getIntOrFloatBitWidth() <= 8 ? Type(IntegerType::get(element.getContext(), 32)) : element;
 }
 
-constexpr int64_t kAhead = 24;     ///< iterations between asking for memory and reading it: 6 KB where one reads 256 bytes
-constexpr int64_t kAheadKeys = 64; ///< the same in keys
+constexpr int64_t kAhead = 24; ///< iterations between asking for memory and reading it: 6 KB where one reads 256 bytes
 
 /// `rows` x 64 of C. The columns are worked on in strips that fit the registers: rows * vectors accumulators.
 static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTypes t, int64_t rows, bool narrow) {
@@ -212,7 +211,7 @@ func::FuncOp rowDots(ModuleOp module, const Target &target, Type key, int64_t de
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr(), f32 = types.getF32Type();
   std::string name = llvm::formatv("row_dots_{0}_{1}", typeName(key), depth);
-  return sharedFunction(module, name, {ptr, i64, ptr, ptr, i64, i64, i64}, [&](Emit &b, ValueRange args) {
+  return sharedFunction(module, name, {ptr, i64, ptr, ptr, i64, i64, i64, i64}, [&](Emit &b, ValueRange args) {
     Value out = args[0], queries = args[2], keys = args[3], stride = args[4], n = args[5], rows = args[6];
     int64_t lanes = target.lanes();
     VectorType vec = Emit::vec(lanes, f32), keyVec = Emit::vec(lanes, key);
@@ -221,7 +220,6 @@ func::FuncOp rowDots(ModuleOp module, const Target &target, Type key, int64_t de
       Values keyAt;
       for (int64_t j = 0; j < lanes; ++j)
         keyAt.push_back(b.at(keys, key, b.mul(b.min(b.add(j0, b.c(j)), b.sub(n, b.c(1))), stride)));
-      Value ahead = b.mul(stride, b.c(kAheadKeys));
       auto dots = [&](Value row, int64_t count) {
         Values query;
         for (int64_t i = 0; i < count; ++i)
@@ -229,7 +227,7 @@ func::FuncOp rowDots(ModuleOp module, const Target &target, Type key, int64_t de
             query.push_back(b.load(vec, b.at(queries, f32, b.add(b.mul(b.add(row, b.c(i)), b.c(depth)), b.c(d)))));
         Values sums = sumEach(b, lanes, [&](int64_t j) {
           Values part(count);
-          b.prefetch(b.at(keyAt[j], key, ahead), depth * key.getIntOrFloatBitWidth() / 8);
+          b.prefetch(b.at(keyAt[j], key, args[7]), depth * key.getIntOrFloatBitWidth() / 8);
           for (int64_t d = 0; d < depth; d += lanes) {
             Value x = b.widen(target, b.load(keyVec, b.at(keyAt[j], key, d)), f32);
             for (int64_t i = 0; i < count; ++i) {

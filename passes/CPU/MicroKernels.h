@@ -37,7 +37,8 @@ mlir::func::FuncOp packColumns(mlir::ModuleOp module, const Target &target, mlir
 /// True if rowDots can be had for this depth: the query of a row fits the registers.
 bool hasRowDots(const Target &target, int64_t depth);
 /// out[rows][n] = queries[rows][depth] * keys[n][depth] transposed, for few rows: keys are read in place instead of being brought into
-/// panel order. Columns beyond n, up to a whole vector, are copies of the last. (out, outStride, queries, keys, keyStride, n, rows)
+/// panel order. Columns beyond n, up to a whole vector, are copies of the last. With a key it asks for the one `ahead` elements behind it.
+/// (out, outStride, queries, keys, keyStride, n, rows, ahead)
 mlir::func::FuncOp rowDots(mlir::ModuleOp module, const Target &target, mlir::Type key, int64_t depth);
 
 /// Transposes lanes x lanes elements held in `rows` (one vector each).

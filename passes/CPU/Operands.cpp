@@ -85,7 +85,7 @@ std::optional<Strided> traceMove(KernelBuilder &k, linalg::GenericOp op) {
 
 std::optional<Strided> traceView(KernelBuilder &k, CacheViewOp op) {
   auto state = dyn_cast<BlockArgument>(op.getState());
-  if (!state)
+  if (!state || op.getTable())
     return std::nullopt;
   auto content = cast<StateType>(state.getType()).getContent();
   Strided s{state, content.getElementType(), k.idx(0), {}, false, {}};
@@ -120,6 +120,22 @@ std::optional<Strided> traceStrided(KernelBuilder &k, Value tensor) {
       .Case<linalg::GenericOp>([&](auto op) { return traceMove(k, op); })
       .Case<CacheViewOp>([&](auto op) { return traceView(k, op); })
       .Default([](Operation *) { return std::nullopt; });
+}
+
+std::optional<CachedRows> traceRows(KernelBuilder &k, Value tensor) {
+  if (auto strided = traceStrided(k, tensor))
+    return CachedRows{*strided, std::nullopt, {}};
+  while (auto cast = tensor.getDefiningOp<tensor::CastOp>())
+    tensor = cast.getSource();
+  auto view = tensor.getDefiningOp<CacheViewOp>();
+  if (!view || !view.getTable())
+    return std::nullopt;
+  Pages pages = Pages::of(view.getState(), view.getTable());
+  CachedRows rows{
+      {pages.pool, pages.element, k.idx(0), {}, false, {0, pages.entries * pages.size, pages.size, 1}}, pages, k.scalar(view.getOffset())};
+  for (int64_t stride : rows.knownStrides)
+    rows.strides.push_back(k.idx(stride));
+  return rows;
 }
 
 StringRef operandLayout(KernelFuncOp kernel, Value operand) {

@@ -92,6 +92,8 @@ Value Puller::compute(Value tensor, ArrayRef<Idx> at) {
   if (isa<tensor::ReshapeOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp>(op))
     return pullReshape(tensor, op->getOperand(0), at);
   if (auto view = dyn_cast<CacheViewOp>(op)) {
+    if (view.getTable())
+      return pullPaged(view, at);
     auto axis = op->getAttrOfType<IntegerAttr>("axis");
     return pullView(view.getState(), at, axis ? axis.getInt() : int64_t(at.size()) - 2, k.scalar(view.getOffset()));
   }
@@ -459,6 +461,14 @@ Value Puller::pullView(Value state, ArrayRef<Idx> at, int64_t axis, Value offset
     from[axis] = add(this->at(offset), from[axis]);
   Type element = cast<StateType>(state.getType()).getContent().getElementType();
   return loadBuffer(k.buffer(cast<BlockArgument>(state)), element, linearize(from, k.dims(state)));
+}
+
+Value Puller::pullPaged(CacheViewOp view, ArrayRef<Idx> at) {
+  if (varies(at.drop_back()) || (width > 1 && at.back().lanes)) // lanes in several pages, or in no order
+    return eachLane(view.getType().getElementType(), at, [&](Puller &one, ArrayRef<Idx> single) { return one.pullPaged(view, single); });
+  Pages pages = Pages::of(view.getState(), view.getTable());
+  Value first = pages.offsetOf(k, at[0].base, at[1].base, k.add(k.scalar(view.getOffset()), at[2].base));
+  return loadBuffer(k.buffer(pages.pool), pages.element, add(this->at(first), at[3]));
 }
 
 Value Puller::pullRotary(Operation *op, ArrayRef<Idx> at) {

@@ -101,6 +101,7 @@ private:
   mlir::Value pullElements(mlir::Operation *op, llvm::ArrayRef<Idx> at);
   mlir::Value pullRotary(mlir::Operation *op, llvm::ArrayRef<Idx> at);
   mlir::Value pullView(mlir::Value state, llvm::ArrayRef<Idx> at, int64_t axis, mlir::Value offset);
+  mlir::Value pullPaged(CacheViewOp view, llvm::ArrayRef<Idx> at);
   Idx evaluate(mlir::Value value, struct BodyScope &scope);
   Idx evaluateOp(mlir::Operation *op, mlir::Value value, struct BodyScope &scope);
   Idx affine(mlir::AffineExpr expr, llvm::ArrayRef<Idx> loops);

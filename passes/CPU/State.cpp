@@ -1,6 +1,8 @@
 // Appending to caches and overwriting fixed slots, element by element, straight from the values that are pulled.
 #include "passes/CPU/State.h"
 
+#include "passes/CPU/Pages.h"
+
 using namespace mlir;
 
 namespace leat::cpu {
@@ -31,7 +33,7 @@ static unsigned updateDim(CacheAppendOp append, unsigned d) { return append.getL
 
 std::optional<unsigned> wrappingDim(Operation *change) {
   auto append = dyn_cast<CacheAppendOp>(change);
-  if (!append || slotFact(append, "ring", 0) == 0)
+  if (!append || (slotFact(append, "ring", 0) == 0 && !append.getTable()))
     return std::nullopt;
   return updateDim(append, slotAxis(append));
 }
@@ -44,8 +46,13 @@ void storeState(Puller &p, Operation *change, ArrayRef<Idx> at) {
     state = op->getOperand(0);
   auto slot = cast<BlockArgument>(state);
   Type element = cast<StateType>(slot.getType()).getContent().getElementType();
+  auto append = dyn_cast<CacheAppendOp>(change);
   auto put = [&](ArrayRef<Idx> where) {
-    Idx linear = p.linearize(where, k.dims(slot));
+    Idx linear;
+    if (append && append.getTable()) // lanes lie along the last dimension, if at all
+      linear = p.add(p.at(Pages::of(slot, append.getTable()).offsetOf(k, where[0].base, where[1].base, where[2].base)), where[3]);
+    else
+      linear = p.linearize(where, k.dims(slot));
     Value value = p.pull(storedTensor(change), at);
     if (linear.uniform() || p.lanes() == 1)
       return k.store(value, k.buffer(slot), element, linear.base);
@@ -54,7 +61,6 @@ void storeState(Puller &p, Operation *change, ArrayRef<Idx> at) {
       return k.store(value, k.buffer(slot), element, linear.base);
     k.scatter(value, k.buffer(slot), element, p.vector(linear));
   };
-  auto append = dyn_cast<CacheAppendOp>(change);
   if (!append)
     return put(at);
   unsigned axis = slotAxis(append), from = updateDim(append, axis);

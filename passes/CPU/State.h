@@ -8,7 +8,7 @@ namespace leat::cpu {
 llvm::SmallVector<mlir::Operation *> stateChanges(KernelFuncOp kernel);
 /// The tensor that a state change stores.
 mlir::Value storedTensor(mlir::Operation *change);
-/// Dimension of the update along which lanes may not lie (a ring wraps there), if any.
+/// Dimension of the update along which lanes may not lie (a ring wraps there, and a page ends), if any.
 std::optional<unsigned> wrappingDim(mlir::Operation *change);
 /// Stores the element of the stored tensor at `at` where it belongs in the slot.
 void storeState(Puller &p, mlir::Operation *change, llvm::ArrayRef<Idx> at);

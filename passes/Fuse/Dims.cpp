@@ -129,7 +129,7 @@ FailureOr<Sizes> Dims::ofState(Operation *read) {
     for (Operation *user : state.getUsers()) {
       auto append = dyn_cast<CacheAppendOp>(user);
       auto write = dyn_cast<StateWriteOp>(user);
-      if (!append && !write)
+      if ((!append && !write) || user->getOperand(0) != state)
         continue;
       FailureOr<Sizes> given = of(append ? append.getUpdate() : write.getValue());
       if (failed(given))
@@ -156,12 +156,14 @@ FailureOr<Sizes> Dims::ofState(Operation *read) {
   SlotOp slot = slotOf(state);
   if (!slot)
     return read->emitOpError("reads a state whose slot is not known here");
-  if (auto view = dyn_cast<CacheViewOp>(read))
+  auto view = dyn_cast<CacheViewOp>(read);
+  if (view)
     sizes[slot.getAxis()] = view.getLength();
   // What no tensor of this step tells, the session knows.
   for (auto [dim, size] : llvm::enumerate(sizes))
     if (!size && type.isDynamicDim(dim)) {
-      auto get = state.getDefiningOp<StateGetOp>();
+      bool isRow = dim == 0 && view && view.getTable(); // a pool's first dimension are the pages of all rows
+      auto get = (isRow ? view.getTable() : state).getDefiningOp<StateGetOp>();
       builder.setInsertionPointAfter(get);
       Value content = StateReadOp::create(builder, get.getLoc(), get.getType().getContent(), get);
       size = tensor::DimOp::create(builder, get.getLoc(), content, dim).getResult();

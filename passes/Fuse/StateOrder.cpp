@@ -16,7 +16,9 @@ static bool changes(Operation *op, Value state) {
   if (!kernel)
     return false;
   for (auto [input, arg] : llvm::zip(kernel.getInputs(), kernel.getBody().front().getArguments()))
-    if (input == state && llvm::any_of(arg.getUsers(), [](Operation *user) { return isa<CacheAppendOp, StateWriteOp>(user); }))
+    if (input == state && llvm::any_of(arg.getUses(), [](OpOperand &use) {
+          return isa<CacheAppendOp, StateWriteOp>(use.getOwner()) && use.getOperandNumber() == 0; // and not the table of its pages
+        }))
       return true;
   return false;
 }

@@ -531,11 +531,11 @@ void FunctionLowering::flush(HostState &state) {
   state.pending = {};
 }
 
-/// Before the first kernel that takes an append slot: does the step fit? A step that does not must not change any state.
+/// Before the first kernel that takes an append slot, or one in pages: does the step fit? A step that does not must not change any state.
 LogicalResult FunctionLowering::checkRoom(LaunchOp launch) {
   if (roomChecked || llvm::none_of(launch.getInputs(), [&](Value v) {
         auto it = states.find(v);
-        return it != states.end() && it->second.slot.getGrowth() == Growth::Append;
+        return it != states.end() && (it->second.slot.getGrowth() == Growth::Append || it->second.slot.getPage());
       }))
     return success();
   roomChecked = true;
@@ -549,12 +549,16 @@ LogicalResult FunctionLowering::checkRoom(LaunchOp launch) {
     if (get && elements && elements.getElements().size() == 1 && index.states.lookup(get.getSlot()).second.getGrowth() == Growth::Counter)
       after = scalarNow(elements.getElements()[0]);
   });
+  bool paged = false;
+  source.walk([&](StatePutOp put) { paged |= index.states.lookup(put.getSlot()).second.getPage() > 0; });
+  if (!after && paged)
+    return launch.emitOpError("changes a cache in pages, and how long the stream is behind the step is not known");
   if (!after)
     return success();
   Value room;
   source.walk([&](StatePutOp put) {
     auto [at, slot] = index.states.lookup(put.getSlot());
-    if (slot.getGrowth() != Growth::Append)
+    if (slot.getGrowth() != Growth::Append || slot.getPage())
       return;
     Value capacity = f.load(f.b.getI64Type(), statePointer(at), offsetof(LeatState, capacity));
     room = room ? LLVM::SMinOp::create(f.b, f.loc, room, capacity).getResult() : capacity;
@@ -564,6 +568,8 @@ LogicalResult FunctionLowering::checkRoom(LaunchOp launch) {
             "cache overflow: the stream has {0} tokens, the session has room for {1}; create the session with a larger context or compile "
             "with --kv=sink(4)+recent(N)",
             after, room);
+  if (paged)
+    f.returnUnlessZero(f.call(f.b.getI64Type(), f.field(offsetof(LeatFrame, reserve)), {f.frame(), after}));
   return success();
 }
 

@@ -382,7 +382,7 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
   Value k0 = a.kAppend.getState(), v0 = a.vAppend.getState();
   Value zero = arith::ConstantIndexOp::create(b, l, 0), sinks = arith::ConstantIndexOp::create(b, l, policy.sink);
   auto view = [&](Value state, CacheViewOp like, Value offset, Value size) -> Value {
-    return CacheViewOp::create(b, l, like.getType(), state, offset, size);
+    return CacheViewOp::create(b, l, like.getType(), state, offset, size, /*table=*/Value());
   };
   // A model with a sliding window of its own keeps it, in the positions at which keys are read.
   int64_t own = static_cast<int64_t>(op.getWindowLeft()), window = own < 0 ? policy.recent : std::min(own, policy.recent);
@@ -429,7 +429,8 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
     slot.setGrowth(Growth::Ring);
     slot.setSink(policy.sink);
     slot.setRing(policy.recent);
-    Value next = CacheAppendOp::create(b, l, old.getNext().getType(), old.getState(), old.getUpdate(), old.getAt(), old.getLayout());
+    Value next = CacheAppendOp::create(b, l, old.getNext().getType(), old.getState(), old.getUpdate(), old.getAt(), /*table=*/Value(),
+                                       old.getLayout());
     for (OpOperand &use : llvm::make_early_inc_range(old.getNext().getUses()))
       if (isa<StatePutOp>(use.getOwner()))
         use.set(next);

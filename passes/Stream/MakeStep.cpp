@@ -119,7 +119,7 @@ SlotOp StepBuilder::declareSlot(StringRef name, RankedTensorType type, Growth gr
                                 StringRef out) {
   OpBuilder at(step->getContext());
   at.setInsertionPoint(step->getParentOfType<ModuleOp>().lookupSymbol("main"));
-  return SlotOp::create(at, loc, name, type, growth, axis, batchAxis, /*sink=*/0, /*ring=*/0, in, out);
+  return SlotOp::create(at, loc, name, type, growth, axis, batchAxis, /*sink=*/0, /*ring=*/0, /*page=*/0, in, out);
 }
 
 void StepBuilder::declareCounter() {
@@ -220,11 +220,11 @@ LogicalResult StepBuilder::convert(const Pair &pair) {
   for (Value update : g->update) {
     if (next != handle)
       position = arith::AddIOp::create(at, where, position, tensor::DimOp::create(at, where, update, g->axis));
-    next = CacheAppendOp::create(at, where, stateType, next, update, position, "bhsd");
+    next = CacheAppendOp::create(at, where, stateType, next, update, position, /*table=*/Value(), "bhsd");
   }
   Value result = g->producer->getResult(0);
   Value zero = arith::ConstantIndexOp::create(at, where, 0);
-  Value view = CacheViewOp::create(at, where, result.getType(), next, zero, total);
+  Value view = CacheViewOp::create(at, where, result.getType(), next, zero, total, /*table=*/Value());
   result.replaceAllUsesWith(view);
   g->producer->erase();
   // What only fed the producer (the tensor that a written cache reads) still reads the past.
@@ -235,7 +235,7 @@ LogicalResult StepBuilder::convert(const Pair &pair) {
   // What else reads the past sees it as it was before this step.
   if (llvm::any_of(arg.getUsers(), [](Operation *u) { return !isa<tensor::DimOp>(u); })) {
     Value start = arith::ConstantIndexOp::create(builder, loc, 0);
-    Value past = CacheViewOp::create(builder, loc, type, handle, start, seen);
+    Value past = CacheViewOp::create(builder, loc, type, handle, start, seen, /*table=*/Value());
     arg.replaceUsesWithIf(past, [](OpOperand &use) { return !isa<tensor::DimOp>(use.getOwner()); });
   }
   return success();

@@ -93,6 +93,28 @@ def NarrowCaches : Pass<"leat-narrow-caches", "::mlir::ModuleOp"> {
   let dependentDialects = ["::leat::LeatDialect", "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect"];
 }
 
+def PageCaches : Pass<"leat-page-caches", "::mlir::ModuleOp"> {
+  let summary = "keep caches in pages, where the policy says so";
+  let description = [{
+    `layout=paged(P)` in the policy: every growing slot becomes a pool of pages of P entries, and appends and views find them by a table, which all pools share. What they
+    mean for the rest of the program does not change, nor does the order in which kernels read entries.
+
+    ```mlir
+    leat.slot @k : tensor<?x2x?x8xf32> growth append {axis = 2 : i64, batch_axis = 0 : i64}
+    %s1 = leat.cache_append %s0, %new at %seen : !leat.state<tensor<?x2x?x8xf32>>, tensor<?x2x?x8xf32>
+    %k = leat.cache_view %s1[%c0, %total] : !leat.state<tensor<?x2x?x8xf32>> -> tensor<?x2x?x8xf32>
+    // becomes, with layout=paged(16)
+    leat.slot @leat.table : tensor<?x?xi32> growth table {axis = 1 : i64, batch_axis = 0 : i64, page = 16 : i64}
+    leat.slot @k : tensor<?x2x16x8xf32> growth append {axis = 2 : i64, page = 16 : i64}
+    %t = leat.state_get @leat.table : !leat.state<tensor<?x?xi32>>
+    %s1 = leat.cache_append %s0, %new at %seen table(%t) : !leat.state<tensor<?x2x16x8xf32>>, tensor<?x2x?x8xf32>, !leat.state<tensor<?x?xi32>>
+    %k = leat.cache_view %s1[%c0, %total] table(%t) : !leat.state<tensor<?x2x16x8xf32>>, !leat.state<tensor<?x?xi32>> -> tensor<?x2x?x8xf32>
+    ```
+  }];
+  let options = [Option<"policy", "policy", "std::string", "\"retain=all\"", "policy in the grammar of #leat.kv">];
+  let dependentDialects = ["::leat::LeatDialect"];
+}
+
 def StateToValues : Pass<"leat-state-to-values", "::mlir::ModuleOp"> {
   let summary = "make the slots that a function uses its operands and results";
   let description = [{

@@ -174,9 +174,10 @@ Status decodeState(const fb::StateInfo *from, StateInfo &to) {
   to.batchAxis = from->batch_axis();
   to.sink = from->sink();
   to.ring = from->ring();
+  to.page = from->page();
   std::string where = "state '" + to.name + "'";
   int growth = static_cast<int>(from->growth());
-  if (growth < 0 || growth > static_cast<int>(Growth::Counter))
+  if (growth < 0 || growth > static_cast<int>(Growth::Table))
     return damaged(where, "an unknown kind of growth");
   to.growth = static_cast<Growth>(growth);
   if (dtypeSize(to.dtype) == 0)
@@ -190,12 +191,20 @@ Status decodeState(const fb::StateInfo *from, StateInfo &to) {
     return damaged(where, "absurd ring sizes");
   if ((to.growth == Growth::Append || to.growth == Growth::Ring) && to.axis < 0)
     return damaged(where, "it grows but has no axis to grow along");
-  if (to.growth == Growth::Ring && (to.sink + to.ring <= 0 || (to.dims[to.axis] != -1 && to.dims[to.axis] != to.sink + to.ring)))
+  if (to.page < 0 || to.page > 256 || (to.page & (to.page - 1)) || (to.growth == Growth::Table && to.page == 0))
+    return damaged(where, "pages of an absurd size");
+  if (to.growth == Growth::Table && (to.dtype != DType::I32 || to.dims.rank != 2 || to.axis != 1 || to.batchAxis != 0))
+    return damaged(where, "a table of pages that is no i32 [batch, pages]");
+  if (to.isPool() && ((to.growth != Growth::Append && to.growth != Growth::Ring) || to.dims.rank != 4 || to.axis != 2 ||
+                      to.batchAxis >= 0 || to.dims[0] != -1 || to.dims[2] != to.page))
+    return damaged(where, "a pool of pages of another shape than [pages, heads, page, size]");
+  if (to.growth == Growth::Ring &&
+      (to.sink + to.ring <= 0 || (!to.page && to.dims[to.axis] != -1 && to.dims[to.axis] != to.sink + to.ring)))
     return damaged(where, "its ring has another size than its axis");
   if (to.growth == Growth::Counter && (to.dtype != DType::I64 || to.dims.rank > 1))
     return damaged(where, "a counter that is no i64");
   for (int i = 0; i < to.dims.rank; ++i)
-    if (to.dims[i] < 0 && i != to.axis && i != to.batchAxis)
+    if (to.dims[i] < 0 && i != to.axis && i != to.batchAxis && !(to.isPool() && i == 0))
       return damaged(where, "a dimension that nobody decides");
   return {};
 }
@@ -275,6 +284,12 @@ Result<ManifestInfo> decodeManifest(std::span<const uint8_t> bytes, uint64_t wei
       LEAT_RETURN_IF_ERROR(decodeState(state, to.states.emplace_back()));
       return states.add(to.states.back().name) ? Status() : damaged("states", "two of one name, or one without");
     }));
+    int64_t tables = 0;
+    for (const StateInfo &state : to.states)
+      tables += state.growth == Growth::Table;
+    for (const StateInfo &state : to.states)
+      if (tables > 1 || (state.isPool() && tables == 0))
+        return damaged("states", "pools of pages need one table");
     return to.functions.empty() ? damaged("functions", "there is none") : Status();
   };
   if (Status status = decodeAll(); !status.ok())

@@ -24,7 +24,7 @@ struct TensorInfo {
 // "[batch,?,64]"
 std::string shapeText(const TensorInfo &info);
 
-enum class Growth { Append = 0, Ring = 1, Fixed = 2, Counter = 3 };
+enum class Growth { Append = 0, Ring = 1, Fixed = 2, Counter = 3, Table = 4 };
 
 struct StateInfo {
   std::string name, inputName, outputName;
@@ -33,6 +33,10 @@ struct StateInfo {
   Growth growth = Growth::Fixed;
   int axis = -1, batchAxis = -1;
   int64_t sink = 0, ring = 0;
+  int64_t page = 0; // entries of a page
+
+  // A pool of pages [pages, heads, page, size]; with growth Table the slot names them.
+  bool isPool() const { return page > 0 && growth != Growth::Table; }
 };
 
 struct FunctionInfo {

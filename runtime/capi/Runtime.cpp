@@ -274,6 +274,7 @@ leat_status *leat_session_counters(const leat_session *session, leat_counters *c
   out.allocations = from.allocations;
   out.buffer_bytes = from.bufferBytes;
   out.state_bytes = session->session->state().bytes();
+  out.pages_taken = session->session->state().pagesTaken();
   return write(out, counters, "counters");
 }
 

@@ -23,24 +23,36 @@ Memory &Memory::operator=(Memory &&other) noexcept {
   return *this;
 }
 
+bool Memory::map(int64_t bytes, int flags) {
+  // Mapped with room to spare, then cut to begin where a huge page can.
+  size_t length = (bytes + slack + 4095) & ~int64_t(4095), mappedLength = length + largeBlock;
+  void *block = mmap(nullptr, mappedLength, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  if (block == MAP_FAILED)
+    return false;
+  auto *begin = static_cast<uint8_t *>(block);
+  size_t before = -reinterpret_cast<uintptr_t>(block) & (largeBlock - 1);
+  if (before)
+    munmap(begin, before);
+  munmap(begin + before + length, mappedLength - before - length);
+  madvise(begin + before, length, MADV_HUGEPAGE); // advice only
+  pointer = begin + before;
+  mapped = length;
+  size = bytes;
+  return true;
+}
+
+bool Memory::reserve(int64_t bytes) {
+  release();
+  return bytes >= 0 && bytes <= limit && map(bytes, MAP_NORESERVE);
+}
+
 bool Memory::allocate(int64_t bytes) {
   release();
   if (bytes < 0 || bytes > limit)
     return false;
   if (bytes >= largeBlock) {
-    // Mapped with room to spare, then cut to begin where a huge page can.
-    size_t length = (bytes + slack + 4095) & ~int64_t(4095), mappedLength = length + largeBlock;
-    void *block = mmap(nullptr, mappedLength, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (block == MAP_FAILED)
+    if (!map(bytes, 0))
       return false;
-    auto *begin = static_cast<uint8_t *>(block);
-    size_t before = -reinterpret_cast<uintptr_t>(block) & (largeBlock - 1);
-    if (before)
-      munmap(begin, before);
-    munmap(begin + before + length, mappedLength - before - length);
-    madvise(begin + before, length, MADV_HUGEPAGE); // advice only
-    pointer = begin + before;
-    mapped = length;
   } else {
     size_t length = (bytes + slack + 63) & ~int64_t(63);
     pointer = std::aligned_alloc(64, length);

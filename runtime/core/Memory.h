@@ -19,6 +19,8 @@ public:
 
   // Holds at least `bytes` zero bytes afterwards; what was held before is gone. False: negative, absurd, or no memory.
   bool allocate(int64_t bytes);
+  // The same, of memory that is not there until it is written: how much of it may ever be is another matter.
+  bool reserve(int64_t bytes);
   // All bytes zero again.
   void zero();
   void release();
@@ -27,6 +29,8 @@ public:
   int64_t bytes() const { return size; }
 
 private:
+  bool map(int64_t bytes, int flags);
+
   void *pointer = nullptr;
   int64_t size = 0;  // asked for
   size_t mapped = 0; // bytes mapped; 0: from the heap

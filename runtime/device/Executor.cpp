@@ -19,6 +19,7 @@ Executor::Executor(const Artifact &artifact, const LoadedCode &code, LeatState *
   frame.states = states;
   frame.batch = batch;
   frame.fail = fail;
+  frame.reserve = reserve;
   frame.session = this;
 }
 
@@ -50,6 +51,12 @@ void Executor::addProfile(int64_t kernel, const int64_t *scalars, int64_t nanose
     profile.bytes += cost[0];
     profile.operations += cost[1];
   }
+}
+
+int64_t Executor::reserve(LeatFrame *frame, int64_t tokens) {
+  Executor &self = of(frame);
+  Status status = self.reserver ? self.reserver(tokens) : error(Code::Internal, "generated code asked for pages that there are not");
+  return status.ok() ? 0 : self.stop(std::move(status));
 }
 
 int64_t Executor::fail(LeatFrame *frame, int64_t message, int64_t a, int64_t b) {

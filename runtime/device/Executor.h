@@ -5,6 +5,7 @@
 
 #include "runtime/artifact/Artifact.h"
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -37,6 +38,9 @@ public:
   virtual Status repeat(size_t function, LeatBuffer *inputs, LeatBuffer *outputs, std::span<int64_t> nanoseconds) = 0;
 
   const ExecutionCounters &counters() const { return count; }
+  // Who gives rows the pages that a stream of so many tokens needs, where a state lies in pages.
+  void reserveBy(std::function<Status(int64_t tokens)> reserve) { reserver = std::move(reserve); }
+
   // One per kernel of the manifest; empty unless profiling.
   const std::vector<KernelProfile> &profile() const { return profiles; }
   void clearProfile();
@@ -66,8 +70,10 @@ protected:
   ExecutionCounters count;
   std::vector<KernelProfile> profiles;
   bool measuring;
+  std::function<Status(int64_t)> reserver;
 
 private:
+  static int64_t reserve(LeatFrame *frame, int64_t tokens);
   static int64_t fail(LeatFrame *frame, int64_t message, int64_t a, int64_t b);
 };
 

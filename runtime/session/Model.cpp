@@ -86,6 +86,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<Model> model, c
   else
     session->runner = std::make_unique<HostExecutor>(of.artifact(), of.code(), of.weights(), of.pool(), session->states.data(),
                                                      options.batch, options.profile);
+  session->runner->reserveBy([set = &session->states](int64_t tokens) { return set->reserve(tokens); });
   size_t mostInputs = 0, mostOutputs = 0, mostSymbols = 0;
   for (const FunctionInfo &function : manifest.functions) {
     session->plans.push_back(session->plan(function));

@@ -24,9 +24,59 @@ struct TableEntry {
 
 constexpr int64_t slotAlignment = 64; // and as much room behind every slot: see Memory.h
 
-bool growsFreely(const StateInfo &info) { return info.growth == Growth::Append && info.axis >= 0 && info.dims[info.axis] < 0; }
+// The session decides how many entries fit.
+bool growsFreely(const StateInfo &info) {
+  return info.growth == Growth::Append && info.axis >= 0 && (info.isPool() || info.dims[info.axis] < 0);
+}
+
+// A dimension that is the session's and not the model's.
+bool isOfSession(const StateInfo &info, int dim) {
+  return info.growth == Growth::Table ? dim == info.axis : info.isPool() ? dim == 0 : growsFreely(info) && dim == info.axis;
+}
 
 } // namespace
+
+/// Entries of a slot that the session decides on: all that a ring has places for, or the context.
+static int64_t entriesOf(const StateInfo &info, int64_t capacity) { return info.growth == Growth::Ring ? info.sink + info.ring : capacity; }
+
+/// Bytes that a slot has of a page.
+static int64_t bytesOfPage(const StateInfo &info) {
+  int64_t bytes;
+  if (!byteSize(info.dims.dims + 1, info.dims.rank - 1, dtypeSize(info.dtype), bytes) || bytes > INT32_MAX)
+    return -1;
+  return (bytes + slotAlignment - 1) & ~(slotAlignment - 1);
+}
+
+Status StateSet::createPages(Device *device) {
+  int64_t pageBytes = 0, perRow = 0;
+  for (const StateInfo &info : *infos)
+    if (info.isPool()) {
+      int64_t bytes = bytesOfPage(info);
+      if (bytes < 0 || __builtin_add_overflow(pageBytes, bytes, &pageBytes))
+        return error(Code::BadFile, "state '%s' has pages of an absurd size", printable(info.name).c_str());
+      perRow = std::max(perRow, (entriesOf(info, capacity) + info.page - 1) / info.page);
+    }
+  if (pageBytes == 0)
+    return {};
+  Result<PagePool> made = PagePool::create(batch, perRow, pageBytes, device, queue);
+  if (!made.ok())
+    return made.takeStatus();
+  pool = std::move(*made);
+  int64_t offset = 0;
+  for (size_t i = 0; i < states.size(); ++i) {
+    LeatState &state = states[i];
+    if (info(i).growth == Growth::Table) {
+      state.data = pool.table();
+      state.dims[0] = batch, state.dims[1] = state.capacity = perRow;
+    } else if (info(i).isPool()) {
+      state.data = static_cast<uint8_t *>(pool.data()) + offset;
+      state.dims[0] = batch * perRow;
+      state.capacity = pageBytes / slotAlignment;
+      offset += bytesOfPage(info(i));
+    }
+  }
+  return {};
+}
 
 Result<StateSet> StateSet::create(const std::vector<StateInfo> &infos, int64_t batch, int64_t capacity, Device *device, Queue *queue) {
   if (batch < 1)
@@ -34,21 +84,25 @@ Result<StateSet> StateSet::create(const std::vector<StateInfo> &infos, int64_t b
   StateSet set;
   set.infos = &infos;
   set.queue = queue;
+  set.batch = batch;
+  set.capacity = capacity;
   int64_t totals[2] = {0, 0}; // of the host and of the device
   std::vector<int64_t> offsets;
   for (const StateInfo &info : infos) {
     int64_t &total = totals[set.onDevice(offsets.size())];
     LeatState state = {};
     std::copy(info.dims.dims, info.dims.dims + info.dims.rank, state.dims);
-    if (info.batchAxis >= 0 && state.dims[info.batchAxis] < 0)
-      state.dims[info.batchAxis] = batch;
-    if (info.axis >= 0 && state.dims[info.axis] < 0)
-      state.dims[info.axis] = info.growth == Growth::Ring ? info.sink + info.ring : capacity;
-    state.capacity = info.axis >= 0 ? state.dims[info.axis] : 0;
-    int64_t bytes;
-    if (!byteSize(state.dims, info.dims.rank, dtypeSize(info.dtype), bytes))
-      return error(Code::InvalidArgument, "a context of %lld with a batch of %lld is not possible for state '%s'", (long long)capacity,
-                   (long long)batch, printable(info.name).c_str());
+    int64_t bytes = 0;
+    if (info.page == 0) {
+      if (info.batchAxis >= 0 && state.dims[info.batchAxis] < 0)
+        state.dims[info.batchAxis] = batch;
+      if (info.axis >= 0 && state.dims[info.axis] < 0)
+        state.dims[info.axis] = entriesOf(info, capacity);
+      state.capacity = info.axis >= 0 ? state.dims[info.axis] : 0;
+      if (!byteSize(state.dims, info.dims.rank, dtypeSize(info.dtype), bytes))
+        return error(Code::InvalidArgument, "a context of %lld with a batch of %lld is not possible for state '%s'", (long long)capacity,
+                     (long long)batch, printable(info.name).c_str());
+    }
     offsets.push_back(total);
     if (__builtin_add_overflow(total, (bytes + slotAlignment + 63) & ~(slotAlignment - 1), &total))
       total = INT64_MAX;
@@ -65,6 +119,8 @@ Result<StateSet> StateSet::create(const std::vector<StateInfo> &infos, int64_t b
   }
   for (size_t i = 0; i < infos.size(); ++i)
     set.states[i].data = static_cast<uint8_t *>(set.onDevice(i) ? set.deviceMemory.data() : set.memory.data()) + offsets[i];
+  if (Status status = set.createPages(device); !status.ok())
+    return status;
   return set;
 }
 
@@ -72,11 +128,27 @@ void StateSet::reset() {
   memory.zero();
   if (queue)
     (void)queue->zero(deviceMemory.data(), deviceMemory.bytes());
+  pool.reset();
   for (LeatState &state : states)
     state.length = 0;
 }
 
-int64_t StateSet::bytes() const { return std::accumulate(sizes.begin(), sizes.end(), int64_t(0)); }
+int64_t StateSet::bytes() const { return std::accumulate(sizes.begin(), sizes.end(), pool.bytes()); }
+
+int64_t StateSet::room(size_t index) const { return info(index).isPool() ? entriesOf(info(index), capacity) : states[index].capacity; }
+
+Status StateSet::reserve(int64_t tokens) {
+  for (size_t i = 0; i < states.size(); ++i)
+    if (info(i).isPool() && info(i).growth == Growth::Append && tokens > capacity)
+      return error(Code::Failed,
+                   "cache overflow: the stream has %lld tokens, the session has room for %lld; create the session with a larger context or "
+                   "compile with --kv=sink(4)+recent(N)",
+                   (long long)tokens, (long long)capacity);
+  for (size_t i = 0; i < states.size(); ++i)
+    for (int64_t row = 0; row < batch && info(i).isPool(); ++row)
+      LEAT_RETURN_IF_ERROR(pool.reserve(row, (std::min(tokens, room(i)) + info(i).page - 1) / info(i).page));
+  return {};
+}
 
 int64_t StateSet::tokens() const {
   int64_t most = 0;
@@ -94,22 +166,28 @@ int64_t StateSet::remaining() const {
   int64_t least = INT64_MAX, seen = tokens();
   for (size_t i = 0; i < states.size(); ++i)
     if (info(i).growth == Growth::Append)
-      least = std::min(least, std::max<int64_t>(0, states[i].capacity - seen));
+      least = std::min(least, std::max<int64_t>(0, room(i) - seen));
   return least;
 }
 
 int64_t StateSet::live(size_t index) const {
+  if (info(index).growth == Growth::Table) // says only where others are
+    return 0;
   if (info(index).axis < 0)
     return 1;
-  if (info(index).growth != Growth::Append)
+  if (!isCounted(index))
     return states[index].capacity;
-  return std::clamp<int64_t>(std::max(states[index].length, tokens()), 0, states[index].capacity);
+  return std::clamp<int64_t>(std::max(states[index].length, tokens()), 0, room(index));
 }
 
 void StateSet::layout(size_t index, int64_t &outer, int64_t &inner) const {
   const StateInfo &slot = info(index);
-  outer = 1;
+  outer = slot.isPool() ? batch * slot.dims[1] : 1;
   inner = dtypeSize(slot.dtype);
+  if (slot.isPool()) {
+    inner *= slot.dims[3];
+    return;
+  }
   for (int i = 0; i < slot.dims.rank; ++i)
     if (slot.axis < 0 || i > slot.axis)
       inner *= states[index].dims[i];
@@ -117,7 +195,31 @@ void StateSet::layout(size_t index, int64_t &outer, int64_t &inner) const {
       outer *= states[index].dims[i];
 }
 
+Status StateSet::copyPages(size_t index, int64_t entries, uint8_t *content, bool out) const {
+  const StateInfo &slot = info(index);
+  int64_t outer, inner, heads = slot.dims[1], offset = static_cast<uint8_t *>(states[index].data) - static_cast<uint8_t *>(pool.data());
+  layout(index, outer, inner);
+  std::vector<uint8_t> block(static_cast<size_t>(onDevice(index) ? heads * slot.page * inner : 0));
+  for (int64_t row = 0; row < batch; ++row)
+    for (int64_t first = 0; first < entries; first += slot.page) {
+      uint8_t *page = pool.page(row, first / slot.page) + offset, *at = onDevice(index) ? block.data() : page;
+      // The rest of the last page stays as it is, so it is brought, too.
+      if (onDevice(index))
+        LEAT_RETURN_IF_ERROR(queue->copyOut(at, page, static_cast<int64_t>(block.size())));
+      int64_t bytes = std::min(slot.page, entries - first) * inner;
+      for (int64_t head = 0; head < heads; ++head) {
+        uint8_t *inPage = at + head * slot.page * inner, *outside = content + ((row * heads + head) * entries + first) * inner;
+        std::memcpy(out ? outside : inPage, out ? inPage : outside, static_cast<size_t>(bytes));
+      }
+      if (onDevice(index) && !out)
+        LEAT_RETURN_IF_ERROR(queue->copyIn(page, at, static_cast<int64_t>(block.size())));
+    }
+  return {};
+}
+
 Status StateSet::gather(size_t index, int64_t entries, uint8_t *to) const {
+  if (info(index).isPool())
+    return copyPages(index, entries, to, /*out=*/true);
   int64_t outer, inner;
   layout(index, outer, inner);
   int64_t stride = std::max<int64_t>(1, states[index].capacity) * inner, piece = entries * inner;
@@ -134,6 +236,11 @@ Status StateSet::gather(size_t index, int64_t entries, uint8_t *to) const {
 }
 
 Status StateSet::scatter(size_t index, int64_t entries, const uint8_t *from) {
+  if (info(index).isPool()) {
+    for (int64_t row = 0; row < batch; ++row)
+      LEAT_RETURN_IF_ERROR(pool.reserve(row, (entries + info(index).page - 1) / info(index).page));
+    return copyPages(index, entries, const_cast<uint8_t *>(from), /*out=*/false);
+  }
   int64_t outer, inner;
   layout(index, outer, inner);
   int64_t stride = std::max<int64_t>(1, states[index].capacity) * inner, piece = entries * inner;
@@ -150,7 +257,8 @@ Status StateSet::scatter(size_t index, int64_t entries, const uint8_t *from) {
 Result<bool> StateSet::extend(int64_t tokens) {
   int64_t seen = this->tokens();
   for (size_t i = 0; i < states.size(); ++i)
-    if (info(i).growth != Growth::Counter && (info(i).growth != Growth::Append || info(i).axis < 0 || tokens > states[i].capacity))
+    if (info(i).growth != Growth::Counter && info(i).growth != Growth::Table &&
+        (info(i).growth != Growth::Append || info(i).axis < 0 || tokens > room(i)))
       return false;
   if (seen == 0 || tokens < seen)
     return false;
@@ -160,6 +268,8 @@ Result<bool> StateSet::extend(int64_t tokens) {
         static_cast<int64_t *>(states[i].data)[n] += tokens - seen;
       continue;
     }
+    if (info(i).growth == Growth::Table)
+      continue;
     int64_t outer, inner;
     layout(i, outer, inner);
     std::vector<uint8_t> entries(outer * seen * inner), extended(outer * tokens * inner);
@@ -176,9 +286,9 @@ Result<bool> StateSet::extend(int64_t tokens) {
 
 Status StateSet::copyFrom(const StateSet &other) {
   for (size_t i = 0; i < states.size(); ++i)
-    if (other.live(i) > std::max<int64_t>(1, states[i].capacity))
+    if (other.live(i) > std::max<int64_t>(1, room(i)))
       return error(Code::Capacity, "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
-                   (long long)other.live(i), (long long)states[i].capacity);
+                   (long long)other.live(i), (long long)room(i));
   reset();
   std::vector<uint8_t> content;
   for (size_t i = 0; i < states.size(); ++i) {
@@ -250,16 +360,16 @@ Status StateSet::load(std::span<const uint8_t> file, uint64_t hash, int64_t batc
     std::string where = printable(info(i).name);
     bool fits = entry.rank == info(i).dims.rank && entry.length >= 0 && entry.live >= 0;
     for (int d = 0; d < info(i).dims.rank && fits; ++d)
-      fits = entry.dims[d] == states[i].dims[d] || (growsFreely(info(i)) && d == info(i).axis);
+      fits = entry.dims[d] == states[i].dims[d] || isOfSession(info(i), d);
     if (!fits)
       return error(Code::BadFile, "the state file is damaged: slot '%s' has another shape than the model's", where.c_str());
-    int64_t most = info(i).axis < 0 ? 1 : states[i].capacity;
+    int64_t most = info(i).growth == Growth::Table ? 0 : info(i).axis < 0 ? 1 : room(i);
     if (growsFreely(info(i)) && entry.live > most)
       return error(Code::Capacity, "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
                    (long long)entry.live, (long long)most);
     int64_t outer, inner;
     layout(i, outer, inner);
-    bool sound = info(i).growth == Growth::Append ? entry.live <= most && entry.length <= entry.live : entry.live == most;
+    bool sound = isCounted(i) ? entry.live <= most && entry.length <= entry.live : entry.live == most;
     if (!sound || entry.bytes != static_cast<uint64_t>(outer * entry.live * inner) || entry.offset > data->bytes.size() ||
         entry.bytes > data->bytes.size() - entry.offset)
       return error(Code::BadFile, "the state file is damaged: slot '%s' has sizes that do not fit", where.c_str());
@@ -271,10 +381,10 @@ Status StateSet::load(std::span<const uint8_t> file, uint64_t hash, int64_t batc
         if (value < 0)
           return error(Code::BadFile, "the state file is damaged: counter '%s' is negative", where.c_str());
         for (size_t j = 0; j < states.size(); ++j)
-          if (growsFreely(info(j)) && value > states[j].capacity)
+          if (growsFreely(info(j)) && value > room(j))
             return error(Code::Capacity,
                          "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
-                         (long long)value, (long long)states[j].capacity);
+                         (long long)value, (long long)room(j));
       }
   }
 
@@ -289,9 +399,17 @@ Status StateSet::load(std::span<const uint8_t> file, uint64_t hash, int64_t batc
 Result<StateRewind> StateRewind::take(StateSet &states) {
   StateRewind rewind(states);
   for (size_t i = 0; i < states.size(); ++i) {
-    Slot &slot = rewind.slots.emplace_back(Slot{states[i].length, {}});
-    if (states.info(i).growth == Growth::Append)
+    Slot &slot = rewind.slots.emplace_back(Slot{states[i].length, 0, {}});
+    if (states.info(i).growth == Growth::Append || states.info(i).growth == Growth::Table)
       continue;
+    if (states.info(i).isPool()) {
+      int64_t outer, inner, entries = states.live(i);
+      states.layout(i, outer, inner);
+      slot.content.resize(static_cast<size_t>(outer * entries * inner));
+      LEAT_RETURN_IF_ERROR(states.gather(i, entries, slot.content.data()));
+      slot.entries = entries;
+      continue;
+    }
     slot.content.resize(static_cast<size_t>(states.sizes[i]));
     const void *data = states[i].data;
     if (!states.onDevice(i))
@@ -307,7 +425,9 @@ Status StateRewind::operator()() const {
     states->states[i].length = slots[i].length;
     if (slots[i].content.empty())
       continue;
-    if (!states->onDevice(i))
+    if (states->info(i).isPool())
+      LEAT_RETURN_IF_ERROR(states->scatter(i, slots[i].entries, slots[i].content.data()));
+    else if (!states->onDevice(i))
       std::memcpy(states->states[i].data, slots[i].content.data(), slots[i].content.size());
     else
       LEAT_RETURN_IF_ERROR(states->queue->copyIn(states->states[i].data, slots[i].content.data(), states->sizes[i]));

@@ -1,5 +1,5 @@
-// The state slots of a session: allocated once for a batch and a capacity, never moved, saved and restored as a whole. Where kernels run on
-// a device they are in its memory, but for counters, which the host reads and writes.
+// The state slots of a session: allocated once for a batch and a capacity, never moved, saved and restored as a whole. Slots in pages grow
+// page by page instead. Where kernels run on a device slots are in its memory, but for counters, which the host reads and writes.
 #ifndef LEAT_RUNTIME_STATE_STATESET_H
 #define LEAT_RUNTIME_STATE_STATESET_H
 
@@ -8,6 +8,7 @@
 #include "runtime/artifact/Manifest.h"
 #include "runtime/core/Memory.h"
 #include "runtime/device/Device.h"
+#include "runtime/state/PagePool.h"
 
 #include <string>
 #include <vector>
@@ -28,8 +29,12 @@ public:
 
   // The next run reports what goes wrong on a device.
   void reset();
-  // Bytes held, live or not: constant for the life of the set.
+  // Bytes held, live or not: constant for the life of the set but for slots in pages, of which only the pages in use count.
   int64_t bytes() const;
+  // Each row has the pages that a stream of `tokens` needs.
+  Status reserve(int64_t tokens);
+  // Pages that rows have asked for since the set was made.
+  int64_t pagesTaken() const { return pool.taken(); }
   // Tokens seen since the last reset: what the counters say.
   int64_t tokens() const;
   // How many more tokens fit; INT64_MAX when nothing bounds the stream.
@@ -50,6 +55,14 @@ private:
   friend class StateRewind;
   // Entries along the growing axis that hold something; for slots without one, everything is one entry.
   int64_t live(size_t index) const;
+  // Entries that fit along the growing axis.
+  int64_t room(size_t index) const;
+  // What is live follows from the number of tokens.
+  bool isCounted(size_t index) const { return info(index).growth == Growth::Append || info(index).isPool(); }
+  // The pool, and its slots and table in it.
+  Status createPages(Device *device);
+  // Copies the first entries of a pool out of pages, or into them; `content` is [outer][entries][inner].
+  Status copyPages(size_t index, int64_t entries, uint8_t *content, bool out) const;
   // A slot seen as [outer][entries][inner bytes].
   void layout(size_t index, int64_t &outer, int64_t &inner) const;
   bool onDevice(size_t index) const { return queue && info(index).growth != Growth::Counter; }
@@ -59,9 +72,11 @@ private:
 
   const std::vector<StateInfo> *infos = nullptr;
   std::vector<LeatState> states;
-  std::vector<int64_t> sizes; // bytes of each slot
-  Memory memory;              // all slots of the host: one block, so that huge pages waste nothing
-  DeviceMemory deviceMemory;  // likewise
+  std::vector<int64_t> sizes; // bytes of each slot; of those in pages 0
+  int64_t batch = 0, capacity = 0;
+  Memory memory;             // all slots of the host: one block, so that huge pages waste nothing
+  DeviceMemory deviceMemory; // likewise
+  PagePool pool;             // of slots in pages
   Queue *queue = nullptr;
 };
 
@@ -75,7 +90,7 @@ public:
 private:
   explicit StateRewind(StateSet &states) : states(&states) {}
   struct Slot {
-    int64_t length;
+    int64_t length, entries; // entries: of a ring in pages
     std::vector<uint8_t> content;
   };
   StateSet *states;

@@ -421,3 +421,33 @@ func.func @f(%x: tensor<?xf32>) {
   %0 = leat.launch @k ins(%x : tensor<?xf32>) -> tensor<?xf32>
   return
 }
+
+// -----
+// expected-error @+1 {{needs pages of 8 to 256 entries, a power of two, got 24}}
+leat.slot @k : tensor<?x2x24x8xf32> growth append {axis = 2 : i64, page = 24 : i64}
+
+// -----
+// expected-error @+1 {{needs pages of 8 to 256 entries, a power of two, got 0}}
+leat.slot @t : tensor<?x?xi32> growth table {axis = 1 : i64, batch_axis = 0 : i64}
+
+// -----
+// expected-error @+1 {{of growth table needs type tensor<?x?xi32>, axis 1 and batch_axis 0, got 'tensor<?x?xi64>'}}
+leat.slot @t : tensor<?x?xi64> growth table {axis = 1 : i64, batch_axis = 0 : i64, page = 16 : i64}
+
+// -----
+// expected-error @+1 {{with pages grows (append or ring) and needs a pool [?, heads, page, size], axis 2 and no batch_axis}}
+leat.slot @k : tensor<?x2x?x8xf32> growth append {axis = 2 : i64, batch_axis = 0 : i64, page = 16 : i64}
+
+// -----
+func.func @f(%s: !leat.state<tensor<?x2x?x8xf32>>, %t: !leat.state<tensor<?x?xi32>>, %i: index) {
+  // expected-error @+1 {{needs a pool of pages [?, heads, page, size] with pages of 8 to 256 entries, a power of two, got 'tensor<?x2x?x8xf32>'}}
+  %0 = leat.cache_view %s[%i, %i] table(%t) : !leat.state<tensor<?x2x?x8xf32>>, !leat.state<tensor<?x?xi32>> -> tensor<?x2x?x8xf32>
+  return
+}
+
+// -----
+func.func @f(%s: !leat.state<tensor<?x2x16x8xf32>>, %t: !leat.state<tensor<?xi32>>, %x: tensor<?x2x?x8xf32>, %i: index) {
+  // expected-error @+1 {{needs a table of page numbers, tensor<?x?xi32>, got 'tensor<?xi32>'}}
+  %0 = leat.cache_append %s, %x at %i table(%t) : !leat.state<tensor<?x2x16x8xf32>>, tensor<?x2x?x8xf32>, !leat.state<tensor<?xi32>>
+  return
+}

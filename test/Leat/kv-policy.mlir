@@ -61,3 +61,18 @@ func.func @f() attributes {a = #leat.kv<"prec=i4(g=0)">} { return }
 // -----
 // expected-error @+1 {{prec: different precisions per segment (dimension D7) are not built}}
 func.func @f() attributes {a = #leat.kv<"sink(4)+recent(60),prec=sink:f16;local:bf16">} { return }
+
+// -----
+func.func @pages() attributes {a = #leat.kv<"layout=paged(16)">, b = #leat.kv<"retain=all,paged(256),prec=i8">, c = #leat.kv<"sink(4)+recent(60),layout=paged(8)">, d = #leat.kv<"layout=ring,recent(7)">} { return }
+
+// -----
+// expected-error @+1 {{layout 'paged(24)' (dimension D1) needs the form paged(P) with P entries to a page, a power of two from 8 to 256}}
+func.func @f() attributes {a = #leat.kv<"layout=paged(24)">} { return }
+
+// -----
+// expected-error @+1 {{layout 'paged(512)' (dimension D1) needs the form paged(P)}}
+func.func @f() attributes {a = #leat.kv<"paged(512)">} { return }
+
+// -----
+// expected-error @+1 {{layout 'units(128)' (dimension D1) is not built; built are contig, ring and paged(P)}}
+func.func @f() attributes {a = #leat.kv<"units(128),retain=all">} { return }

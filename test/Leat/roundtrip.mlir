@@ -75,3 +75,19 @@ func.func @stream(%q: tensor<?x4x?x8xf32>, %new: tensor<?x2x?x8xf32>, %cos: tens
   %t = leat.sample %logits step %at {seed = 7 : i64, temperature = 0.8 : f64, top_k = 40 : i64} : tensor<?x32xf32> -> tensor<?xi64>
   return
 }
+
+// CHECK: leat.slot @table : tensor<?x?xi32> growth table {axis = 1 : i64, batch_axis = 0 : i64, page = 16 : i64}
+leat.slot @table : tensor<?x?xi32> growth table {axis = 1 : i64, batch_axis = 0 : i64, page = 16 : i64}
+leat.slot @pool : tensor<?x2x16x8xf32> growth append {axis = 2 : i64, page = 16 : i64}
+
+// CHECK-LABEL: @pages
+func.func @pages(%new: tensor<?x2x?x8xf32>, %at: index, %n: index) -> tensor<?x2x?x8xf32> {
+  %t = leat.state_get @table : !leat.state<tensor<?x?xi32>>
+  %s = leat.state_get @pool : !leat.state<tensor<?x2x16x8xf32>>
+  // CHECK: leat.cache_append %{{.*}}, %{{.*}} at %{{.*}} table(%{{.*}}) : <tensor<?x2x16x8xf32>>, tensor<?x2x?x8xf32>, !leat.state<tensor<?x?xi32>>
+  %1 = leat.cache_append %s, %new at %at table(%t) : !leat.state<tensor<?x2x16x8xf32>>, tensor<?x2x?x8xf32>, !leat.state<tensor<?x?xi32>>
+  leat.state_put @pool, %1 : !leat.state<tensor<?x2x16x8xf32>>
+  // CHECK: leat.cache_view %{{.*}}[%{{.*}}, %{{.*}}] table(%{{.*}}) : <tensor<?x2x16x8xf32>>, !leat.state<tensor<?x?xi32>> -> tensor<?x2x?x8xf32>
+  %2 = leat.cache_view %1[%at, %n] table(%t) : !leat.state<tensor<?x2x16x8xf32>>, !leat.state<tensor<?x?xi32>> -> tensor<?x2x?x8xf32>
+  return %2 : tensor<?x2x?x8xf32>
+}

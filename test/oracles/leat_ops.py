@@ -253,6 +253,26 @@ def cache_view(content, offset, length, *, axis):
     return np.take(content, range(offset, offset + length), axis)
 
 
+def page_place(table, row, entry, page):
+    """Where an entry of a row is in a pool: the page's number, and the place in it."""
+    return int(table[row, entry // page]), entry % page
+
+
+def paged_append(pool, table, update, seen, *, page, layout="bhsd", sink=0, ring=0):
+    pool, update = pool.copy(), update if layout == "bhsd" else update.swapaxes(1, 2)
+    for row in range(update.shape[0]):
+        for token in range(update.shape[2]):
+            t = seen + token
+            number, at = page_place(table, row, t if not ring or t < sink else sink + (t - sink) % ring, page)
+            pool[number, :, at] = update[row, :, token]
+    return pool
+
+
+def paged_view(pool, table, offset, length, *, page):
+    rows = [[pool[number, :, at] for number, at in (page_place(table, row, entry, page) for entry in range(offset, offset + length))] for row in range(len(table))]
+    return np.array(rows, pool.dtype).reshape(len(table), length, pool.shape[1], pool.shape[3]).swapaxes(1, 2)
+
+
 # Sampling.
 
 def philox(counter, key):

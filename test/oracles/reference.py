@@ -36,14 +36,14 @@ def split(type_text):
 
 
 class Slot:
-    """A leat.slot; `words` are what follows its type, sizes[i] is a number, "batch" or "context"."""
+    """A leat.slot; `words` are what follows its type, sizes[i] is a number, "batch", "context", or another name for what the test decides."""
 
     def __init__(self, name, type_text, words, sizes):
         self.name, (_, self.dtype), self.sizes = name, split(type_text), sizes
         self.text = f"leat.slot @{name} : tensor<{type_text}> growth {words}\n"
 
     def empty(self, **sizes):
-        return np.zeros([sizes.get(n, n) for n in self.sizes], self.dtype)
+        return np.zeros([sizes.get(n, n if isinstance(n, int) else 0) for n in self.sizes], self.dtype)
 
 
 class Function:

@@ -41,8 +41,8 @@ std::vector<int64_t> Signature::launchScalars(const std::string &name, const std
   }
   for (auto [array, operand] : llvm::zip_equal(inputs, in)) {
     if (operand.state) {
-      // Any capacity axis will do: kernels take all dimensions.
-      given.push_back(0);
+      // Any capacity axis will do: kernels take all dimensions. A pool of pages has, in 64 bytes, the distance of its pages.
+      given.push_back(array->dims.empty() || !array->dims[0] ? 0 : array->size() / array->dims[0] * array->elementBytes() / 64);
       given.push_back(array->length);
     }
     for (auto [dim, dynamic] : llvm::zip_equal(array->dims, operand.dynamic))

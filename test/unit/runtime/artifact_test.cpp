@@ -123,6 +123,12 @@ TEST(Artifact, DeviceCodeThatIsSound) {
   EXPECT_TRUE(check(tinyBytes([](fb::ManifestT &m) { withDevice(m); })).ok());
 }
 
+/// The tiny model's cache as a pool of pages.
+static void asPool(fb::ManifestT &m) {
+  m.states[0]->dims = {-1, 2, 16, 4};
+  m.states[0]->axis = 2, m.states[0]->batch_axis = -1, m.states[0]->page = 16;
+}
+
 TEST(Artifact, ManifestsThatLie) {
   struct Case {
     const char *what;
@@ -157,6 +163,10 @@ TEST(Artifact, ManifestsThatLie) {
       {"nobody decides", [](fb::ManifestT &m) { m.states[0]->batch_axis = -1; }},
       {"counter", [](fb::ManifestT &m) { m.states[1]->dtype = 1; }},
       {"growth", [](fb::ManifestT &m) { m.states[0]->growth = static_cast<fb::Growth>(9); }},
+      {"need one table", [](fb::ManifestT &m) { asPool(m); }},
+      {"of an absurd size", [](fb::ManifestT &m) { asPool(m), m.states[0]->page = 24; }},
+      {"of another shape than", [](fb::ManifestT &m) { asPool(m), m.states[0]->dims.pop_back(); }},
+      {"no i32 [batch, pages]", [](fb::ManifestT &m) { m.states[0]->growth = fb::Growth::Table, m.states[0]->page = 16; }},
       {"ring", [](fb::ManifestT &m) { m.states[0]->growth = fb::Growth::Ring; }},
       {"ring", [](fb::ManifestT &m) { m.states[0]->ring = int64_t(1) << 60; }},
       {"there is none", [](fb::ManifestT &m) { m.functions.clear(); }},

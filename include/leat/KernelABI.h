@@ -67,6 +67,15 @@ struct LeatFrame {
 /* A compiled function of the model: 0, or what launch or fail returned. */
 typedef int64_t (*LeatFunction)(LeatFrame *frame);
 
+/* What a run of a kernel costs, by its own model. Bytes at least: those of its operands and results, once. Requested: what its tasks (on a
+ * device: its blocks) ask the memory for, which is more where several want the same. Unfused: what the ops that it was made of would read and
+ * write if each were a kernel, attention by its definition, with logits and weights of all pairs in memory. */
+#define LEAT_COST_BYTES 0
+#define LEAT_COST_OPERATIONS 1
+#define LEAT_COST_REQUESTED 2
+#define LEAT_COST_UNFUSED 3
+#define LEAT_COSTS 4
+
 /* One kernel. `scalars`: first the kernel's scalar operands (index, integers sign extended, floats as their bits), then for each tensor
  * operand its dynamic dimensions in order (for a state: capacity, length, then all dims), then the dynamic dimensions of the results.
  * `buffers`: tensor operands (for a state its data), then results. */
@@ -76,7 +85,7 @@ typedef struct LeatKernel {
   void (*run)(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch, void *shared);
   int64_t (*tasks)(const int64_t *scalars);
   int64_t (*scratch)(const int64_t *scalars);         /* bytes of scratch per worker, 64-byte aligned; may be 0 */
-  void (*cost)(const int64_t *scalars, int64_t *out); /* out[0] bytes moved (lower bound), out[1] operations */
+  void (*cost)(const int64_t *scalars, int64_t *out); /* fills in LEAT_COST_... */
   /* A second phase, which starts when all tasks of the first have ended and joins what they left in `shared`. Null if there is none. */
   void (*finish)(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch, void *shared);
   int64_t (*finish_tasks)(const int64_t *scalars);

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 /* The version of this interface: grows when functions or fields are added; nothing is removed or changed within 0xMM0000. */
-#define LEAT_RUNTIME_API_VERSION 0x000103u
+#define LEAT_RUNTIME_API_VERSION 0x000104u
 
 #ifndef __cplusplus
 #define LEAT_INIT(type) ((type){.struct_size = sizeof(type)})
@@ -229,6 +229,8 @@ typedef struct leat_kernel_profile {
   int64_t nanoseconds;
   int64_t bytes;      /* that had to move at least, by the kernel's own model */
   int64_t operations; /* likewise */
+  int64_t requested;  /* bytes that its tasks asked the memory for, what several of them want counted for each */
+  int64_t unfused;    /* bytes that the ops it was made of would move, if each were a kernel */
 } leat_kernel_profile;
 LEAT_API size_t leat_session_kernel_count(const leat_session *session);
 LEAT_API leat_status *leat_session_kernel_profile(const leat_session *session, size_t kernel, leat_kernel_profile *profile);

@@ -1,5 +1,6 @@
-// leat inspect: what a model file or an artifact holds, without running anything.
+// leat inspect: what a model file or an artifact holds.
 #include "lib/Driver/Commands.h"
+#include "lib/Driver/Traffic.h"
 
 #include "lib/Frontend/Frontend.h"
 #include "lib/Frontend/FunctionBodies.h"
@@ -151,6 +152,8 @@ int inspectArtifact(const Args &args, const std::string &path) {
   if (!opened)
     return fail(opened.status());
   const rt::Artifact &a = **opened;
+  if (args.has("traffic"))
+    return printTraffic(args, path, !a.manifest().device.api.empty());
   if (args.get("format", "table") == "json") {
     outs() << formatv("{0:2}\n", artifactJson(a));
     return kOk;
@@ -323,18 +326,21 @@ int inspect(const Args &args) {
 } // namespace
 
 Command inspectCommand() {
-  return {{"inspect",
-           "MODEL.onnx|MODEL.leat",
-           "show what a model or a compiled model holds, without running it",
-           {{"coverage", nullptr, "for a .onnx file: every node that Leat cannot compile, with the reason; exit code 3 if there is one",
-             "Options"},
-            {"schedule", nullptr, "for a .leat file: only the kernels' strategies and sizes, as compile --schedule reads them", "Options"},
-            {"params", nullptr, "for a .leat file: list the parameters too", "Options"},
-            {"shape", "NAME=VALUE", "fix a symbolic dimension or an input's shape, as in leat compile", "Options"},
-            {"format", "table|json", "how to print (table)", "Options"}},
-           1,
-           1},
-          inspect};
+  Command command{
+      {"inspect",
+       "MODEL.onnx|MODEL.leat",
+       "show what a model or a compiled model holds; only --traffic runs it",
+       {{"coverage", nullptr, "for a .onnx file: every node that Leat cannot compile, with the reason; exit code 3 if there is one",
+         "Options"},
+        {"schedule", nullptr, "for a .leat file: only the kernels' strategies and sizes, as compile --schedule reads them", "Options"},
+        {"params", nullptr, "for a .leat file: list the parameters too", "Options"},
+        {"shape", "NAME=VALUE", "fix a symbolic dimension or an input's shape, as in leat compile", "Options"},
+        {"format", "table|json", "how to print (table)", "Options"}},
+       1,
+       1},
+      inspect};
+  llvm::append_range(command.spec.options, trafficOptions());
+  return command;
 }
 
 } // namespace leat::driver

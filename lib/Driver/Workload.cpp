@@ -104,13 +104,15 @@ Result<double> Workload::secondsOnDevice() {
   return static_cast<double>(nanoseconds) * 1e-9;
 }
 
-Result<std::unique_ptr<Workload>> Workload::create(const std::string &artifact, const Args &args) {
+Result<std::unique_ptr<Workload>> Workload::create(const std::string &artifact, const Args &args, const Defaults &defaults) {
   std::unique_ptr<Workload> w(new Workload);
   std::string bad;
   w->tokens = args.integer("tokens", 1, 1, 1 << 24, bad);
   w->context = args.integer("context", 0, 0, 1 << 28, bad);
-  int64_t warmup = args.integer("warmup", 3, 0, 1 << 20, bad);
+  int64_t warmup = args.integer("warmup", defaults.warmup, 0, 1 << 20, bad);
   ModelOptions given = modelOptions(args, bad);
+  if (given.device.empty())
+    given.device = defaults.device;
   if (!bad.empty())
     return error(Code::InvalidArgument, "%s", bad.c_str());
   auto begin = Clock::now();

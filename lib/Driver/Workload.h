@@ -14,8 +14,14 @@ std::vector<OptionSpec> workloadOptions();
 
 class Workload {
 public:
+  /// What is taken for --warmup and --device where they are not given.
+  struct Defaults {
+    int64_t warmup = 3;
+    std::string device = "";
+  };
   /// Loads `artifact`, fills the caches with --context tokens and runs --warmup times. Kernels are measured.
-  static rt::Result<std::unique_ptr<Workload>> create(const std::string &artifact, const Args &args);
+  static rt::Result<std::unique_ptr<Workload>> create(const std::string &artifact, const Args &args, const Defaults &defaults);
+  static rt::Result<std::unique_ptr<Workload>> create(const std::string &artifact, const Args &args) { return create(artifact, args, {}); }
 
   /// One run; the state is put back afterwards, outside of the measured time.
   rt::Status run();

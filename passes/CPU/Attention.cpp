@@ -303,6 +303,15 @@ Cost attendCost(KVAttendOp op, KernelBuilder &k) {
   return {moved, k.mul(k.mul(rows, products), k.mul(k.idx(2), k.add(z.depth, z.valueDepth)))};
 }
 
+Value logitBytes(KVAttendOp op, KernelBuilder &k) {
+  AttendEmitter z(op, k);
+  Value keys = k.idx(0), rows = k.mul(k.mul(k.dim(op.getQ()[0], 0), z.heads), z.queryCount);
+  for (Value key : op.getK())
+    keys = k.add(keys, k.dim(key, 3 - z.kvHeads));
+  Type element = cast<RankedTensorType>(op.getQ()[0].getType()).getElementType();
+  return k.mul(k.mul(rows, keys), k.idx(4 * KernelBuilder::byteWidth(element)));
+}
+
 namespace {
 
 class AttendGenerator : public Generator {

@@ -96,6 +96,8 @@ protected:
 
 /// Every operand and result moves once; products of the keys that are seen where that is known.
 Cost attendCost(KVAttendOp op, KernelBuilder &k);
+/// Bytes that logits and weights of all pairs of queries and keys take to and from memory: each written once and read once.
+mlir::Value logitBytes(KVAttendOp op, KernelBuilder &k);
 
 /// Few rows: each is a row of logits; keys are split over tasks, whose results a second phase joins.
 class AttendFew : public AttendEmitter {

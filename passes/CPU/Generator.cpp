@@ -1,5 +1,8 @@
 // What generators share, and the choice of the generator.
 #include "passes/CPU/Generator.h"
+
+#include "leat/KernelABI.h"
+#include "passes/CPU/Attention.h"
 #include "passes/CPU/Products.h"
 #include "passes/CPU/State.h"
 
@@ -40,6 +43,44 @@ Cost Generator::cost(KernelBuilder &k) {
       operations = k.add(operations, k.mul(count, k.idx(perElement)));
     }
   return {bytes, operations};
+}
+
+static Value bytesOf(KernelBuilder &k, Value tensor) {
+  return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType())));
+}
+
+/// What the op reads and writes as a kernel of its own. Views, sizes and constants move nothing; states move what is appended to them.
+static Value unfusedBytes(KernelBuilder &k, Operation &op) {
+  Value sum = k.idx(0);
+  if (isa<tensor::EmptyOp, tensor::ExtractSliceOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp, tensor::DimOp,
+          tensor::ExtractOp, CacheViewOp, YieldOp>(op) ||
+      op.hasTrait<OpTrait::ConstantLike>())
+    return sum;
+  SmallVector<Value> tensors(op.getOperands());
+  if (auto dps = dyn_cast<DestinationStyleOpInterface>(op))
+    tensors.assign(dps.getDpsInputs());
+  llvm::append_range(tensors, op.getResults());
+  for (Value v : tensors)
+    if (isa<RankedTensorType>(v.getType()))
+      sum = k.add(sum, bytesOf(k, v));
+  // A state's new rows are read and written.
+  if (auto append = dyn_cast<CacheAppendOp>(op))
+    sum = k.add(sum, bytesOf(k, append.getUpdate()));
+  if (auto attend = dyn_cast<KVAttendOp>(op))
+    sum = k.add(sum, logitBytes(attend, k));
+  return sum;
+}
+
+void storeCost(KernelBuilder &k, const Cost &cost) {
+  Value unfused = k.idx(0);
+  for (Operation &op : k.body())
+    unfused = k.add(unfused, unfusedBytes(k, op));
+  Value out = k.func.getArgument(1);
+  auto put = [&](int64_t field, Value v) { k.store(v, out, k.b.getIndexType(), k.idx(field)); };
+  put(LEAT_COST_BYTES, cost.bytes);
+  put(LEAT_COST_OPERATIONS, cost.operations);
+  put(LEAT_COST_REQUESTED, cost.requested ? k.max(cost.requested, cost.bytes) : cost.bytes);
+  put(LEAT_COST_UNFUSED, k.max(unfused, cost.bytes));
 }
 
 /// Ops that Puller computes on demand, and changes of states, which store what is pulled.

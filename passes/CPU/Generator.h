@@ -8,10 +8,13 @@
 
 namespace leat::cpu {
 
-/// Bytes moved (a lower bound) and operations of one run (index values).
+/// Bytes moved (a lower bound) and operations of one run (index values), and the bytes that tasks ask for, if that is more (null: it is not).
 struct Cost {
-  mlir::Value bytes, operations;
+  mlir::Value bytes, operations, requested = nullptr;
 };
+/// Ends a kernel's function Part::Cost: writes `cost`, and what the kernel's ops would move by themselves (LEAT_COST_... in
+/// include/leat/KernelABI.h).
+void storeCost(KernelBuilder &k, const Cost &cost);
 
 class Generator {
 public:

@@ -29,10 +29,7 @@ LogicalResult emitFunctions(KernelFuncOp kernel, Generator &generator, const Tar
   emit(Part::Tasks, [&](KernelBuilder &k) -> SmallVector<Value> { return {generator.tasks(k)}; });
   emit(Part::Scratch, [&](KernelBuilder &k) -> SmallVector<Value> { return {generator.scratch(k)}; });
   emit(Part::Cost, [&](KernelBuilder &k) -> SmallVector<Value> {
-    Cost cost = generator.cost(k);
-    Value out = k.func.getArgument(1);
-    k.store(cost.bytes, out, k.b.getIndexType(), k.idx(0));
-    k.store(cost.operations, out, k.b.getIndexType(), k.idx(1));
+    storeCost(k, generator.cost(k));
     return {};
   });
   if (generator.hasFinish()) {

@@ -87,10 +87,7 @@ LogicalResult TileGenerator::emit(KernelFuncOp kernel) {
     k.finish();
   }
   KernelBuilder k(kernel, target, Part::Cost);
-  cpu::Cost c = cost(k);
-  Value out = k.func.getArgument(1);
-  k.store(c.bytes, out, k.b.getIndexType(), k.idx(0));
-  k.store(c.operations, out, k.b.getIndexType(), k.idx(1));
+  cpu::storeCost(k, cost(k));
   k.finish();
   return success(good);
 }

@@ -277,14 +277,24 @@ protected:
     AttendProgram p(op, k, Phase(phase));
     phase == Join ? p.join() : p.attend();
   }
-  int64_t resident(KernelBuilder &k, unsigned phase) override {
-    return phase == Many && byGroups(k) && GroupAttend(op, k).stays() ? 1 : 0;
-  }
+  int64_t resident(KernelBuilder &k, unsigned phase) override { return phase == Many && byGroups(k) && GroupAttend(op, k).stays() ? 1 : 0; }
   SmallVector<TensorMap> tensorMaps(KernelBuilder &k, unsigned phase) override {
     return phase == Many && byGroups(k) ? GroupAttend(op, k).tensorMaps() : SmallVector<TensorMap>();
   }
   Value joined(KernelBuilder &k) override { return AttendProgram(op, k, Few).joined(); }
-  cpu::Cost cost(KernelBuilder &k) override { return cpu::attendCost(op, k); }
+  cpu::Cost cost(KernelBuilder &k) override {
+    cpu::Cost cost = cpu::attendCost(op, k);
+    // A block of rows reads the keys and values that they see: in proportion to the products, which the model of operations has.
+    AttendProgram p(op, k, Many);
+    int64_t rows = byGroups(k) ? cpu::scheduled(k.kernel, "group_rows", 64) : manyRows(op);
+    auto width = [&](Value v) { return k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(v.getType()).getElementType())); };
+    Value perPair = k.mul(k.add(p.depth, p.valueDepth), k.idx(2)), pairs = k.div(cost.operations, k.max(perPair, k.idx(1)));
+    Value read = k.mul(k.ceilDiv(pairs, k.idx(rows)), k.add(k.mul(p.depth, width(op.getK()[0])), k.mul(p.valueDepth, width(op.getV()[0]))));
+    Value own =
+        k.add(k.mul(k.product(k.dims(op.getQ()[0])), width(op.getQ()[0])), k.mul(k.product(k.dims(op.getOutput())), width(op.getOutput())));
+    cost.requested = arith::SelectOp::create(k.b, p.isFew(), cost.bytes, k.add(read, own));
+    return cost;
+  }
 
 private:
   bool byGroups(KernelBuilder &k) { return hopper && GroupAttend::fits(op) && !GroupAttend(op, k).tensorMaps().empty(); }

@@ -190,7 +190,16 @@ protected:
       return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(element)));
     };
     Value macs = k.mul(k.mul(p.batch, p.rows), k.mul(p.n, p.depth));
-    return {k.add(k.add(bytes(op.getLhs()), bytes(op.getRhs())), bytes(op.getOutput())), k.mul(macs, k.idx(2))};
+    Value least = k.add(k.add(bytes(op.getLhs()), bytes(op.getRhs())), bytes(op.getOutput()));
+    // A block of the grid reads its rows and its columns, whatever others read; few rows are one block, and so are columns then.
+    Values blocks = byGroups(k) ? GroupGemm(op, k).grid() : GemmProgram(op, k).grid();
+    auto read = [&](RankedTensorType type, Value others, Value times) {
+      return k.mul(k.mul(p.batch, k.mul(others, p.depth)), k.mul(times, k.idx(KernelBuilder::byteWidth(type.getElementType()))));
+    };
+    Value tiles = k.add(k.add(read(lhsType, p.rows, blocks[0]), read(rhsType, p.n, blocks[1])), bytes(op.getOutput()));
+    Value few =
+        hasFew() ? k.compare(arith::CmpIPredicate::sle, p.rows, k.idx(kFewRows)) : arith::ConstantIntOp::create(k.b, 0, 1).getResult();
+    return {least, k.mul(macs, k.idx(2)), arith::SelectOp::create(k.b, few, least, tiles)};
   }
 
   void program(KernelBuilder &k, unsigned phase) override {

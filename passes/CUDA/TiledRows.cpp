@@ -110,7 +110,7 @@ private:
     return all;
   }
 
-  void emit(KernelBuilder &k, llvm::function_ref<Value(Puller &pull, Value i, ArrayRef<Idx> where)> value) {
+  void emitRow(KernelBuilder &k, llvm::function_ref<Value(Puller &pull, Value i, ArrayRef<Idx> where)> value) {
     k.forLoop(thread, count, k.idx(kThreads), [&](Value i) {
       Puller pull(k, 1);
       SmallVector<Idx> where = pull.at(at(k, i));
@@ -135,7 +135,7 @@ private:
     auto shifted = [&](Value i) -> Value { return arith::SubFOp::create(b, element(k, i, false), maximum); };
     Value sum = replaced(fold(k, tile::Combine::Add, 0, [&](Value i) -> Value { return math::ExpOp::create(b, shifted(i)); }), 0, 1);
     Value last = op.getLog() ? math::LogOp::create(b, sum).getResult() : arith::DivFOp::create(b, k.constant(f32, 1), sum).getResult();
-    emit(k, [&](Puller &, Value i, ArrayRef<Idx>) -> Value {
+    emitRow(k, [&](Puller &, Value i, ArrayRef<Idx>) -> Value {
       if (op.getLog())
         return arith::SubFOp::create(b, shifted(i), last);
       return arith::MulFOp::create(b, math::ExpOp::create(b, shifted(i)), last);
@@ -160,7 +160,7 @@ private:
       variance = arith::DivFOp::create(b, fold(k, tile::Combine::Add, 0, [&](Value i) { return square(centred(i)); }), n);
     Value deviation = math::SqrtOp::create(b, arith::AddFOp::create(b, variance, k.constant(f32, op.getEpsilon().convertToDouble())));
     Value inverse = arith::DivFOp::create(b, k.constant(f32, 1), deviation);
-    emit(k, [&](Puller &pull, Value i, ArrayRef<Idx> where) -> Value {
+    emitRow(k, [&](Puller &pull, Value i, ArrayRef<Idx> where) -> Value {
       Value y = arith::MulFOp::create(b, rms ? element(k, i, false) : centred(i), inverse);
       // Operands that are broadcast to the trailing dimensions.
       auto trailing = [&](Value operand) {

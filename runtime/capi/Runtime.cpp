@@ -295,6 +295,8 @@ leat_status *leat_session_kernel_profile(const leat_session *session, size_t ker
   out.nanoseconds = profiles[kernel].nanoseconds;
   out.bytes = profiles[kernel].bytes;
   out.operations = profiles[kernel].operations;
+  out.requested = profiles[kernel].requested;
+  out.unfused = profiles[kernel].unfused;
   return write(out, profile, "profile");
 }
 

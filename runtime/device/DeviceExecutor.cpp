@@ -246,7 +246,7 @@ Status DeviceExecutor::launchOnHost(size_t index, void *const *buffers, const in
   auto access = [&](size_t i) { return extents[2 * i + 1]; };
   for (size_t i = 0; i < operands; ++i) {
     if (bytes(i) < 0 ||
-        (!hostCopies[i].data() || hostCopies[i].bytes() < bytes(i)) && !hostCopies[i].allocate(std::max<int64_t>(bytes(i), 64)))
+        ((!hostCopies[i].data() || hostCopies[i].bytes() < bytes(i)) && !hostCopies[i].allocate(std::max<int64_t>(bytes(i), 64))))
       return error(Code::Capacity, "out of memory for an operand of kernel '%s', which runs on the host (%lld bytes)", kernel.name.c_str(),
                    (long long)bytes(i));
     if (access(i) != LEAT_ACCESS_WRITE && bytes(i))

@@ -46,10 +46,12 @@ void Executor::addProfile(int64_t kernel, const int64_t *scalars, int64_t nanose
   profile.nanoseconds += nanoseconds;
   ++profile.calls;
   if (auto model = code.kernels()[kernel].cost) {
-    int64_t cost[2] = {0, 0};
+    int64_t cost[LEAT_COSTS] = {};
     model(scalars, cost);
-    profile.bytes += cost[0];
-    profile.operations += cost[1];
+    profile.bytes += cost[LEAT_COST_BYTES];
+    profile.operations += cost[LEAT_COST_OPERATIONS];
+    profile.requested += cost[LEAT_COST_REQUESTED];
+    profile.unfused += cost[LEAT_COST_UNFUSED];
   }
 }
 

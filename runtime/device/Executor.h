@@ -13,7 +13,8 @@ namespace leat::rt {
 
 struct KernelProfile {
   int64_t calls = 0, nanoseconds = 0;
-  int64_t bytes = 0, operations = 0; // by the kernel's own model: a lower bound of what has to move
+  int64_t bytes = 0, operations = 0;  // by the kernel's own model: a lower bound of what has to move
+  int64_t requested = 0, unfused = 0; // bytes, likewise (LEAT_COST_... in include/leat/KernelABI.h)
 };
 
 struct ExecutionCounters {

@@ -56,7 +56,7 @@ public:
   /// Runs a kernel. `results`: arrays of the right type and dims, whose contents are replaced. States among `inputs` are updated.
   void run(const std::string &name, std::vector<Array *> inputs, std::vector<Array *> results, std::vector<int64_t> scalars = {});
   int64_t lastTasks = 0;
-  int64_t lastCost[2] = {0, 0};
+  int64_t lastCost[LEAT_COSTS] = {};
   void *symbol(const std::string &name);
 
 private:

@@ -84,10 +84,10 @@ std::unique_ptr<DeviceKernels> DeviceKernels::compile(const std::string &text, c
 
 unsigned DeviceKernels::phases(const std::string &name) const { return impl->entries.count(name) ? impl->entries.at(name).size() : 0; }
 
-std::array<int64_t, 2> DeviceKernels::cost(const std::string &name, const std::vector<Array *> &inputs, const std::vector<Array *> &results,
+std::array<int64_t, LEAT_COSTS> DeviceKernels::cost(const std::string &name, const std::vector<Array *> &inputs, const std::vector<Array *> &results,
                                            const std::vector<int64_t> &given) {
   std::vector<int64_t> scalars = impl->signatures.at(name).launchScalars(name, inputs, results, given);
-  std::array<int64_t, 2> out{};
+  std::array<int64_t, LEAT_COSTS> out{};
   reinterpret_cast<void (*)(const int64_t *, int64_t *)>(lookup(*impl->host, name + ".cost"))(scalars.data(), out.data());
   return out;
 }

@@ -33,8 +33,8 @@ public:
   const std::vector<std::string> &entries(const std::string &name) const;
   /// Launches that a kernel has: 0 if it runs on the host.
   unsigned phases(const std::string &name) const;
-  /// Bytes moved and operations, by the kernel's model.
-  std::array<int64_t, 2> cost(const std::string &name, const std::vector<Array *> &inputs, const std::vector<Array *> &results,
+  /// By the kernel's model.
+  std::array<int64_t, LEAT_COSTS> cost(const std::string &name, const std::vector<Array *> &inputs, const std::vector<Array *> &results,
                               const std::vector<int64_t> &scalars = {});
 
 private:

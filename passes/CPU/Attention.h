@@ -143,8 +143,10 @@ public:
   void run(mlir::Value task);
 
 private:
+  void chooseTile(mlir::Value task);
   void start();
   void fetchQueries();
+  void fetchOutput();
   void fetchKeys(unsigned segment, mlir::Value t0);
   void packQueries(unsigned segment);
   void block(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value masked);

@@ -26,16 +26,23 @@ AttendMany::AttendMany(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k), 
 
 Value AttendMany::tasks() { return k.mul(k.ceilDiv(allRows, k.idx(kPanel)), pairs); }
 
-void AttendMany::run(Value task) {
+void AttendMany::chooseTile(Value task) {
   // All tiles that read the same keys one after the other. Later ones see more keys under a causal mask: they go first.
-  Value tiles = k.ceilDiv(allRows, k.idx(kPanel)), tile = k.sub(k.sub(tiles, k.idx(1)), k.rem(task, tiles));
+  Value tiles = k.ceilDiv(allRows, k.idx(kPanel)), turn = k.rem(task, tiles);
   choosePair(k.div(task, tiles));
-  row0 = k.mul(tile, k.idx(kPanel));
+  row0 = k.mul(k.sub(k.sub(tiles, k.idx(1)), turn), k.idx(kPanel));
   rows = k.min(k.sub(allRows, row0), k.idx(kPanel));
   columns = k.mul(k.ceilDiv(rows, k.idx(lanes)), k.idx(lanes));
-  firstTile = k.compare(arith::CmpIPredicate::eq, k.rem(task, tiles), k.idx(0));
-  fetchKeys(0, k.idx(0));
+  firstTile = k.compare(arith::CmpIPredicate::eq, turn, k.idx(0));
+}
+
+void AttendMany::run(Value task) {
+  // What the next task begins with, and where this one will end.
+  chooseTile(k.min(k.add(task, k.idx(1)), k.sub(tasks(), k.idx(1))));
   fetchQueries();
+  fetchKeys(0, k.idx(0));
+  chooseTile(task);
+  fetchOutput();
   start();
   for (unsigned segment = 0; segment < op.getK().size(); ++segment) {
     packQueries(segment);
@@ -88,6 +95,14 @@ void AttendMany::fetchQueries() {
       offset = k.add(offset, k.mul(at, stride));
     emitter().prefetch(k.elementPtr(k.buffer(s->argument), type, offset), *columnCount * KernelBuilder::byteWidth(type));
   });
+}
+
+void AttendMany::fetchOutput() {
+  if (std::optional<int64_t> width = getConstantIntValue(valueDepth))
+    k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+      auto [query, head] = rowAt(r);
+      fetchResults(k, op.getOutput(), coordinates(op.getOLayout() == "bhsd" ? 1 : 2, head, query), k.idx(0), *width);
+    });
 }
 
 /// Nor are keys and values, where their heads take turns: the first tile that reads a block of them fetches the next one.

@@ -61,12 +61,21 @@ public:
         Value kn = k.min(k.sub(p.depth, k0), k.idx(kc));
         Panel rhs = preparePanel(k, p, batchAt, panel, n0, nEnd, k0, kn);
         Value again = arith::CmpIOp::create(k.b, arith::CmpIPredicate::ne, k0, k.idx(0));
-        Value a = k.elementPtr(lhs.base, lhs.type, k.mul(k0, lhs.colStride));
-        Ahead ahead = packed() ? nextPanel(k, p, rhs, block, rows, kn) : Ahead();
-        callProduct(k, {lhs.type, rhs.type, acc, pairs(k)}, a, lhs.rowStride, lhs.colStride, rhs.base, rhs.stride, kn, sums(k), again, rows,
-                    {}, {}, ahead.from, ahead.step);
+        Tiles tiles{row0, k.elementPtr(lhs.base, lhs.type, k.mul(k0, lhs.colStride)), lhs, rhs, kn, again, {}};
+        if (packed())
+          tiles.ahead = nextPanel(k, p, rhs, block, rows, kn);
+        Value last = k.compare(arith::CmpIPredicate::sge, k.add(k0, k.idx(kc)), p.depth);
+        // Whole tiles of the last block of k go from registers through the epilogue; what is left does so by way of scratch.
+        Value whole = k.mul(k.div(rows, k.idx(kTileRows)), k.idx(kTileRows));
+        Value from = k.idx(0);
+        if (endsInRegisters(k)) {
+          Value direct = arith::AndIOp::create(k.b, last, k.compare(arith::CmpIPredicate::eq, k.sub(nEnd, n0), k.idx(kPanel)));
+          from = arith::SelectOp::create(k.b, direct, whole, from);
+          k.forLoop(k.idx(0), from, k.idx(kTileRows), [&](Value row) { tileInRegisters(k, p, batchAt, tiles, row, n0); });
+        }
+        product(k, tiles, from, rows);
+        k.ifThen(last, [&] { epilogue(k, p, batchAt, row0, from, rows, n0, nEnd); });
       });
-      epilogue(k, p, batchAt, row0, rows, n0, nEnd);
     });
   }
 
@@ -92,6 +101,14 @@ private:
 
   struct Ahead { ///< what is fetched meanwhile: see productRows
     Value from, step;
+  };
+
+  struct Tiles { ///< a block of k of the task's rows
+    Value row0, a;
+    Rows lhs;
+    Panel rhs;
+    Value depth, again; ///< again: there are sums of blocks before
+    Ahead ahead;
   };
 
   StringRef rhsLayout() { return operandLayout(op->getParentOfType<KernelFuncOp>(), op.getRhs()); }
@@ -255,21 +272,73 @@ private:
     return {k.bytePtr(next, k.mul(k.sub(tile, first), tileBytes)), choose(fetches, bytes, k.idx(0))};
   }
 
-  void epilogue(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row0, Value rows, Value n0, Value nEnd) {
-    SmallVector<Value> rowDims(p.outBatch);
-    rowDims.push_back(p.m);
-    k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
-      SmallVector<Value> at;
-      if (p.flat) {
-        at = delinearize(k, k.add(row0, r), rowDims);
-      } else {
-        at.assign(batchAt.begin(), batchAt.end());
-        at.push_back(k.add(row0, r));
+  Value leftRow(KernelBuilder &k, const Tiles &t, Value row) { return k.elementPtr(t.a, t.lhs.type, k.mul(row, t.lhs.rowStride)); }
+  Value sumsRow(KernelBuilder &k, Value row) { return k.elementPtr(sums(k), acc, k.mul(row, k.idx(kPanel))); }
+  /// What the tile that begins at `row` fetches.
+  Value aheadAt(KernelBuilder &k, const Tiles &t, Value row) {
+    Value bytes = k.mul(inPairs() ? k.div(t.depth, k.idx(2)) : t.depth, t.ahead.step);
+    return k.bytePtr(t.ahead.from, k.mul(k.div(row, k.idx(kTileRows)), bytes));
+  }
+
+  /// Sums of rows [from, rows) in scratch.
+  void product(KernelBuilder &k, const Tiles &t, Value from, Value rows) {
+    callProduct(k, {t.lhs.type, t.rhs.type, acc, pairs(k)}, leftRow(k, t, from), t.lhs.rowStride, t.lhs.colStride, t.rhs.base, t.rhs.stride,
+                t.depth, sumsRow(k, from), t.again, k.sub(rows, from), {}, {}, t.ahead.from ? aheadAt(k, t, from) : Value(), t.ahead.step);
+  }
+
+  /// A tile of a whole panel, from `row` of the task on. Lines of the results are fetched while it is computed.
+  void tileInRegisters(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, const Tiles &t, Value row, Value n0) {
+    ProductTypes types{t.lhs.type, t.rhs.type, acc, pairs(k)};
+    int64_t lanes = k.target.lanes(), vectors = tileVectors(k.target, acc, kTileRows);
+    SmallVector<SmallVector<Value>> at;
+    for (int64_t r = 0; r < kTileRows; ++r) {
+      at.push_back(rowCoordinates(k, p, batchAt, k.add(t.row0, k.add(row, k.idx(r)))));
+      fetchResults(k, op.getOutput(), at.back(), n0, kPanel);
+    }
+    k.forLoop(k.idx(0), k.idx(kPanel), k.idx(vectors * lanes), [&](Value column) {
+      Value scratch = k.elementPtr(sumsRow(k, row), acc, column);
+      Value strip = k.elementPtr(t.rhs.base, t.rhs.type, k.mul(column, k.idx(inPairs() ? 2 : 1)));
+      TileOperands operands{
+          leftRow(k, t, row), k.i64(t.lhs.rowStride), k.i64(t.lhs.colStride), strip, k.i64(t.rhs.stride), k.i64(t.depth), {}, {}};
+      if (t.ahead.from) {
+        operands.next = aheadAt(k, t, row);
+        operands.step = k.i64(t.ahead.step);
       }
-      emitRow(k, op.getOutput(), at, n0, nEnd, sums(k), k.mul(r, k.idx(kPanel)), acc);
+      Emit e(k.b.getLoc(), k.b.getContext());
+      e.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());
+      Values init = startSums(e, Emit::vec(lanes, acc), t.again, kTileRows * vectors,
+                              [&](int64_t i) { return e.at(scratch, acc, e.c(i / vectors * kPanel + i % vectors * lanes)); });
+      Values tile = productSums(e, k.target, types, kTileRows, vectors, operands, init);
+      for (int64_t i = 0; i < kTileRows * vectors; ++i)
+        emitElements(k, op.getOutput(), at[i / vectors], k.add(k.add(n0, column), k.idx(i % vectors * lanes)), lanes, tile[i]);
     });
   }
 
+  SmallVector<Value> rowCoordinates(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row) {
+    SmallVector<Value> dims(p.outBatch), at(batchAt);
+    dims.push_back(p.m);
+    if (p.flat)
+      return delinearize(k, row, dims);
+    at.push_back(row);
+    return at;
+  }
+
+  void epilogue(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row0, Value from, Value rows, Value n0, Value nEnd) {
+    k.forLoop(from, rows, k.idx(1), [&](Value r) {
+      emitRow(k, op.getOutput(), rowCoordinates(k, p, batchAt, k.add(row0, r)), n0, nEnd, sums(k), k.mul(r, k.idx(kPanel)), acc);
+    });
+  }
+
+  /// The epilogue is emitted once for each vector of a tile: it has to be short, and in vectors as they are everywhere else.
+  bool endsInRegisters(KernelBuilder &k) {
+    if (lanesOf(k.target, acc) != k.target.lanes())
+      return false;
+    int64_t count = 0;
+    op->getParentOfType<KernelFuncOp>().getBody().walk([&](Operation *inner) { count += !inner->hasTrait<OpTrait::IsTerminator>(); });
+    return count <= kInlineOps;
+  }
+
+  static constexpr int64_t kInlineOps = 24;
   static constexpr int64_t kRoundedPanels = 8; ///< for each rounding of a block of rows
 
   MatmulOp op;

@@ -45,84 +45,102 @@ Type accumulatorType(Type element) {
 
 constexpr int64_t kAhead = 24; ///< iterations between asking for memory and reading it: 6 KB where one reads 256 bytes
 
+int64_t tileVectors(const Target &target, Type acc, int64_t rows) {
+  int64_t budget = target.avx512 ? 24 : 12, vectors = 1;
+  while (vectors * 2 * rows <= budget && vectors * 2 * lanesOf(target, acc) <= kPanel)
+    vectors *= 2;
+  return vectors;
+}
+
+Values productSums(Emit &b, const Target &target, ProductTypes t, int64_t rows, int64_t vectors, const TileOperands &operands, Values init,
+                   bool streams) {
+  int64_t lanes = lanesOf(target, t.acc);
+  bool dots = t.pairs == ProductTypes::Pairs::Multiplied;
+  int64_t neighbours = t.pairs != ProductTypes::Pairs::None ? 2 : 1; // values of k that an iteration works on
+  VectorType rhsVec = Emit::vec(lanes, neighbours == 2 ? b.getI32Type() : t.rhs);
+  Value aCol = operands.aCol, aStep = b.mul(aCol, b.c(neighbours)), rhsStep = b.mul(operands.panelStride, b.c(neighbours));
+  Value ahead = streams ? b.mul(rhsStep, b.c(kAhead)) : Value();
+  Values rowPtr;
+  for (int64_t r = 0; r < rows; ++r)
+    rowPtr.push_back(r ? b.at(operands.a, t.lhs, b.mul(operands.aRow, b.c(r))) : operands.a);
+  // Carried beside the accumulators: the offset into the rows of A, the pointer into the panel and what is fetched.
+  init.push_back(b.c(0));
+  init.push_back(operands.panel);
+  if (operands.next)
+    init.push_back(operands.next);
+  Values sums = b.loop(b.c(0), operands.k, b.c(neighbours), init, [&](Value, ValueRange carried) {
+    Value offset = carried[rows * vectors], rhs = carried[rows * vectors + 1];
+    Values next(carried.take_front(rows * vectors));
+    if (streams)
+      b.prefetch(b.at(rhs, t.rhs, ahead), vectors * lanes * neighbours * t.rhs.getIntOrFloatBitWidth() / 8);
+    for (int64_t half = 0; half < (dots ? 1 : neighbours); ++half) {
+      Values columns;
+      for (int64_t v = 0; v < vectors; ++v) {
+        // Pairs are loaded once for each half: there is no room for them beside the sums. Volatile, or both would be made one.
+        Value at = b.at(rhs, t.rhs, v * lanes * neighbours);
+        Value loaded = half ? LLVM::LoadOp::create(b, rhsVec, at, /*alignment=*/2, /*isVolatile=*/true).getResult() : b.load(rhsVec, at);
+        columns.push_back(dots ? loaded : neighbours == 2 ? halfOfPairs(b, loaded, half == 1) : b.widen(target, loaded, t.acc));
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        Value at = b.at(rowPtr[r], t.lhs, half ? b.add(offset, aCol) : offset);
+        // A pair may lie at any even address.
+        Value x =
+            dots ? LLVM::LoadOp::create(b, b.getI32Type(), at, /*alignment=*/2).getResult() : b.widen(target, b.load(t.lhs, at), t.acc);
+        x = b.splat(x, lanes);
+        for (int64_t v = 0; v < vectors; ++v) {
+          Value &sum = next[r * vectors + v];
+          sum = dots ? dotPairs(b, sum, x, columns[v]) : b.fma(target, x, columns[v], sum);
+        }
+      }
+    }
+    next.push_back(b.add(offset, aStep));
+    next.push_back(b.at(rhs, t.rhs, rhsStep));
+    if (operands.next) {
+      b.prefetchNear(carried.back());
+      next.push_back(b.at(carried.back(), b.getI8Type(), operands.step));
+    }
+    return next;
+  });
+  return Values(sums.begin(), sums.begin() + rows * vectors);
+}
+
+Values startSums(Emit &b, VectorType type, Value accumulate, int64_t count, llvm::function_ref<Value(int64_t)> at) {
+  llvm::SmallVector<Type> types(count, type);
+  return b.choose(
+      accumulate, types,
+      [&] {
+        Values loaded;
+        for (int64_t i = 0; i < count; ++i)
+          loaded.push_back(b.load(type, at(i)));
+        return loaded;
+      },
+      [&] { return Values(count, b.zero(type)); });
+}
+
 /// `rows` x 64 of C. The columns are worked on in strips that fit the registers: rows * vectors accumulators.
 static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTypes t, int64_t rows, bool narrow) {
-  int64_t lanes = lanesOf(target, t.acc);
-  int64_t budget = target.avx512 ? 24 : 12, vectors = 1;
-  while (!narrow && vectors * 2 * rows <= budget && vectors * 2 * lanes <= kPanel)
-    vectors *= 2;
-  bool pairs = t.pairs != ProductTypes::Pairs::None, dots = t.pairs == ProductTypes::Pairs::Multiplied;
-  int64_t neighbours = pairs ? 2 : 1; // values of k that an iteration works on
+  int64_t lanes = lanesOf(target, t.acc), vectors = narrow ? 1 : tileVectors(target, t.acc, rows);
   // A row that does little but read: so many loads are under way that the processor's own prefetching falls behind. Where there is more to
   // do for what is read, asking for it only gets in the way.
-  bool streams = rows == 1 && !narrow && (dots || t.rhs == t.acc);
+  bool streams = rows == 1 && !narrow && (t.pairs == ProductTypes::Pairs::Multiplied || t.rhs == t.acc);
   std::string name = llvm::formatv("{0}_{1}x{2}", productName(t), rows, vectors * lanes);
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr();
   return sharedFunction(
       module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64, ptr, i64}, [&](Emit &b, ValueRange args) {
-        Value a = args[0], aRow = args[1], aCol = args[2], panel = args[3], ldb = args[4], k = args[5], c = args[6], ldc = args[7],
-              accumulate = args[8];
-        VectorType accVec = Emit::vec(lanes, t.acc), rhsVec = Emit::vec(lanes, pairs ? b.getI32Type() : t.rhs);
-        Value aStep = b.mul(aCol, b.c(neighbours)), rhsStep = b.mul(ldb, b.c(neighbours)), ahead = b.mul(rhsStep, b.c(kAhead));
-        Values rowPtr;
-        for (int64_t r = 0; r < rows; ++r)
-          rowPtr.push_back(r ? b.at(a, t.lhs, b.mul(aRow, b.c(r))) : a);
+        Value c = args[6], ldc = args[7];
+        VectorType accVec = Emit::vec(lanes, t.acc);
         b.loop(b.c(0), args[9], b.c(vectors * lanes), [&](Value j) {
-          Value strip = b.at(panel, t.rhs, b.mul(j, b.c(neighbours)));
-          auto cAt = [&](int64_t r, int64_t v) { return b.at(c, t.acc, b.add(j, b.add(b.mul(ldc, b.c(r)), b.c(v * lanes)))); };
-          llvm::SmallVector<Type> accTypes(rows * vectors, accVec);
-          Values init = b.choose(
-              accumulate, accTypes,
-              [&] {
-                Values loaded;
-                for (int64_t i = 0; i < rows * vectors; ++i)
-                  loaded.push_back(b.load(accVec, cAt(i / vectors, i % vectors)));
-                return loaded;
-              },
-              [&] { return Values(rows * vectors, b.zero(accVec)); });
-          // Carried beside the accumulators: the offset into the rows of A and the pointer into the panel.
-          init.push_back(b.c(0));
-          init.push_back(strip);
-          bool fetches = rows == kTileRows && !narrow; // bound by arithmetic: there is room for it
-          if (fetches)
-            init.push_back(args[10]);
-          Values sums = b.loop(b.c(0), k, b.c(neighbours), init, [&](Value, ValueRange carried) {
-            Value offset = carried[rows * vectors], rhs = carried[rows * vectors + 1];
-            Values next(carried.take_front(rows * vectors));
-            if (streams)
-              b.prefetch(b.at(rhs, t.rhs, ahead), vectors * lanes * neighbours * t.rhs.getIntOrFloatBitWidth() / 8);
-            for (int64_t half = 0; half < (dots ? 1 : neighbours); ++half) {
-              Values columns;
-              for (int64_t v = 0; v < vectors; ++v) {
-                // Pairs are loaded once for each half: there is no room for them beside the sums. Volatile, or both would be made one.
-                Value at = b.at(rhs, t.rhs, v * lanes * neighbours);
-                Value loaded =
-                    half ? LLVM::LoadOp::create(b, rhsVec, at, /*alignment=*/2, /*isVolatile=*/true).getResult() : b.load(rhsVec, at);
-                columns.push_back(dots ? loaded : pairs ? halfOfPairs(b, loaded, half == 1) : b.widen(target, loaded, t.acc));
-              }
-              for (int64_t r = 0; r < rows; ++r) {
-                Value at = b.at(rowPtr[r], t.lhs, half ? b.add(offset, aCol) : offset);
-                // A pair may lie at any even address.
-                Value x = dots ? LLVM::LoadOp::create(b, b.getI32Type(), at, /*alignment=*/2).getResult()
-                               : b.widen(target, b.load(t.lhs, at), t.acc);
-                x = b.splat(x, lanes);
-                for (int64_t v = 0; v < vectors; ++v) {
-                  Value &sum = next[r * vectors + v];
-                  sum = dots ? dotPairs(b, sum, x, columns[v]) : b.fma(target, x, columns[v], sum);
-                }
-              }
-            }
-            next.push_back(b.add(offset, aStep));
-            next.push_back(b.at(rhs, t.rhs, rhsStep));
-            if (fetches) {
-              b.prefetchNear(carried.back());
-              next.push_back(b.at(carried.back(), b.getI8Type(), args[11]));
-            }
-            return next;
-          });
+          auto cAt = [&](int64_t i) { return b.at(c, t.acc, b.add(j, b.add(b.mul(ldc, b.c(i / vectors)), b.c(i % vectors * lanes)))); };
+          Value strip = b.at(args[3], t.rhs, t.pairs != ProductTypes::Pairs::None ? b.mul(j, b.c(2)) : j);
+          TileOperands operands{args[0], args[1], args[2], strip, args[4], args[5], {}, {}};
+          if (rows == kTileRows && !narrow) { // bound by arithmetic: there is room for fetching
+            operands.next = args[10];
+            operands.step = args[11];
+          }
+          Values sums = productSums(b, target, t, rows, vectors, operands, startSums(b, accVec, args[8], rows * vectors, cAt), streams);
           for (int64_t i = 0; i < rows * vectors; ++i)
-            b.store(sums[i], cAt(i / vectors, i % vectors));
+            b.store(sums[i], cAt(i));
         });
       });
 }

@@ -26,6 +26,19 @@ mlir::Type accumulatorType(mlir::Type element);
 /// `rows` is.
 mlir::func::FuncOp productRows(mlir::ModuleOp module, const Target &target, ProductTypes types, bool narrow = false);
 
+/// What the loop over k of one register tile reads: rows of the left operand, a strip of a panel; strides in elements. Each step fetches
+/// from `next` on and moves it on by `step` bytes, if there is one.
+struct TileOperands {
+  mlir::Value a, aRow, aCol, panel, panelStride, k, next, step;
+};
+/// Vectors of a tile of `rows` rows that the registers hold beside the operands.
+int64_t tileVectors(const Target &target, mlir::Type acc, int64_t rows);
+/// The sums that a tile starts with: those of a block of k before, loaded from at(i), or zero.
+Values startSums(Emit &b, mlir::VectorType type, mlir::Value accumulate, int64_t count, llvm::function_ref<mlir::Value(int64_t)> at);
+/// The loop itself, emitted in place: rows x vectors sums, added to `init`. `streams`: asks for the panel some steps ahead.
+Values productSums(Emit &b, const Target &target, ProductTypes types, int64_t rows, int64_t vectors, const TileOperands &operands,
+                   Values init, bool streams = false);
+
 /// Transposes rows of a matrix into a panel: dst[k][j] = j < n ? src[j * stride + k] : 0, converted to `dst`.
 /// (dst, src, stride, n, k)
 mlir::func::FuncOp packTransposed(mlir::ModuleOp module, const Target &target, mlir::Type src, mlir::Type dst);

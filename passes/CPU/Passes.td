@@ -42,9 +42,10 @@ def ExpandMath : Pass<"leat-cpu-expand-math", ""> {
   }];
   let options = [
     Option<"hasFMA", "fma", "bool", "false", "fused multiply-add in one instruction">,
-    Option<"hasRound", "round", "bool", "false", "rounding to integers in one instruction">
+    Option<"hasRound", "round", "bool", "false", "rounding to integers in one instruction">,
+    Option<"hasTables", "tables", "bool", "false", "each of 16 lanes looks one of 16 numbers up in one instruction (AVX-512); f32 values are scalars or such vectors">
   ];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
 
 #endif

@@ -16,6 +16,7 @@ void buildToLLVM(OpPassManager &pm, const Target &target) {
   ExpandMathOptions math;
   math.hasFMA = target.fma;
   math.hasRound = target.sse41;
+  math.hasTables = target.avx512 && target.lanes() == 16;
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createExpandMath(math));

@@ -55,25 +55,38 @@ void checkEpilogue(KernelBuilder &k, ValueRange roots) {
       k.fail("result " + Twine(i) + " has another shape than the product before it", roots[0].getDefiningOp());
 }
 
-void emitRow(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n0, Value nEnd, Value sums, Value offset, Type acc) {
-  Type element = cast<RankedTensorType>(root.getType()).getElementType();
-  Value base = k.sub(offset, n0);
-  k.forLanes(n0, nEnd, k.target.lanes(), [&](Value n, int64_t lanes) {
-    Puller pull(k, lanes);
-    SmallVector<Idx> coordinates = pull.at(at);
-    coordinates.push_back(pull.at(n, lanes > 1));
-    auto shape = cast<RankedTensorType>(root.getType()).getShape();
-    pull.bind(root, [&](Puller &, ArrayRef<Idx> asked) {
-      // The sums of this place are all there is.
-      for (auto [here, there, size] : llvm::zip_equal(coordinates, asked, shape))
-        if (size != 1 && (here.base != there.base || here.stride != there.stride || there.lanes))
-          k.fail("the epilogue reads the result of the product at another place", root.getDefiningOp());
-      Value sum = convertCarried(k, k.load(sums, acc, k.add(base, n), lanes), KernelBuilder::carriedType(element));
-      return k.roundTo(sum, element);
-    });
-    for (unsigned result : epilogueResults(k, root))
-      pull.emitResult(result, coordinates);
+void emitElements(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n, int64_t lanes, Value sums) {
+  auto type = cast<RankedTensorType>(root.getType());
+  Puller pull(k, lanes);
+  SmallVector<Idx> coordinates = pull.at(at);
+  coordinates.push_back(pull.at(n, lanes > 1));
+  pull.bind(root, [&](Puller &, ArrayRef<Idx> asked) {
+    // The sums of this place are all there is.
+    for (auto [here, there, size] : llvm::zip_equal(coordinates, asked, type.getShape()))
+      if (size != 1 && (here.base != there.base || here.stride != there.stride || there.lanes))
+        k.fail("the epilogue reads the result of the product at another place", root.getDefiningOp());
+    return k.roundTo(convertCarried(k, sums, KernelBuilder::carriedType(type.getElementType())), type.getElementType());
   });
+  for (unsigned result : epilogueResults(k, root))
+    pull.emitResult(result, coordinates);
+}
+
+void fetchResults(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n, int64_t count) {
+  Puller pull(k, 1);
+  SmallVector<Idx> coordinates = pull.at(at);
+  coordinates.push_back(pull.at(n));
+  for (unsigned result : epilogueResults(k, root)) {
+    Type element = k.resultType(result).getElementType();
+    Value first = k.elementPtr(k.resultBuffer(result), k.storageType(element), pull.linearize(coordinates, k.resultDims(result)).base);
+    for (int64_t byte = 0; byte < count * KernelBuilder::byteWidth(element); byte += 64)
+      LLVM::Prefetch::create(k.b, k.bytePtr(first, k.idx(byte)), /*rw=*/1, /*hint=*/3, /*cache=*/1);
+  }
+}
+
+void emitRow(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n0, Value nEnd, Value sums, Value offset, Type acc) {
+  Value base = k.sub(offset, n0);
+  k.forLanes(n0, nEnd, k.target.lanes(),
+             [&](Value n, int64_t lanes) { emitElements(k, root, at, n, lanes, k.load(sums, acc, k.add(base, n), lanes)); });
 }
 
 } // namespace leat::cpu

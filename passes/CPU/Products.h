@@ -32,6 +32,13 @@ llvm::SmallVector<unsigned> epilogueResults(KernelBuilder &k, mlir::Value root);
 /// Fails if the kernel has a result that no root of it covers.
 void checkEpilogue(KernelBuilder &k, mlir::ValueRange roots);
 
+/// Ends elements [n, n + lanes) of `root` at the leading coordinates `at`: they are `sums`, and the kernel's results are computed from
+/// them.
+void emitElements(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n, int64_t lanes, mlir::Value sums);
+
+/// Asks for the lines where emitElements will store results of `count` elements of `root` from `at`, n on.
+void fetchResults(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n, int64_t count);
+
 /// Ends a row of a product: columns [n0, nEnd) of `root` at the leading coordinates `at` are sums[offset + n - n0]; the kernel's results
 /// are computed from them.
 void emitRow(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n0, mlir::Value nEnd, mlir::Value sums,

@@ -1,5 +1,6 @@
 // RUN: leat-opt %s --leat-cpu-expand-math="fma=1 round=1" | FileCheck %s
 // RUN: leat-opt %s --leat-cpu-expand-math | FileCheck %s --check-prefix=BASE
+// RUN: leat-opt %s --leat-cpu-expand-math="fma=1 round=1 tables=1" | FileCheck %s --check-prefix=TABLE
 
 // CHECK-LABEL: @exp
 // CHECK-NOT:     math.exp
@@ -11,7 +12,10 @@ func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
   return %0 : vector<16xf32>
 }
 
-// One quotient does where 1 is added to the result, and nothing else becomes of it.
+// One quotient does where 1 is added to the result, and nothing else becomes of it; or a polynomial that each lane looks up.
+// TABLE-LABEL: @gelu
+// TABLE-NOT:     arith.divf
+// TABLE-COUNT-5: llvm.call_intrinsic "llvm.x86.avx512.permvar.sf.512"
 // CHECK-LABEL: @gelu
 // CHECK-NOT:     math.erf
 // CHECK-NOT:     math.copysign
@@ -23,6 +27,21 @@ func.func @gelu(%x: vector<16xf32>, %y: vector<16xf32>) -> vector<16xf32> {
   %2 = arith.mulf %y, %1 : vector<16xf32>
   return %2 : vector<16xf32>
 }
+// A scalar gets the bits of a lane.
+// TABLE-LABEL: @gelu_of_one
+// TABLE:         vector.broadcast %{{.*}} : f32 to vector<16xf32>
+// TABLE-COUNT-5: llvm.call_intrinsic "llvm.x86.avx512.permvar.sf.512"
+// TABLE:         vector.extract
+// CHECK-LABEL: @gelu_of_one
+// CHECK:         arith.divf {{.*}} : f32
+func.func @gelu_of_one(%x: f32) -> f32 {
+  %c = arith.constant 1.0 : f32
+  %0 = math.erf %x : f32
+  %1 = arith.addf %0, %c : f32
+  return %1 : f32
+}
+// TABLE-LABEL: @erf_itself
+// TABLE-NOT:     llvm.call_intrinsic
 // CHECK-LABEL: @erf_itself
 // CHECK-NOT:     arith.divf
 // CHECK:         math.copysign

@@ -22,6 +22,15 @@
 // V1: arith.mulf {{.*}} : vector<4xf32>
 // CHECK-LABEL: func.func @packed(
 // CHECK-NOT: call @pack_
+// Whole tiles end in registers, and ask for the lines that they will write; what is left goes by way of scratch.
+// V4-COUNT-24: "llvm.intr.prefetch"({{.*}}) <{cache = 1 : i32, hint = 3 : i32, rw = 1 : i32}>
+// V4: scf.for {{.*}} -> (vector<16xf32>
+// V4-COUNT-24: vector.fma
+// V4-NOT: vector.fma
+// V4: scf.yield
+// V4-COUNT-24: llvm.store {{.*}} : vector<16xf32>
+// V3-COUNT-12: vector.fma {{.*}} : vector<8xf32>
+// V3-COUNT-12: llvm.store {{.*}} : vector<8xf32>
 // CHECK: call @product_f32_f32_f32(
 // CHECK-LABEL: func.func @packed.tasks(
 // CHECK-LABEL: func.func @packed.scratch(
@@ -30,6 +39,50 @@ leat.kernel_func @packed inputs 2 -> [tensor<?x128xf32>] attributes {leat.layout
 ^bb0(%a: tensor<?x96xf32>, %b: tensor<96x128xf32>):
   %y = leat.matmul %a, %b : (tensor<?x96xf32>, tensor<96x128xf32>) -> tensor<?x128xf32>
   leat.yield %y : tensor<?x128xf32>
+}
+
+// -----
+
+// A long epilogue is written once.
+// CHECK-LABEL: func.func @long(
+// CHECK-NOT: vector.fma
+// CHECK-NOT: llvm.intr.prefetch
+// CHECK: call @product_f32_f32_f32(
+// CHECK-LABEL: func.func @long.tasks(
+#id = affine_map<(i, j) -> (i, j)>
+leat.kernel_func @long inputs 2 -> [tensor<?x64xf32>] attributes {leat.layouts = ["", "panel64"]} {
+^bb0(%a: tensor<?x96xf32>, %b: tensor<96x64xf32>, %n: index):
+  %y = leat.matmul %a, %b : (tensor<?x96xf32>, tensor<96x64xf32>) -> tensor<?x64xf32>
+  %e = tensor.empty(%n) : tensor<?x64xf32>
+  %z = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%y : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) {
+  ^bb0(%q: f32, %o: f32):
+    %s0 = arith.addf %q, %q : f32
+    %s1 = arith.mulf %s0, %q : f32
+    %s2 = arith.mulf %s1, %q : f32
+    %s3 = arith.mulf %s2, %q : f32
+    %s4 = arith.mulf %s3, %q : f32
+    %s5 = arith.mulf %s4, %q : f32
+    %s6 = arith.mulf %s5, %q : f32
+    %s7 = arith.mulf %s6, %q : f32
+    %s8 = arith.mulf %s7, %q : f32
+    %s9 = arith.mulf %s8, %q : f32
+    %s10 = arith.mulf %s9, %q : f32
+    %s11 = arith.mulf %s10, %q : f32
+    %s12 = arith.mulf %s11, %q : f32
+    %s13 = arith.mulf %s12, %q : f32
+    %s14 = arith.mulf %s13, %q : f32
+    %s15 = arith.mulf %s14, %q : f32
+    %s16 = arith.mulf %s15, %q : f32
+    %s17 = arith.mulf %s16, %q : f32
+    %s18 = arith.mulf %s17, %q : f32
+    %s19 = arith.mulf %s18, %q : f32
+    %s20 = arith.mulf %s19, %q : f32
+    %s21 = arith.mulf %s20, %q : f32
+    %s22 = arith.mulf %s21, %q : f32
+    %s23 = arith.mulf %s22, %q : f32
+    linalg.yield %s23 : f32
+  } -> tensor<?x64xf32>
+  leat.yield %z : tensor<?x64xf32>
 }
 
 // -----

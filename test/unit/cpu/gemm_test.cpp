@@ -117,6 +117,42 @@ leat.kernel_func @packed inputs 3 -> [tensor<?x?x130xf32>] attributes {leat.layo
   } -> tensor<?x?x130xf32>
   leat.yield %z : tensor<?x?x130xf32>
 }
+leat.kernel_func @long inputs 3 -> [tensor<?x64xf32>] attributes {leat.layouts = ["", "panel64", ""]} {
+^bb0(%a: tensor<?x70xf32>, %b: tensor<70x64xf32>, %r: tensor<?x64xf32>):
+  %c0 = arith.constant 0 : index
+  %d0 = tensor.dim %a, %c0 : tensor<?x70xf32>
+  %y = leat.matmul %a, %b : (tensor<?x70xf32>, tensor<70x64xf32>) -> tensor<?x64xf32>
+  %e = tensor.empty(%d0) : tensor<?x64xf32>
+  %z = linalg.generic {indexing_maps = [affine_map<(i,j)->(i,j)>, affine_map<(i,j)->(i,j)>, affine_map<(i,j)->(i,j)>], iterator_types = ["parallel", "parallel"]}
+    ins(%y, %r : tensor<?x64xf32>, tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) {
+  ^bb0(%s0: f32, %q: f32, %o: f32):
+  %s1 = arith.addf %s0, %q : f32
+  %s2 = arith.addf %s1, %q : f32
+  %s3 = arith.addf %s2, %q : f32
+  %s4 = arith.addf %s3, %q : f32
+  %s5 = arith.addf %s4, %q : f32
+  %s6 = arith.addf %s5, %q : f32
+  %s7 = arith.addf %s6, %q : f32
+  %s8 = arith.addf %s7, %q : f32
+  %s9 = arith.addf %s8, %q : f32
+  %s10 = arith.addf %s9, %q : f32
+  %s11 = arith.addf %s10, %q : f32
+  %s12 = arith.addf %s11, %q : f32
+  %s13 = arith.addf %s12, %q : f32
+  %s14 = arith.addf %s13, %q : f32
+  %s15 = arith.addf %s14, %q : f32
+  %s16 = arith.addf %s15, %q : f32
+  %s17 = arith.addf %s16, %q : f32
+  %s18 = arith.addf %s17, %q : f32
+  %s19 = arith.addf %s18, %q : f32
+  %s20 = arith.addf %s19, %q : f32
+  %s21 = arith.addf %s20, %q : f32
+  %s22 = arith.addf %s21, %q : f32
+  %s23 = arith.addf %s22, %q : f32
+    linalg.yield %s23 : f32
+  } -> tensor<?x64xf32>
+  leat.yield %z : tensor<?x64xf32>
+}
 leat.kernel_func @deep inputs 2 -> [tensor<?x64xf32>] attributes {leat.layouts = ["", "panel64"]} {
 ^bb0(%a: tensor<?x2100xf32>, %b: tensor<2100x64xf32>):
   %y = leat.matmul %a, %b : (tensor<?x2100xf32>, tensor<2100x64xf32>) -> tensor<?x64xf32>
@@ -257,6 +293,16 @@ TEST_P(Gemm, PackedWeightsAndEpilogue) {
     jit->run("experts", {&a, &all}, {&y});
     for (int64_t e = 0; e < 5; ++e)
       expectProduct(y, e * m * 70, m, 70, 33, rowMajor(a, 33), rowMajor(experts, 70, e * 33 * 70), 1e-3);
+  }
+}
+
+// Too long to be written for every vector of a tile: by way of scratch.
+TEST_P(Gemm, LongEpilogue) {
+  Array w = Array::random("f32", {70, 64}, 25), packed = panels(w, 70, 64);
+  for (int64_t m : {1, 6, 25}) {
+    Array a = Array::random("f32", {m, 70}, 26), r = Array::random("f32", {m, 64}, 27), y("f32", {m, 64});
+    jit->run("long", {&a, &packed, &r}, {&y});
+    expectProduct(y, 0, m, 64, 70, rowMajor(a, 70), rowMajor(w, 64), 3e-6, [&](int64_t i, int64_t j) { return 23 * r.at(i * 64 + j); });
   }
 }
 

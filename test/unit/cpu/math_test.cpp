@@ -172,7 +172,7 @@ TEST_P(Math, ErfBesideOne) {
   double worst = 0;
   for (int64_t i = 9; i < x.size(); ++i)
     worst = std::max(worst, std::abs(1 + std::erf(x.at(i)) - y.at(i)));
-  EXPECT_LE(worst, 5e-7);
+  EXPECT_LE(worst, GetParam() == 512 ? 2.5e-7 : 5e-7); // a polynomial for each quarter, or a quotient
   // One by one: everything is tail.
   for (int64_t i = 0; i < 64; ++i) {
     Array one("f32", {1}), got("f32", {1});

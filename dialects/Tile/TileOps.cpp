@@ -115,7 +115,8 @@ LogicalResult VisitOp::verify() {
     return emitOpError("needs a width that is a power of two and divides the columns, ") << tile.getCols() << ", got " << width;
   // A swizzle moves 16 bytes as they are.
   if (width > 1 && (tile.getSwizzle() ? width * tile.getElementBytes() > 16 : tile.getRowBytes() % 16 != 0))
-    return emitOpError("reads runs in rows of 16 bytes, and of 16 bytes where they are swizzled, not ") << width << " elements of " << Type(tile);
+    return emitOpError("reads runs in rows of 16 bytes, and of 16 bytes where they are swizzled, not ")
+           << width << " elements of " << Type(tile);
   if (width > 1)
     element = VectorType::get({width}, element);
   return verifyRegion(*this, getBody(), {element, index, index}, {});
@@ -135,8 +136,10 @@ LogicalResult LoadOp::verify() {
   if (rounds && (!tile.getElement().isF32() || reg.getKind() != LayoutKind::A || getTransposed()))
     return emitOpError("rounds f32 to an operand in layout a, not ")
            << tile.getElement() << " to " << reg.getElement() << " in layout " << stringifyLayoutKind(reg.getKind());
-  if (getResidual() && !rounds)
+  if (getResidual() != 0 && !rounds)
     return emitOpError("has a residual only where it rounds");
+  if (getResidual() > 2)
+    return emitOpError("takes residuals twice at most, got ") << int64_t(getResidual());
   return success();
 }
 

@@ -139,10 +139,11 @@ def Tile_VisitOp : Tile_Op<"visit", [SingleBlock]> {
 def Tile_LoadOp : Tile_Op<"load"> {
   let summary = "reads a tile from shared memory into the registers of its layout";
   let description = [{
-    `a` and `b` of equal 16-bit elements: ldmatrix. f32 elements may be read as f16 or bf16 in layout `a`: rounded on the way, and with `residual` what the rounding took away.
+    `a` and `b` of equal 16-bit elements: ldmatrix. f32 elements may be read as f16 or bf16 in layout `a`: rounded on the way; with `residual` 1 what that took away, rounded, with 2 what
+    that took away again.
     `transposed`: the tile in shared memory is [columns, rows].
   }];
-  let arguments = (ins Tile_SharedType:$tile, UnitAttr:$transposed, UnitAttr:$residual);
+  let arguments = (ins Tile_SharedType:$tile, UnitAttr:$transposed, DefaultValuedAttr<I64Attr, "0">:$residual);
   let results = (outs Tile_RegType:$result);
   let assemblyFormat = "$tile attr-dict `:` type($tile) `->` type($result)";
   let hasVerifier = 1;
@@ -301,7 +302,7 @@ def Tile_PipelineOp : Tile_Op<"pipeline", [AttrSizedOperandSegments]> {
   let description = [{
     For i = `lower`, `lower` + `step`, ... below `upper`: `produce`(i, slots) begins to bring what step i needs into one stage of each of `buffers`; `consume`(i, slots, carried) works on it and
     yields what is carried on. `produce` runs `stages` - 1 steps ahead, `stages` as the buffers have (two at least). Memory is ordered by the op: a slot is written after all threads are done with it,
-    and read after what was written is there. `produce` may write a slot by tile.copy_async or tile.fill; `consume` neither writes nor keeps them.
+    and read after what was written is there. `produce` may write a slot by tile.copy_async, tile.fill or tile.write; `consume` neither writes nor keeps them.
   }];
   let arguments = (ins Index:$lower, Index:$upper, Index:$step, Variadic<Tile_SharedType>:$buffers, Variadic<AnyType>:$inits);
   let results = (outs Variadic<AnyType>:$results);

@@ -1,4 +1,4 @@
-// leat.matmul in tiles: what the programs for all GPUs share. A block makes a tile of the output; its sums go through shared memory to the
+// Products in tiles: what the programs for all GPUs share. A block makes a tile of the output; its sums go through shared memory to the
 // kernel's epilogue, so that what that reads and writes is in order of columns.
 #pragma once
 
@@ -9,6 +9,8 @@ namespace leat::cuda {
 
 class GemmTile {
 public:
+  /// `output` = `lhs` times a matrix of the given columns and depth. `shared`: all batches have one such matrix.
+  GemmTile(KernelBuilder &k, mlir::Value lhs, mlir::Value output, mlir::Value n, mlir::Value depth, bool shared);
   GemmTile(MatmulOp op, KernelBuilder &k);
 
   mlir::Value m, n, depth;
@@ -20,10 +22,17 @@ protected:
   void choose(int64_t tileRows, int64_t tileCols);
   /// The results of the block from its sums, by way of shared memory, which nothing else uses any more.
   void finish(mlir::Value sums);
+  /// A tile in shared memory: swizzled where rows are whole spans of 16-bit elements, else padded (f32: by `pad` bytes) so that rows begin
+  /// in different banks.
+  tile::SharedType sharedType(int64_t tileRows, int64_t cols, mlir::Type element, int64_t pad);
+  /// Brings the tile of the left operand that begins at column k0.
+  void bringLeft(mlir::Value k0, mlir::Value tile);
+  /// The tile of a matrix in memory of `down` x `across` elements, as it is.
+  void copy(const Matrix &matrix, mlir::Value down, mlir::Value across, mlir::Value row, mlir::Value col, mlir::Value tile);
 
-  MatmulOp op;
   KernelBuilder &k;
-  mlir::RankedTensorType lhsType, rhsType, outType;
+  mlir::Value lhs, output;
+  mlir::RankedTensorType lhsType, outType;
   llvm::SmallVector<mlir::Value> outBatch;
   // Of the block:
   mlir::Value n0, row0;

@@ -10,7 +10,7 @@ constexpr int64_t kConsumerRegisters = 232, kProducerRegisters = 40;
 
 static int64_t rowsOf(MatmulOp op) { return cpu::scheduled(op->getParentOfType<KernelFuncOp>(), "group_rows", 0); }
 
-GroupGemm::GroupGemm(MatmulOp op, KernelBuilder &k) : GemmTile(op, k) {
+GroupGemm::GroupGemm(MatmulOp op, KernelBuilder &k) : GemmTile(op, k), op(op), rhsType(cast<RankedTensorType>(op.getRhs().getType())) {
   bm = rowsOf(op);
   bn = cpu::scheduled(k.kernel, "group_cols", 128);
   bk = cpu::scheduled(k.kernel, "group_depth", 64);

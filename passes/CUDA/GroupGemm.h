@@ -26,6 +26,8 @@ private:
   void produce(Ring &ring, mlir::ValueRange maps, mlir::Value steps);
   mlir::Value consume(Ring &ring, mlir::Value steps);
 
+  MatmulOp op;
+  mlir::RankedTensorType rhsType;
   int64_t bm, bn, bk, stages, groups;
 };
 

@@ -191,7 +191,7 @@ void TileLowering::lowerLoad(tile::LoadOp op) {
           Value x[2];
           for (int64_t j = 0; j < 2; ++j) {
             x[j] = LLVM::ExtractElementOp::create(b, pair, i32(j));
-            if (op.getResidual())
+            for (uint64_t times = 0; times < op.getResidual(); ++times)
               x[j] = arith::SubFOp::create(b, x[j], arith::ExtFOp::create(b, b.getF32Type(), round(x[j], reg.getElement())));
           }
           out.push_back(pack(reg.getElement(), x[0], x[1]));

@@ -142,7 +142,7 @@ private:
     Value operand = queries;
     if (!element.isF32() && headSize <= 128) {
       tile::BarrierOp::create(b);
-      operand = tile::LoadOp::create(b, reg(tile::LayoutKind::A, headSize, element), queries, UnitAttr(), UnitAttr());
+      operand = tile::LoadOp::create(b, reg(tile::LayoutKind::A, headSize, element), queries, UnitAttr());
     } // else they are read behind the first barrier of the loop
     // What each row sees, and what blocks of keys may be skipped or need no mask.
     Extent extent = extentOf(segment);

@@ -14,7 +14,7 @@ constexpr int64_t kPanel = 64; ///< columns of a panel of packed weights
 /// Emits the program of tiles.
 class GemmProgram : public GemmTile {
 public:
-  GemmProgram(MatmulOp op, KernelBuilder &k) : GemmTile(op, k) {
+  GemmProgram(MatmulOp op, KernelBuilder &k) : GemmTile(op, k), op(op), rhsType(cast<RankedTensorType>(op.getRhs().getType())) {
     bm = cpu::scheduled(k.kernel, "rows", 64);
     bn = cpu::scheduled(k.kernel, "cols", 64);
     bk = cpu::scheduled(k.kernel, "depth", 16);
@@ -60,8 +60,8 @@ public:
         return {dot(at[1], at[3])};
       // f32 as the sum of two numbers of the weights' type: what the first rounds away, the second keeps.
       auto operand = tile::RegType::get(context, bm, bk, right, tile::LayoutAttr::get(context, tile::LayoutKind::A, 2, 2));
-      Value high = tile::LoadOp::create(b, operand, at[1], UnitAttr(), UnitAttr());
-      Value rest = tile::LoadOp::create(b, operand, at[1], UnitAttr(), b.getUnitAttr());
+      Value high = tile::LoadOp::create(b, operand, at[1], UnitAttr());
+      Value rest = tile::LoadOp::create(b, operand, at[1], UnitAttr(), b.getI64IntegerAttr(1));
       return {dot(rest, dot(high, at[3]))};
     });
 
@@ -69,43 +69,6 @@ public:
   }
 
 private:
-  /// Swizzled where rows are whole spans of 16-bit elements, else padded so that rows begin in different banks.
-  tile::SharedType sharedType(int64_t rows, int64_t cols, Type element, int64_t pad) {
-    int64_t bytes = cols * element.getIntOrFloatBitWidth() / 8, swizzle = element.isF32()    ? 0
-                                                                          : bytes % 128 == 0 ? 128
-                                                                          : bytes % 64 == 0  ? 64
-                                                                                             : 0;
-    return tile::SharedType::get(op.getContext(), rows, cols, element, swizzle, swizzle ? 0 : element.isF32() ? pad : 16, 1);
-  }
-
-  void copy(const Matrix &matrix, Value down, Value across, Value row, Value col, Value tile) {
-    Value view =
-        tile::ViewOp::create(k.b, tile::ViewType::get(k.b.getContext(), matrix.element), matrix.pointer, down, across, matrix.stride, 16);
-    tile::CopyAsyncOp::create(k.b, view, row, col, tile);
-  }
-
-  void bringLeft(Value k0, Value tile) {
-    unsigned rank = lhsType.getRank();
-    SmallVector<Value> at = cpu::operandBatch(k, lhsType, outType, batchAt);
-    at.append(2, k.idx(0));
-    if (auto matrix = matrixOf(k, op.getLhs(), at, rank - 2, rank - 1))
-      return copy(*matrix, rows, depth, row0, k0, tile);
-    SmallVector<Value> dims;
-    for (unsigned d = 0; d + 2 < rank; ++d)
-      dims.push_back(k.dim(op.getLhs(), d));
-    dims.push_back(m);
-    fillTile(k, tile, k.sub(rows, row0), k.sub(depth, k0), false, [&](Value r, Value c) {
-      Puller pull(k, 1);
-      SmallVector<Value> where = at;
-      if (flat)
-        where = cpu::delinearize(k, k.add(row0, r), dims);
-      else
-        where.pop_back_n(2), where.push_back(k.add(row0, r));
-      where.push_back(k.add(k0, c));
-      return pull.pull(op.getLhs(), pull.at(where));
-    });
-  }
-
   void bringRight(Value k0, Value tile) {
     unsigned rank = rhsType.getRank();
     SmallVector<Value> at = cpu::operandBatch(k, rhsType, outType, batchAt);
@@ -137,6 +100,8 @@ private:
     });
   }
 
+  MatmulOp op;
+  RankedTensorType rhsType;
   int64_t bm, bn, bk, stages;
   bool packed; ///< the right operand is stored in panels
   bool trans;  ///< its tiles in shared memory are [columns, depth]
@@ -191,15 +156,18 @@ protected:
     };
     Value macs = k.mul(k.mul(p.batch, p.rows), k.mul(p.n, p.depth));
     Value least = k.add(k.add(bytes(op.getLhs()), bytes(op.getRhs())), bytes(op.getOutput()));
-    // A block of the grid reads its rows and its columns, whatever others read; few rows are one block, and so are columns then.
-    Values blocks = byGroups(k) ? GroupGemm(op, k).grid() : GemmProgram(op, k).grid();
+    // A block of the grid reads its rows and its columns, whatever others read. The grid of a form that is not taken is empty.
+    Value requested = bytes(op.getOutput());
     auto read = [&](RankedTensorType type, Value others, Value times) {
-      return k.mul(k.mul(p.batch, k.mul(others, p.depth)), k.mul(times, k.idx(KernelBuilder::byteWidth(type.getElementType()))));
+      Value elements = k.mul(k.mul(p.batch, k.mul(others, p.depth)), times);
+      requested = k.add(requested, k.mul(elements, k.idx(KernelBuilder::byteWidth(type.getElementType()))));
     };
-    Value tiles = k.add(k.add(read(lhsType, p.rows, blocks[0]), read(rhsType, p.n, blocks[1])), bytes(op.getOutput()));
-    Value few =
-        hasFew() ? k.compare(arith::CmpIPredicate::sle, p.rows, k.idx(kFewRows)) : arith::ConstantIntOp::create(k.b, 0, 1).getResult();
-    return {least, k.mul(macs, k.idx(2)), arith::SelectOp::create(k.b, few, least, tiles)};
+    for (unsigned phase = 0; phase < phases(); ++phase) {
+      Values blocks = grid(k, phase);
+      read(lhsType, p.rows, blocks[0]);
+      read(rhsType, p.n, k.mul(blocks[1], k.min(blocks[0], k.idx(1))));
+    }
+    return {least, k.mul(macs, k.idx(2)), requested};
   }
 
   void program(KernelBuilder &k, unsigned phase) override {

@@ -1,6 +1,8 @@
-// leat.matmul_nbits: codes are read four or eight bytes of a column at a time and become f32 where they are used, once for each few rows.
+// leat.matmul_nbits. Few rows: codes are read four or eight bytes of a column at a time and become f32 where they are used. Many: a block
+// makes a tile of the output by tensor cores, and codes become 16-bit numbers on their way to shared memory, once for all of its rows.
 #include "passes/CPU/Products.h"
 #include "passes/CUDA/FewRows.h"
+#include "passes/CUDA/GemmTile.h"
 
 using namespace mlir;
 
@@ -8,71 +10,39 @@ namespace leat::cuda {
 
 namespace {
 
-class TiledNBits : public TileGenerator {
+/// The weights: of columns of the output, in runs along the depth.
+class Codes {
 public:
-  explicit TiledNBits(MatmulNBitsOp op) : op(op), outType(cast<RankedTensorType>(op.getOutput().getType())) {}
+  Codes(MatmulNBitsOp op, KernelBuilder &k) : op(op), k(k) {}
+  static constexpr int64_t kRun = 8;
 
-  static bool fits(MatmulNBitsOp op) {
-    auto kernel = op->getParentOfType<KernelFuncOp>();
-    int64_t bits = op.getBits(), block = op.getBlock();
-    return (bits == 4 || bits == 8) && block % 8 == 0 && int64_t(op.getK()) % 8 == 0 && isa<BlockArgument>(op.getCodes()) &&
-           cpu::operandLayout(kernel, op.getCodes()).empty();
-  }
-
-protected:
-  int64_t threads(KernelBuilder &, unsigned) override { return kFewRowsThreads; }
-  Values grid(KernelBuilder &k, unsigned) override { return fewRowsGrid(k, rows(k), k.idx(op.getN()), false); }
-
-  cpu::Cost cost(KernelBuilder &k) override {
-    auto bytes = [&](Value tensor) {
-      Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
-      return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(element)));
-    };
-    Value moved = bytes(op.getOutput());
-    for (Value v : op->getOperands())
-      moved = k.add(moved, bytes(v));
-    return {moved, k.mul(rows(k), k.idx(2 * int64_t(op.getK()) * int64_t(op.getN())))};
-  }
-
-  void program(KernelBuilder &k, unsigned) override {
+  /// kRun codes of `column` from `depth` on, a multiple of kRun, as f32.
+  Values run(Value column, Value depth) {
     auto &b = k.b;
-    Values dims;
-    for (int64_t d = 0; d + 1 < outType.getRank(); ++d)
-      dims.push_back(k.dim(op.getOutput(), d));
-    FewRows product{op.getOutput(), dims, rows(k), k.idx(op.getN()), k.idx(op.getK()), [&, dims](Value row, Value depth) {
-                      SmallVector<Value> at = cpu::delinearize(k, row, dims);
-                      at.push_back(depth);
-                      Puller pull(k, 1);
-                      return cpu::convertCarried(k, pull.pull(op.getLhs(), pull.at(at)), b.getF32Type());
-                    }};
-    Value codes = k.buffer(cast<BlockArgument>(op.getCodes()));
-    int64_t bits = op.getBits(), block = op.getBlock(), perWord = 32 / bits;
+    int64_t bits = op.getBits(), perWord = 32 / bits;
     auto shape = cast<RankedTensorType>(op.getCodes().getType()).getShape();
-    int64_t rowBytes = shape[1] * shape[2];
-    Type f32 = b.getF32Type(), i32 = b.getI32Type(), i8 = b.getI8Type();
-    multiplyAlongDepth(k, product, 8, [&](Value column, Value depth) {
-      Value offset = k.add(k.mul(column, k.idx(rowBytes)), k.div(k.mul(depth, k.idx(bits)), k.idx(8)));
-      Puller pull(k, 1);
-      SmallVector<Idx> place = pull.at({column, k.div(depth, k.idx(block))});
-      Value scale = cpu::convertCarried(k, pull.pull(op.getScales(), place), f32);
-      Value zero = zeroOf(k, column, k.div(depth, k.idx(block)));
-      Values weights;
-      for (Value word : loadWords(k, codes, i8, offset, 8 / perWord))
-        for (int64_t i = 0; i < perWord; ++i) {
-          // The code as the low bits of a float of exponent 23 is 2^23 + code: exact, and no conversion.
-          Value code =
-              arith::AndIOp::create(b, arith::ShRUIOp::create(b, word, k.constantInt(i32, i * bits)), k.constantInt(i32, (1 << bits) - 1));
-          Value large = arith::BitcastOp::create(b, f32, arith::OrIOp::create(b, code, k.constantInt(i32, 0x4b000000)));
-          Value exact = arith::SubFOp::create(b, large, k.constant(f32, 8388608.0));
-          weights.push_back(arith::MulFOp::create(b, arith::SubFOp::create(b, exact, zero), scale));
-        }
-      return weights;
-    });
+    Type f32 = b.getF32Type(), i32 = b.getI32Type();
+    Value offset = k.add(k.mul(column, k.idx(shape[1] * shape[2])), k.div(k.mul(depth, k.idx(bits)), k.idx(8)));
+    Values codes;
+    for (Value word : loadWords(k, k.buffer(cast<BlockArgument>(op.getCodes())), b.getI8Type(), offset, kRun / perWord))
+      for (int64_t i = 0; i < perWord; ++i) {
+        // The code as the low bits of a float of exponent 23 is 2^23 + code: exact, and no conversion.
+        Value code =
+            arith::AndIOp::create(b, arith::ShRUIOp::create(b, word, k.constantInt(i32, i * bits)), k.constantInt(i32, (1 << bits) - 1));
+        Value large = arith::BitcastOp::create(b, f32, arith::OrIOp::create(b, code, k.constantInt(i32, 0x4b000000)));
+        codes.push_back(arith::SubFOp::create(b, large, k.constant(f32, 8388608.0)));
+      }
+    return codes;
   }
-
-private:
+  Value blockOf(Value depth) { return k.div(depth, k.idx(int64_t(op.getBlock()))); }
+  Value scaleOf(Value column, Value block) {
+    Puller pull(k, 1);
+    return cpu::convertCarried(k, pull.pull(op.getScales(), pull.at({column, block})), k.b.getF32Type());
+  }
+  /// Zeros are numbers of the codes' kind.
+  bool hasWholeZeros() { return !op.getZeros() || !isa<FloatType>(cast<RankedTensorType>(op.getZeros().getType()).getElementType()); }
   /// The zero of a column's block: given as a number, packed like the codes, or the middle of the range.
-  Value zeroOf(KernelBuilder &k, Value column, Value block) {
+  Value zeroOf(Value column, Value block) {
     auto &b = k.b;
     int64_t bits = op.getBits();
     Type f32 = b.getF32Type(), i32 = b.getI32Type();
@@ -87,6 +57,210 @@ private:
     return arith::UIToFPOp::create(b, f32, arith::AndIOp::create(b, code, k.constantInt(i32, (1 << bits) - 1)));
   }
 
+  MatmulNBitsOp op;
+  KernelBuilder &k;
+};
+
+/// Emits the program of tiles. Codes are exact in 16 bits, so tensor cores add up a step's products with them, and the step's sum is scaled
+/// by the block's scale in f32. Rows in f32 are the sum of three bf16: each keeps what the ones before round away.
+class NBitsProgram : public GemmTile {
+public:
+  NBitsProgram(MatmulNBitsOp op, KernelBuilder &k)
+      : GemmTile(k, op.getLhs(), op.getOutput(), k.idx(op.getN()), k.idx(op.getK()), /*shared=*/true), codes(op, k) {
+    bm = cpu::scheduled(k.kernel, "rows", 64);
+    bn = cpu::scheduled(k.kernel, "cols", 64);
+    stages = cpu::scheduled(k.kernel, "stages", 2);
+    bk = int64_t(op.getBlock()) % 32 == 0 ? 32 : 16;
+    left = lhsType.getElementType();
+    right = left.isF32() ? Type(k.b.getBF16Type()) : left;
+  }
+  /// A step is of one block of the weights.
+  static bool fits(MatmulNBitsOp op) {
+    return int64_t(op.getBlock()) % 16 == 0 && cast<RankedTensorType>(op.getOutput().getType()).getRank() > 1;
+  }
+
+  Values grid() { return {k.ceilDiv(n, k.idx(bn)), k.ceilDiv(rows, k.idx(bm)), batch}; }
+
+  void multiply() {
+    auto &b = k.b;
+    choose(bm, bn);
+    Type f32 = b.getF32Type(), index = b.getIndexType();
+    // Of each column a scale, and where zeros are no whole numbers, its product with the zero.
+    SmallVector<tile::SharedType> tiles{sharedType(bm, bk, left, 32), sharedType(bn, bk, right, 0),
+                                        tile::SharedType::get(b.getContext(), codes.hasWholeZeros() ? 1 : 2, bn, f32, 0, 0, 1)};
+    Values buffers;
+    for (tile::SharedType t : tiles) {
+      auto staged = tile::SharedType::get(b.getContext(), t.getRows(), t.getCols(), t.getElement(), t.getSwizzle(), t.getPad(), stages);
+      buffers.push_back(tile::AllocOp::create(b, staged, IntegerAttr()));
+    }
+    Value ones = codes.hasWholeZeros() ? Value() : makeOnes();
+    auto acc = sumType(bn);
+    Value nothing = tile::SplatOp::create(b, acc, k.constant(f32, 0));
+    auto loop = tile::PipelineOp::create(b, TypeRange(acc), k.idx(0), depth, k.idx(bk), buffers, ValueRange(nothing));
+    SmallVector<Type> arguments{index};
+    llvm::append_range(arguments, tiles);
+    buildRegion(k, loop.getProduce(), arguments, [&](ValueRange at) -> Values {
+      bringLeft(at[0], at[1]);
+      bringCodes(at[0], at[2], at[3]);
+      return {};
+    });
+    arguments.push_back(acc);
+    buildRegion(k, loop.getConsume(), arguments, [&](ValueRange at) -> Values {
+      Values operands = leftOperands(at[1]), tiles{at[4], multiplyAll(operands, at[2], bn)};
+      if (ones) {
+        auto row = tile::RegType::get(b.getContext(), bm, 1, f32, tile::LayoutAttr::get(b.getContext(), tile::LayoutKind::Row, kWarps, 1));
+        tiles.push_back(tile::ReduceOp::create(b, row, tile::Combine::Max, multiplyAll(operands, ones, kOnes), /*partial=*/false));
+      }
+      return mapTiles(k, tiles, acc, [&](ValueRange of) -> Values {
+        Value column = of.back(), scale = tile::ReadOp::create(b, f32, at[3], k.idx(0), column), sum = k.fma(of[1], scale, of[0]);
+        if (!ones)
+          return {sum};
+        Value zero = arith::NegFOp::create(b, tile::ReadOp::create(b, f32, at[3], k.idx(1), column));
+        return {k.fma(of[2], zero, sum)};
+      });
+    });
+    finish(loop.getResult(0));
+  }
+
+private:
+  /// Each has whole rows, whose sums it needs.
+  static constexpr int64_t kWarps = kFewRowsThreads / 32;
+  /// Columns of ones, whose products with rows are the sums of those: a fragment.
+  static constexpr int64_t kOnes = 8;
+
+  tile::RegType sumType(int64_t cols) {
+    MLIRContext *context = k.b.getContext();
+    return tile::RegType::get(context, bm, cols, k.b.getF32Type(), tile::LayoutAttr::get(context, tile::LayoutKind::Acc, kWarps, 1));
+  }
+
+  /// The rows of a step as operands of products in 16 bits, whose sum they are.
+  Values leftOperands(Value tile) {
+    if (!left.isF32())
+      return {tile};
+    MLIRContext *context = k.b.getContext();
+    auto operand = tile::RegType::get(context, bm, bk, right, tile::LayoutAttr::get(context, tile::LayoutKind::A, kWarps, 1));
+    Values parts;
+    for (int64_t residual : {2, 1, 0}) // the small ones are added first
+      parts.push_back(tile::LoadOp::create(k.b, operand, tile, UnitAttr(), k.b.getI64IntegerAttr(residual)));
+    return parts;
+  }
+
+  Value multiplyAll(ValueRange operands, Value weights, int64_t cols) {
+    Value sum = tile::SplatOp::create(k.b, sumType(cols), k.constant(k.b.getF32Type(), 0));
+    for (Value a : operands)
+      sum = tile::DotOp::create(k.b, sumType(cols), a, weights, sum, k.b.getUnitAttr());
+    return sum;
+  }
+
+  Value makeOnes() {
+    Value tile = tile::AllocOp::create(k.b, sharedType(kOnes, bk, right, 0), IntegerAttr());
+    fillTile(k, tile, k.idx(kOnes), k.idx(bk), false, [&](Value, Value) { return k.constant(k.b.getF32Type(), 1); });
+    return tile;
+  }
+
+  /// Codes of the block's columns from k0 on, less their zeros if these are whole numbers; and what the step's sums are scaled by.
+  void bringCodes(Value k0, Value tile, Value factors) {
+    auto &b = k.b;
+    Type f32 = b.getF32Type();
+    auto narrow = VectorType::get({Codes::kRun}, right), wide = VectorType::get({Codes::kRun}, f32);
+    int64_t perColumn = bk / Codes::kRun;
+    Value lastColumn = k.sub(n, k.idx(1)), thread = tile::ThreadIdOp::create(b, b.getIndexType()), block = codes.blockOf(k0);
+    k.forLoop(thread, k.idx(bn * perColumn), k.idx(kFewRowsThreads), [&](Value e) {
+      // Columns behind the last are computed from it and dropped; behind the end of the depth there are zeros.
+      Value column = k.div(e, k.idx(perColumn)), source = k.min(k.add(n0, column), lastColumn);
+      Value first = k.mul(k.rem(e, k.idx(perColumn)), k.idx(Codes::kRun)), at = k.add(k0, first), zero = codes.zeroOf(source, block);
+      Value run = k.ifElse(
+          k.compare(arith::CmpIPredicate::slt, at, depth),
+          [&]() -> Values {
+            Value all = LLVM::UndefOp::create(b, wide);
+            for (auto [i, code] : llvm::enumerate(codes.run(source, at))) {
+              Value number = codes.hasWholeZeros() ? arith::SubFOp::create(b, code, zero).getResult() : code;
+              all = LLVM::InsertElementOp::create(b, all, number, k.constantInt(b.getI32Type(), i));
+            }
+            return {all};
+          },
+          [&]() -> Values { return {arith::ConstantOp::create(b, b.getZeroAttr(wide))}; })[0];
+      tile::WriteOp::create(b, arith::TruncFOp::create(b, narrow, run), tile, column, first);
+      k.ifThen(k.compare(arith::CmpIPredicate::eq, first, k.idx(0)), [&] {
+        Value scale = codes.scaleOf(source, block);
+        tile::WriteOp::create(b, scale, factors, k.idx(0), column);
+        if (!codes.hasWholeZeros())
+          tile::WriteOp::create(b, arith::MulFOp::create(b, scale, zero), factors, k.idx(1), column);
+      });
+    });
+  }
+
+  Codes codes;
+  int64_t bm, bn, bk, stages;
+  Type left, right;
+};
+
+class TiledNBits : public TileGenerator {
+public:
+  explicit TiledNBits(MatmulNBitsOp op) : op(op), outType(cast<RankedTensorType>(op.getOutput().getType())) {}
+
+  static bool fits(MatmulNBitsOp op) {
+    auto kernel = op->getParentOfType<KernelFuncOp>();
+    int64_t bits = op.getBits(), block = op.getBlock();
+    return (bits == 4 || bits == 8) && block % Codes::kRun == 0 && int64_t(op.getK()) % Codes::kRun == 0 &&
+           isa<BlockArgument>(op.getCodes()) && cpu::operandLayout(kernel, op.getCodes()).empty();
+  }
+
+protected:
+  enum Phase : unsigned { Few, Many };
+  unsigned phases() override { return NBitsProgram::fits(op) ? 2 : 1; }
+  int64_t threads(KernelBuilder &, unsigned) override { return kFewRowsThreads; }
+  Values grid(KernelBuilder &k, unsigned phase) override {
+    Values blocks = phase == Many ? NBitsProgram(op, k).grid() : fewRowsGrid(k, rows(k), k.idx(op.getN()), false);
+    if (phases() > 1) {
+      Value isFew = k.compare(arith::CmpIPredicate::sle, rows(k), k.idx(kFewRows));
+      blocks[0] = k.mul(blocks[0], arith::SelectOp::create(k.b, isFew, k.idx(phase == Few), k.idx(phase == Many)));
+    }
+    return blocks;
+  }
+
+  cpu::Cost cost(KernelBuilder &k) override {
+    auto bytes = [&](Value tensor) {
+      Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
+      return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(element)));
+    };
+    Value weights = k.idx(0);
+    for (Value v : op->getOperands().drop_front())
+      weights = k.add(weights, bytes(v));
+    Value lhs = bytes(op.getLhs()), out = bytes(op.getOutput()), requested = out;
+    // A block of the grid reads its rows and its columns, whatever others read. The grid of a form that is not taken is empty.
+    for (unsigned phase = 0; phase < phases(); ++phase) {
+      Values blocks = grid(k, phase);
+      Value others = k.mul(k.mul(blocks[1], blocks[2]), k.min(blocks[0], k.idx(1)));
+      requested = k.add(requested, k.add(k.mul(lhs, blocks[0]), k.mul(weights, others)));
+    }
+    Value operations = k.mul(rows(k), k.idx(2 * int64_t(op.getK()) * int64_t(op.getN())));
+    return {k.add(k.add(lhs, out), weights), operations, requested};
+  }
+
+  void program(KernelBuilder &k, unsigned phase) override {
+    cpu::checkEpilogue(k, op.getOutput());
+    if (phase == Many)
+      return NBitsProgram(op, k).multiply();
+    Values dims;
+    for (int64_t d = 0; d + 1 < outType.getRank(); ++d)
+      dims.push_back(k.dim(op.getOutput(), d));
+    FewRows product{op.getOutput(), dims, rows(k), k.idx(op.getN()), k.idx(op.getK()), [&, dims](Value row, Value depth) {
+                      SmallVector<Value> at = cpu::delinearize(k, row, dims);
+                      at.push_back(depth);
+                      Puller pull(k, 1);
+                      return cpu::convertCarried(k, pull.pull(op.getLhs(), pull.at(at)), k.b.getF32Type());
+                    }};
+    Codes codes(op, k);
+    multiplyAlongDepth(k, product, Codes::kRun, [&](Value column, Value depth) {
+      Value block = codes.blockOf(depth), scale = codes.scaleOf(column, block), zero = codes.zeroOf(column, block);
+      return llvm::map_to_vector(codes.run(column, depth), [&](Value code) -> Value {
+        return arith::MulFOp::create(k.b, arith::SubFOp::create(k.b, code, zero), scale);
+      });
+    });
+  }
+
+private:
   Value rows(KernelBuilder &k) {
     Value all = k.idx(1);
     for (int64_t d = 0; d + 1 < outType.getRank(); ++d)

@@ -28,6 +28,9 @@ Sizes productTiles(MatmulOp op) {
   return {{"rows", exact || few ? 64 : 128}, {"cols", 64}, {"depth", exact ? 16 : 32}, {"stages", 3}};
 }
 
+/// Rows and columns of a product with coded weights, steps in flight. A thread has the sums of a step beside those of all steps.
+Sizes codedTiles() { return {{"rows", 64}, {"cols", 64}, {"stages", 2}}; }
+
 /// Rows of a block in prefill, keys of a step, steps in flight: what a thread keeps of logits and values has to fit its registers.
 Sizes attentionTiles(KVAttendOp op) {
   auto q = cast<RankedTensorType>(op.getQ()[0].getType());
@@ -70,8 +73,8 @@ Sizes productGroups(MatmulOp op) {
   return {{"group_rows", rows}, {"group_cols", best}, {"group_depth", depth}, {"group_stages", stages}};
 }
 
-/// Rows of a prefill block by wgmma, 64 for each group of four warps, and keys of a step. f32 logits, the same in 16 bits, and the sums of a
-/// row's values have to fit a thread's registers, and queries and two stages of keys and values the shared memory.
+/// Rows of a prefill block by wgmma, 64 for each group of four warps, and keys of a step. f32 logits, the same in 16 bits, and the sums of
+/// a row's values have to fit a thread's registers, and queries and two stages of keys and values the shared memory.
 Sizes attentionGroups(KVAttendOp op) {
   auto q = cast<RankedTensorType>(op.getQ()[0].getType()), v = cast<RankedTensorType>(op.getV()[0].getType());
   int64_t size = q.getDimSize(3), valueSize = v.getDimSize(3);
@@ -80,7 +83,8 @@ Sizes attentionGroups(KVAttendOp op) {
   int64_t groups = std::max(size, valueSize) <= 64 ? 3 : 2, rows = 64 * groups;
   int64_t registers = cuda::RoleRegisters::ofAttention(groups, op.getK().size()).consumer;
   // A thread has half a row of 64 columns of each, so keys/2 logits, keys/4 registers of weights, valueSize/2 sums.
-  int64_t others = kOtherRegisters + (op.getKPos().empty() ? 0 : kPositionRegisters) + (std::max(size, valueSize) > 128 ? kWideRegisters : 0);
+  int64_t others =
+      kOtherRegisters + (op.getKPos().empty() ? 0 : kPositionRegisters) + (std::max(size, valueSize) > 128 ? kWideRegisters : 0);
   int64_t byRegisters = (registers - others - valueSize / 2) * 4 / 3;
   llvm::SmallDenseSet<Value> queries(op.getQ().begin(), op.getQ().end());
   int64_t byMemory = (kHopperShared - int64_t(queries.size()) * rows * size * 2) / (2 * 2 * (size + valueSize));
@@ -113,7 +117,9 @@ struct ScheduleCUDA : impl::ScheduleCUDABase<ScheduleCUDA> {
           llvm::append_range(params, attentionTiles(attend));
           if (hopper)
             llvm::append_range(params, attentionGroups(attend));
-        } else if (!isa<MatmulNBitsOp, SoftmaxOp, LayerNormOp>(op)) {
+        } else if (isa<MatmulNBitsOp>(op)) {
+          llvm::append_range(params, codedTiles());
+        } else if (!isa<SoftmaxOp, LayerNormOp>(op)) {
           continue;
         }
         strategy = "tile";

@@ -37,7 +37,7 @@ leat.kernel_func @half inputs 3 -> [tensor<?x96xf16>] {
 // f32 by bf16: two products, of what rounds to bf16 and of the rest.
 // CHECK-LABEL: func.func @mixed.program0
 // CHECK: %[[HIGH:.*]] = tile.load {{.*}}<64x32xf32, pad = 32> -> {{.*}}<64x32xbf16, #tile.layout<a, 2x2>>
-// CHECK: %[[REST:.*]] = tile.load {{.*}} {residual}
+// CHECK: %[[REST:.*]] = tile.load {{.*}} {residual = 1 : i64}
 // CHECK: %[[FIRST:.*]] = tile.dot %[[HIGH]], %{{.*}}, %{{.*}} {trans_b}
 // CHECK: tile.dot %[[REST]], %{{.*}}, %[[FIRST]] {trans_b}
 leat.kernel_func @mixed inputs 2 -> [tensor<48x96xf32>] {

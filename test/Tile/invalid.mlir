@@ -235,7 +235,14 @@ func.func @f(%t: !tile.shared<16x16xf32>) {
 // -----
 func.func @f(%t: !tile.shared<16x16xf16>) {
   // expected-error @+1 {{has a residual only where it rounds}}
-  %0 = tile.load %t {residual} : !tile.shared<16x16xf16> -> !tile.reg<16x16xf16, #tile.layout<a, 1x1>>
+  %0 = tile.load %t {residual = 1 : i64} : !tile.shared<16x16xf16> -> !tile.reg<16x16xf16, #tile.layout<a, 1x1>>
+  return
+}
+
+// -----
+func.func @f(%t: !tile.shared<16x16xf32>) {
+  // expected-error @+1 {{takes residuals twice at most, got 3}}
+  %0 = tile.load %t {residual = 3 : i64} : !tile.shared<16x16xf32> -> !tile.reg<16x16xbf16, #tile.layout<a, 1x1>>
   return
 }
 

@@ -25,6 +25,11 @@ leat.kernel_func @exact inputs 2 -> [tensor<?x33xf32>] {
   %y = leat.matmul %x, %w : (tensor<?x130xf32>, tensor<130x33xf32>) -> tensor<?x33xf32>
   leat.yield %y : tensor<?x33xf32>
 }
+leat.kernel_func @coded inputs 4 -> [tensor<?x64xf32>] {
+^bb0(%x: tensor<?x544xf32>, %codes: tensor<64x17x16xi8>, %scales: tensor<64x17xf32>, %zeros: tensor<64x17xf32>):
+  %y = leat.matmul_nbits %x, %codes, %scales, %zeros {k = 544 : i64, n = 64 : i64, bits = 4 : i64, block = 32 : i64} : (tensor<?x544xf32>, tensor<64x17x16xi8>, tensor<64x17xf32>, tensor<64x17xf32>) -> tensor<?x64xf32>
+  leat.yield %y : tensor<?x64xf32>
+}
 leat.kernel_func @attend inputs 3 -> [tensor<1x4x?x64xbf16>] {
 ^bb0(%q: tensor<1x4x?x64xbf16>, %k: tensor<1x2x?x64xbf16>, %v: tensor<1x2x?x64xbf16>):
   %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125 : f64, causal} : (tensor<1x4x?x64xbf16>, tensor<1x2x?x64xbf16>, tensor<1x2x?x64xbf16>) -> tensor<1x4x?x64xbf16>
@@ -54,6 +59,9 @@ std::vector<Case> cases() {
   for (int64_t rows : {40, 3}) {
     all.push_back({"gemm", {random("f16", {rows, 1104}), random("f16", {1104, 72})}, {Array("f16", {rows, 72})}});
     all.push_back({"mixed", {random("f32", {rows, 1104}), random("bf16", {64, 1104})}, {Array("f32", {rows, 64})}});
+    all.push_back({"coded",
+                   {random("f32", {rows, 544}), Array::random("i8", {64, 17, 16}, 3, -128, 127), random("f32", {64, 17}), random("f32", {64, 17})},
+                   {Array("f32", {rows, 64})}});
   }
   all.push_back({"exact", {random("f32", {40, 130}), random("f32", {130, 33})}, {Array("f32", {40, 33})}});
   // On Hopper also tiles of two blocks of keys: as many as have memory, so that the first of the next tile follows at once.

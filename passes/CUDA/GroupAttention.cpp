@@ -65,7 +65,9 @@ tile::SharedType GroupAttend::results() {
 }
 
 bool GroupAttend::stays() {
-  return results().getStageBytes() <= int64_t(distinct.size()) * sharedType(tileRows, headSize, element, 1).getStageBytes();
+  // With one swizzle, rows of results lie where the same rows of queries did: a group overwrites no other's.
+  auto left = results(), taken = sharedType(tileRows, headSize, element, 1);
+  return left.getSwizzle() == taken.getSwizzle() && left.getStageBytes() <= int64_t(distinct.size()) * taken.getStageBytes();
 }
 
 void GroupAttend::chooseRows(Value tile) {

@@ -99,6 +99,7 @@ const HalfCase halfCases[] = {
     {"d128_three", "f16", 3, 1, 128, 128, true}, // positions do not fill tiles of 128 rows: heads have tiles of their own
     {"d256", "f16", 2, 1, 256, 256, true},
     {"d192_128", "bf16", 2, 1, 192, 128, true},
+    {"d96_64", "bf16", 2, 1, 96, 64, true}, // results of another swizzle than queries
     {"d16_80", "f16", 2, 2, 16, 80, false, 40, 7},
     {"cap", "bf16", 1, 1, 64, 64, true, -1, -1, 2.0},
     {"sinks", "f16", 2, 1, 64, 64, true, 60, -1, 0, true},

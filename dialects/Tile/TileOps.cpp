@@ -42,6 +42,15 @@ LogicalResult ViewOp::verify() {
   return success();
 }
 
+LogicalResult PagedViewOp::verify() {
+  for (Value pointer : {getBase(), getTable()})
+    if (!isa<LLVM::LLVMPointerType>(pointer.getType()))
+      return emitOpError("needs a pointer, got ") << pointer.getType();
+  if (int64_t page = getPage(); page < 1 || (page & (page - 1)))
+    return emitOpError("needs pages of a power of two of rows, got ") << page;
+  return success();
+}
+
 LogicalResult AllocOp::verify() {
   if (std::optional<uint64_t> at = getAt(); at && *at % cast<SharedType>(getTile().getType()).getAlignment() != 0)
     return emitOpError("needs a place aligned to ") << cast<SharedType>(getTile().getType()).getAlignment() << " bytes, got " << *at;

@@ -60,6 +60,21 @@ def Tile_ViewOp : Tile_Op<"view", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Tile_PagedViewOp : Tile_Op<"paged_view", [Pure]> {
+  let summary = "a matrix in global memory whose rows lie in pages";
+  let description = [{
+    Row i is row (`first` + i) mod `page` of the page with number `table`[(`first` + i) / `page`]; row r of page n begins at `base` + n*`page_stride` + r*`stride`, at a multiple
+    of 16 bytes. Elements outside of `rows` and `cols` read as zero, and no number is read for them. It can be copied (tile.copy_async), and is not written.
+  }];
+  let arguments = (ins AnyType:$base, AnyType:$table, Index:$first, Index:$rows, Index:$cols, Index:$stride, Index:$page_stride, I64Attr:$page);
+  let results = (outs Tile_ViewType:$view);
+  let assemblyFormat = [{
+    $base `table` $table `first` $first `rows` $rows `cols` $cols `stride` $stride `page_stride` $page_stride `page` $page attr-dict
+    `:` type($base) `,` type($table) `->` type($view)
+  }];
+  let hasVerifier = 1;
+}
+
 def Tile_AllocOp : Tile_Op<"alloc"> {
   let summary = "a tile in shared memory; its content is undefined";
   let description = [{

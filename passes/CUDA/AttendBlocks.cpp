@@ -90,6 +90,15 @@ Value AttendBlocks::visible(Value logits, ArrayRef<Value> ranges, Value i, Value
 
 //===--- Keys that are nobody's -----------------------------------------------------------------------------------===//
 
+Value AttendBlocks::stored(unsigned s) {
+  Value keys = k.dim(op.getK()[s], 3 - kvHeads);
+  auto rows = pagesOf(op.getK()[s]);
+  if (!rows)
+    return keys;
+  Value page = k.idx(rows->pages->entries);
+  return k.sub(k.mul(k.ceilDiv(k.add(rows->first, keys), page), page), rows->first);
+}
+
 Value AttendBlocks::isNobodys(unsigned s, Value key) {
   Value there = k.compare(arith::CmpIPredicate::slt, key, stored(s)), used = k.compare(arith::CmpIPredicate::slt, key, counts[s]);
   Value owned = k.ifElse(

@@ -26,9 +26,16 @@ protected:
   /// The logits of block `i` with what is added to them and without what rows do not see.
   mlir::Value visible(mlir::Value logits, mlir::ArrayRef<mlir::Value> ranges, mlir::Value i, mlir::ValueRange positions);
 
-  /// Memory may have keys that are nobody's: behind the length, or without a position. Their weight is 0, but what is stored there may be
-  /// anything, and NaN times 0 is NaN.
-  bool mayBeStale() { return hasPositions() || op.getKvLen(); }
+  /// Memory may have keys that are nobody's: behind the length, at the end of a page, or without a position. Their weight is 0, but what is
+  /// stored there may be anything, and NaN times 0 is NaN.
+  bool mayBeStale() {
+    return hasPositions() || op.getKvLen() || llvm::any_of(op.getK(), [&](mlir::Value key) { return pagesOf(key); });
+  }
+  /// Pages that keys or values are in.
+  std::optional<cpu::CachedRows> pagesOf(mlir::Value tensor) {
+    auto rows = cpu::traceRows(k, tensor);
+    return rows && rows->pages ? rows : std::nullopt;
+  }
   /// Block `i` has such keys (i1): the same answer for all threads.
   mlir::Value isStale(mlir::Value i, mlir::ValueRange positions);
   /// All consumers write zeros over their values.
@@ -39,7 +46,8 @@ protected:
 private:
   /// Segment `s` has a key `key` in memory that is nobody's.
   mlir::Value isNobodys(unsigned s, mlir::Value key);
-  mlir::Value stored(unsigned s) { return k.dim(op.getK()[s], 3 - kvHeads); }
+  /// Keys of a segment that a copy brings: all of a page.
+  mlir::Value stored(unsigned s);
 
   mlir::Value none;                 ///< no row sees a key (i1)
   Values from, begin;               ///< of each segment: its first key that is visited, its first block in the list

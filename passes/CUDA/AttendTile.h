@@ -43,6 +43,8 @@ protected:
   /// `position`: of the key in a column of the block (i32), -1 for none; null: keys are in order.
   mlir::Value maskLogits(mlir::Value logits, llvm::ArrayRef<mlir::Value> ranges, mlir::Value t0, mlir::Value count,
                          llvm::function_ref<mlir::Value(mlir::Value column)> position = nullptr);
+  /// Every block of keys lies in one page of these rows.
+  bool inOnePage(const cpu::CachedRows &rows) { return rows.pages->entries % tileKeys == 0 && knownMultiple(rows.first) % tileKeys == 0; }
   /// A row of the tile that exists, for what is read of rows that do not.
   mlir::Value bounded(mlir::Value row) { return k.min(row, k.sub(rows, k.idx(1))); }
 

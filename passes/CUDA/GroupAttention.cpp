@@ -48,13 +48,22 @@ SmallVector<TensorMap> GroupAttend::tensorMaps() {
       maps.push_back(*map);
     return map.has_value();
   };
+  auto addRows = [&](Value tensor, tile::SharedType tile) {
+    auto rows = pagesOf(tensor);
+    if (!rows)
+      return add(tensor, {inner, keys, kvHead, batch}, tile);
+    if (rows->element != element || !inOnePage(*rows))
+      return false;
+    maps.push_back(tensorMapOfPages(k, *rows->pages, tileKeys, tile));
+    return true;
+  };
   auto keyTile = sharedType(tileKeys, headSize, element, 1), valueTile = sharedType(tileKeys, valueSize, element, 1);
   for (Value q : distinct)
     if (!add(q, {inner, {unsigned(qHeads), heads}, {queryDim, k.div(k.idx(tileRows), heads)}, batch},
              sharedType(tileRows, headSize, element, 1)))
       return {};
   for (auto [key, value] : llvm::zip_equal(op.getK(), op.getV()))
-    if (!add(key, {inner, keys, kvHead, batch}, keyTile) || !add(value, {inner, keys, kvHead, batch}, valueTile))
+    if (!addRows(key, keyTile) || !addRows(value, valueTile))
       return {};
   return maps;
 }
@@ -95,7 +104,7 @@ void GroupAttend::attend() {
   if (stays())
     tickets.emplace(k, k.mul(owners(), tiles()));
 
-  auto [mine, producers] = RoleRegisters::ofAttention(groups, op.getK().size());
+  auto [mine, producers] = RoleRegisters::ofAttention(groups, op.getK().size() + pagesOf(op.getK()[0]).has_value());
   auto roles = tile::RolesOp::create(b, groups * kGroupThreads, mine, producers);
   auto consumeTile = [&](Value tile, Value round, Value first) { return consume(rings, tile, round, first); };
   auto produceTile = [&](Value tile, Value round, Value first) { return produce(rings, tile, round, first); };
@@ -111,6 +120,13 @@ void GroupAttend::attend() {
   });
 }
 
+Value GroupAttend::pageOf(const cpu::CachedRows &rows, Value tensor, Value key) {
+  return k.ifElse(
+      k.compare(arith::CmpIPredicate::slt, key, k.dim(tensor, 3 - kvHeads)),
+      [&]() -> Values { return {rows.pages->number(k, batch, k.add(rows.first, key))}; },
+      [&]() -> Values { return {k.dim(rows.pages->pool, 0)}; })[0];
+}
+
 // --- the producer: keys are a block ahead of values, in the order of the consumers' waits
 // ----------------------------------------------------------------------
 
@@ -120,7 +136,12 @@ Value GroupAttend::produce(Rings &rings, Value tile, Value round, Value begin) {
   Value first = k.idx(0), one = k.idx(1);
   auto bring = [&](Ring &ring, bool isValue, Value into, Value i) {
     bySegment(i, [&](unsigned s) -> Values {
-      ring.copy(maps[distinct.size() + 2 * s + isValue], {first, firstKey(i), kvHead, batch}, into, k.add(begin, i));
+      Value tensor = isValue ? op.getV()[s] : op.getK()[s], map = maps[distinct.size() + 2 * s + isValue], key = firstKey(i);
+      if (auto rows = pagesOf(tensor))
+        ring.copy(map, {first, k.rem(k.add(rows->first, key), k.idx(rows->pages->entries)), kvHead, pageOf(*rows, tensor, key)}, into,
+                  k.add(begin, i));
+      else
+        ring.copy(map, {first, key, kvHead, batch}, into, k.add(begin, i));
       return {};
     });
   };

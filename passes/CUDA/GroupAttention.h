@@ -20,7 +20,8 @@ public:
   /// Of the different queries, then of the keys and values of each segment; none if one is not in memory as a map needs it.
   llvm::SmallVector<TensorMap> tensorMaps();
   void attend();
-  /// Blocks take tile after tile (Tickets.h): results leave by the memory of the queries, so those of keys and values are free for the next.
+  /// Blocks take tile after tile (Tickets.h): results leave by the memory of the queries, so those of keys and values are free for the
+  /// next.
   bool stays();
 
 private:
@@ -41,6 +42,8 @@ private:
   mlir::Value consume(Rings &rings, mlir::Value tile, mlir::Value round, mlir::Value begin);
   /// Results as they lie in shared memory on their way out.
   tile::SharedType results();
+  /// The number of the page with key `key`; behind the last key that of no page, so that zeros arrive.
+  mlir::Value pageOf(const cpu::CachedRows &rows, mlir::Value tensor, mlir::Value key);
   mlir::Value dot(mlir::Value left, mlir::Value right, mlir::Value init, bool transB);
   Values waitFor(int64_t pending, mlir::ValueRange tiles);
   /// The queries that are multiplied with the keys of the tile's block `i`.

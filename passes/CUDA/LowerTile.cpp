@@ -194,7 +194,7 @@ void TileLowering::lower(Operation *op) {
         Value value = toI32(launder.getValue());
         replace(op, ValueRange(toIndex(inlineAsm("mov.b32 $0, $1;", "=r,r", value, b.getI32Type(), /*sideEffects=*/true)[0])));
       })
-      .Case([&](tile::ViewOp) { dead.push_back(op); })
+      .Case<tile::ViewOp, tile::PagedViewOp>([&](auto) { dead.push_back(op); })
       .Case([&](tile::CopyAsyncOp copy) { lowerCopy(copy); })
       .Case([&](tile::CommitOp) {
         NVVM::CpAsyncCommitGroupOp::create(b);

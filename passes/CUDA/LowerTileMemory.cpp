@@ -61,39 +61,67 @@ static void strided(ImplicitLocOpBuilder &b, Value tid, int64_t threads, int64_t
 // --- global to shared
 // ------------------------------------------------------------------------------------------------------------------------
 
+namespace {
+/// What tile.view and tile.paged_view have in common.
+struct GlobalView {
+  Value base, rows, cols, stride;
+  tile::PagedViewOp pages;
+
+  explicit GlobalView(Value view) {
+    auto take = [&](auto op) { base = op.getBase(), rows = op.getRows(), cols = op.getCols(), stride = op.getStride(); };
+    if (auto plain = view.getDefiningOp<tile::ViewOp>())
+      take(plain);
+    else if ((pages = view.getDefiningOp<tile::PagedViewOp>()))
+      take(pages);
+  }
+};
+} // namespace
+
 void TileLowering::lowerCopy(tile::CopyAsyncOp op) {
-  auto view = op.getView().getDefiningOp<tile::ViewOp>();
+  GlobalView view(op.getView());
   auto type = cast<tile::SharedType>(op.getTile().getType());
-  if (!view) {
-    op.emitError("needs a view made by tile.view in the same function");
+  if (!view.base) {
+    op.emitError("needs a view made by tile.view or tile.paged_view in the same function");
     failed = true;
     return;
   }
   int64_t bytes = type.getElementBytes(), chunk = 16 / bytes, perRow = type.getCols() / chunk;
   auto global = LLVM::LLVMPointerType::get(b.getContext(), kGlobalSpace);
-  Value base = view.getBase();
-  if (base.getType() != global)
-    base = LLVM::AddrSpaceCastOp::create(b, global, base);
+  auto inGlobal = [&](Value pointer) {
+    return pointer.getType() == global ? pointer : LLVM::AddrSpaceCastOp::create(b, global, pointer).getResult();
+  };
+  auto at = [&](Value pointer, Type element, Value offset) {
+    Value distance = arith::IndexCastOp::create(b, b.getI64Type(), offset);
+    return LLVM::GEPOp::create(b, global, element, pointer, ArrayRef<LLVM::GEPArg>{distance});
+  };
   // Uniform for the block: the tile's first element, and how much of the view lies to its right and below.
-  Value first = add(mul(op.getRow(), view.getStride()), op.getCol());
-  Value rowsLeft = arith::SubIOp::create(b, view.getRows(), op.getRow()), colsLeft = arith::SubIOp::create(b, view.getCols(), op.getCol());
+  Value first = view.pages ? op.getCol() : add(mul(op.getRow(), view.stride), op.getCol());
+  Value rowsLeft = arith::SubIOp::create(b, view.rows, op.getRow()), colsLeft = arith::SubIOp::create(b, view.cols, op.getCol());
   auto clamp = [&](Value left, int64_t most) {
     Value bounded = arith::MinSIOp::create(b, arith::MaxSIOp::create(b, left, idx(0)), idx(most));
     return toI32(bounded);
   };
   Value rows = clamp(rowsLeft, type.getRows()), cols = clamp(colsLeft, type.getCols());
-  Value source = LLVM::GEPOp::create(b, global, b.getI8Type(), base,
-                                     ArrayRef<LLVM::GEPArg>{arith::IndexCastOp::create(b, b.getI64Type(), mul(first, bytes)).getResult()});
+  Value source = at(inGlobal(view.base), b.getI8Type(), mul(first, bytes)), table = view.pages ? inGlobal(view.pages.getTable()) : Value();
+  /// Elements from `source` to a row. In pages: to one that exists, if there is any.
+  auto rowOffset = [&](Value row) -> Value {
+    if (!view.pages)
+      return mul(toIndex(row), view.stride);
+    Value there = arith::MinSIOp::create(b, row, arith::MaxSIOp::create(b, arith::SubIOp::create(b, rows, i32(1)), i32(0)));
+    Value entry = add(add(view.pages.getFirst(), op.getRow()), toIndex(there));
+    int64_t page = view.pages.getPage();
+    Value number = LLVM::LoadOp::create(b, b.getI32Type(), at(table, b.getI32Type(), div(entry, page)), 4);
+    return add(mul(toIndex(number), view.pages.getPageStride()), mul(rem(entry, page), view.stride));
+  };
   strided(b, tid, threads, type.getRows() * perRow, 16, [&](Value e) {
     Value row = div(e, perRow), part = mul(rem(e, perRow), chunk);
     // Bytes inside of the view; the rest of the chunk is filled with zeros. A chunk outside reads nothing: its address is the tile's first.
     Value inside = arith::MinSIOp::create(b, arith::MaxSIOp::create(b, arith::SubIOp::create(b, cols, part), i32(0)), i32(chunk));
     inside = arith::SelectOp::create(b, less(row, rows), mul(inside, bytes), i32(0));
-    Value offset = mul(add(mul(toIndex(row), view.getStride()), toIndex(part)), bytes);
+    Value offset = mul(add(rowOffset(row), toIndex(part)), bytes);
     Value some = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, inside, i32(0));
     offset = arith::SelectOp::create(b, some, offset, idx(0));
-    Value from = LLVM::GEPOp::create(b, global, b.getI8Type(), source,
-                                     ArrayRef<LLVM::GEPArg>{arith::IndexCastOp::create(b, b.getI64Type(), offset).getResult()});
+    Value from = at(source, b.getI8Type(), offset);
     Value to = sharedPointer(sharedAddress(op.getTile(), row, mul(part, bytes)));
     NVVM::CpAsyncOp::create(b, to, from, b.getI32IntegerAttr(16),
                             NVVM::LoadCacheModifierKindAttr::get(b.getContext(), NVVM::LoadCacheModifierKind::CG), inside);

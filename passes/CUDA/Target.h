@@ -29,11 +29,11 @@ struct GpuTarget {
 struct RoleRegisters {
   int64_t consumer, producer;
 
-  /// `segments`: of keys, for each of which the producer keeps where its blocks begin.
-  static RoleRegisters ofAttention(int64_t groups, int64_t segments) {
+  /// `places`: what the producer keeps to find keys: for each segment where its blocks begin, and where pages are.
+  static RoleRegisters ofAttention(int64_t groups, int64_t places) {
     if (groups < 3)
       return {232, 48};
-    return segments == 1 ? RoleRegisters{160, 32} : RoleRegisters{152, 56};
+    return places == 1 ? RoleRegisters{160, 32} : RoleRegisters{152, 56};
   }
 };
 

@@ -29,6 +29,21 @@ std::optional<TensorMap> tensorMapOf(KernelBuilder &k, Value tensor, ArrayRef<Ma
   return map;
 }
 
+TensorMap tensorMapOfPages(KernelBuilder &k, const cpu::Pages &pages, int64_t entries, tile::SharedType tile) {
+  int64_t bytes = tile.getElementBytes();
+  TensorMap map{pages.pool.getArgNumber(), k.idx(0), tile.getElement(), {}, {}, {}, tile.getSwizzle()};
+  auto add = [&](Value size, Value stride, int64_t box) {
+    map.dims.push_back(k.max(size, k.idx(1)));
+    map.strides.push_back(k.mul(stride, k.idx(bytes)));
+    map.box.push_back(k.idx(box));
+  };
+  add(k.idx(pages.size), k.idx(1), tile.getSwizzle() / bytes);
+  add(k.idx(pages.entries), k.idx(pages.size), entries);
+  add(k.idx(pages.heads), k.idx(pages.entries * pages.size), 1);
+  add(k.dim(pages.pool, 0), pages.stride(k), 1);
+  return map;
+}
+
 Value tensorMapArgument(KernelBuilder &k) {
   unsigned next = k.func.getNumArguments();
   (void)k.func.insertArgument(next, LLVM::LLVMPointerType::get(k.b.getContext()), {}, k.b.getLoc());

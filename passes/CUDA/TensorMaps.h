@@ -17,6 +17,9 @@ struct MapDim {
 /// that begins and steps at multiples of 16 bytes.
 std::optional<TensorMap> tensorMapOf(KernelBuilder &k, mlir::Value tensor, llvm::ArrayRef<MapDim> dims, tile::SharedType tile);
 
+/// A pool of pages as a map [size, entries, heads, pages], for tiles of `entries` rows that lie in one page.
+TensorMap tensorMapOfPages(KernelBuilder &k, const cpu::Pages &pages, int64_t entries, tile::SharedType tile);
+
 /// The address of the next tensor map, in a program.
 mlir::Value tensorMapArgument(KernelBuilder &k);
 /// Tensor maps that the program has asked for.

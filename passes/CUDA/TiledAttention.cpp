@@ -122,6 +122,8 @@ private:
   void bring(Value tensor, Value t0, Value count, int64_t size, Value to) {
     Values at = coordinates(kvHeads, kvHead, k.idx(0));
     at.push_back(k.idx(0));
+    if (bringPages(tensor, t0, count, size, to))
+      return;
     auto matrix = matrixOf(k, tensor, at, 3 - kvHeads, 3);
     if (matrix && matrix->element == element) {
       Value view =
@@ -134,6 +136,27 @@ private:
       where.push_back(d);
       return pullScalar(tensor, where);
     });
+  }
+
+  /// The same where they lie in pages, as they are: where blocks are parts of pages, by one number for the block.
+  bool bringPages(Value tensor, Value t0, Value count, int64_t size, Value to) {
+    auto rows = cpu::traceRows(k, tensor);
+    if (!rows || !rows->pages || rows->element != element)
+      return false;
+    auto type = tile::ViewType::get(b.getContext(), element);
+    Value stride = k.idx(size), zero = k.idx(0);
+    if (inOnePage(*rows)) {
+      Value first = addressOf(*rows, t0);
+      Value view = tile::ViewOp::create(b, type, first, k.sub(count, t0), k.idx(size), stride, 16);
+      tile::CopyAsyncOp::create(b, view, zero, zero, to);
+      return true;
+    }
+    const cpu::Pages &pages = *rows->pages;
+    Value table = k.elementPtr(k.buffer(pages.table), i32, k.mul(batch, k.dim(pages.table, 1)));
+    Value heads = k.elementPtr(k.buffer(pages.pool), element, k.mul(kvHead, k.idx(pages.entries * size)));
+    Value view = tile::PagedViewOp::create(b, type, heads, table, rows->first, count, k.idx(size), stride, pages.stride(k), pages.entries);
+    tile::CopyAsyncOp::create(b, view, t0, zero, to);
+    return true;
   }
 
   State attendSegment(unsigned segment, State state) {

@@ -73,6 +73,12 @@ Sizes productGroups(MatmulOp op) {
   return {{"group_rows", rows}, {"group_cols", best}, {"group_depth", depth}, {"group_stages", stages}};
 }
 
+/// Entries of a page of the keys; 0 if they are in no pages.
+int64_t pageOf(KVAttendOp op) {
+  auto view = op.getK()[0].getDefiningOp<CacheViewOp>();
+  return view && view.getTable() ? view.getState().getType().getContent().getDimSize(2) : 0;
+}
+
 /// Rows of a prefill block by wgmma, 64 for each group of four warps, and keys of a step. f32 logits, the same in 16 bits, and the sums of
 /// a row's values have to fit a thread's registers, and queries and two stages of keys and values the shared memory.
 Sizes attentionGroups(KVAttendOp op) {
@@ -80,8 +86,11 @@ Sizes attentionGroups(KVAttendOp op) {
   int64_t size = q.getDimSize(3), valueSize = v.getDimSize(3);
   if (q.getElementType().isF32() || ShapedType::isDynamic(size) || ShapedType::isDynamic(valueSize))
     return {};
+  int64_t page = pageOf(op);
+  if (page && std::max(size, valueSize) > 128) // no registers are left for finding pages
+    return {};
   int64_t groups = std::max(size, valueSize) <= 64 ? 3 : 2, rows = 64 * groups;
-  int64_t registers = cuda::RoleRegisters::ofAttention(groups, op.getK().size()).consumer;
+  int64_t registers = cuda::RoleRegisters::ofAttention(groups, op.getK().size() + (page > 0)).consumer;
   // A thread has half a row of 64 columns of each, so keys/2 logits, keys/4 registers of weights, valueSize/2 sums.
   int64_t others =
       kOtherRegisters + (op.getKPos().empty() ? 0 : kPositionRegisters) + (std::max(size, valueSize) > 128 ? kWideRegisters : 0);
@@ -93,6 +102,9 @@ Sizes attentionGroups(KVAttendOp op) {
   int64_t keys = std::min({byRegisters, byMemory, most}) / 16 * 16;
   if (keys < 16)
     return {};
+  // A tensor copy brings keys of one page. Blocks of less than 64 would not be worth it.
+  if (page >= 64 && keys >= 64)
+    keys = int64_t(llvm::bit_floor(uint64_t(std::min(keys, page))));
   return {{"group_rows", rows}, {"group_keys", keys}};
 }
 

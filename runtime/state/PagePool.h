@@ -20,7 +20,6 @@ public:
   void *data() const { return device ? deviceMemory.data() : memory.data(); }
   void *table() const { return device ? deviceTable.data() : const_cast<int32_t *>(numbers.data()); }
   int64_t rows() const { return rowCount; }
-  int64_t perRow() const { return rowPages; }
   // Page `index` of a row, which the row has.
   uint8_t *page(int64_t row, int64_t index) const;
 
@@ -34,8 +33,10 @@ public:
   int64_t used() const { return inUse; }
   // Since the pool was made: what a stream has asked for, whatever it gave back.
   int64_t taken() const { return everTaken; }
-  // Held by pages in use, and by the table.
-  int64_t bytes() const { return inUse * pageSize + static_cast<int64_t>(numbers.size() * sizeof(int32_t)); }
+  // Held by the table and by pages: those in use, on a device all of them.
+  int64_t bytes() const {
+    return (device ? deviceMemory.bytes() : inUse * pageSize) + static_cast<int64_t>(numbers.size() * sizeof(int32_t));
+  }
 
 private:
   int64_t rowCount = 0, rowPages = 0, pageSize = 0;

@@ -144,10 +144,17 @@ Status StateSet::reserve(int64_t tokens) {
                    "cache overflow: the stream has %lld tokens, the session has room for %lld; create the session with a larger context or "
                    "compile with --kv=sink(4)+recent(N)",
                    (long long)tokens, (long long)capacity);
-  for (size_t i = 0; i < states.size(); ++i)
-    for (int64_t row = 0; row < batch && info(i).isPool(); ++row)
-      LEAT_RETURN_IF_ERROR(pool.reserve(row, (std::min(tokens, room(i)) + info(i).page - 1) / info(i).page));
+  for (int64_t row = 0, pages = pagesFor(tokens); row < pool.rows(); ++row)
+    LEAT_RETURN_IF_ERROR(pool.reserve(row, pages));
   return {};
+}
+
+int64_t StateSet::pagesFor(int64_t tokens) const {
+  int64_t most = 0;
+  for (size_t i = 0; i < states.size(); ++i)
+    if (info(i).isPool())
+      most = std::max(most, (std::min(tokens, room(i)) + info(i).page - 1) / info(i).page);
+  return most;
 }
 
 int64_t StateSet::tokens() const {
@@ -432,6 +439,8 @@ Status StateRewind::operator()() const {
     else
       LEAT_RETURN_IF_ERROR(states->queue->copyIn(states->states[i].data, slots[i].content.data(), states->sizes[i]));
   }
+  for (int64_t row = 0, pages = states->pagesFor(states->tokens()); row < states->pool.rows(); ++row)
+    states->pool.release(row, pages);
   return {};
 }
 

@@ -29,7 +29,7 @@ public:
 
   // The next run reports what goes wrong on a device.
   void reset();
-  // Bytes held, live or not: constant for the life of the set but for slots in pages, of which only the pages in use count.
+  // Bytes held, live or not: constant for the life of the set but for slots in pages, of which the pages in use count (on a device all).
   int64_t bytes() const;
   // Each row has the pages that a stream of `tokens` needs.
   Status reserve(int64_t tokens);
@@ -59,6 +59,8 @@ private:
   int64_t room(size_t index) const;
   // What is live follows from the number of tokens.
   bool isCounted(size_t index) const { return info(index).growth == Growth::Append || info(index).isPool(); }
+  // Pages that a row of so many tokens has.
+  int64_t pagesFor(int64_t tokens) const;
   // The pool, and its slots and table in it.
   Status createPages(Device *device);
   // Copies the first entries of a pool out of pages, or into them; `content` is [outer][entries][inner].

@@ -142,6 +142,20 @@ func.func @f(%x: !llvm.ptr, %n: index) {
 }
 
 // -----
+func.func @f(%x: !llvm.ptr, %t: i64, %n: index) {
+  // expected-error @+1 {{needs a pointer, got 'i64'}}
+  %0 = tile.paged_view %x table %t first %n rows %n cols %n stride %n page_stride %n page 16 : !llvm.ptr, i64 -> !tile.view<f16>
+  return
+}
+
+// -----
+func.func @f(%x: !llvm.ptr, %n: index) {
+  // expected-error @+1 {{needs pages of a power of two of rows, got 24}}
+  %0 = tile.paged_view %x table %x first %n rows %n cols %n stride %n page_stride %n page 24 : !llvm.ptr, !llvm.ptr -> !tile.view<f16>
+  return
+}
+
+// -----
 func.func @f() {
   // expected-error @+1 {{needs a place aligned to 128 bytes, got 64}}
   %0 = tile.alloc at 64 : !tile.shared<8x8xf16>

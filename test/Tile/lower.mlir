@@ -284,3 +284,28 @@ func.func @rounds(%counter: !llvm.ptr, %n: index) {
   }
   return
 }
+
+// -----
+
+// Each thread looks up the page of the row of its chunk: of one that exists.
+// CHECK-LABEL: func.func @pages
+// CHECK: %[[THERE:.*]] = arith.minsi
+// CHECK: %[[ENTRY:.*]] = arith.addi %arg2, %{{.*}} : index
+// CHECK: %[[AT:.*]] = arith.divui %[[ENTRY]], %c8
+// CHECK: %[[NUMBER:.*]] = llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> i32
+// CHECK: arith.muli %{{.*}}, %arg4 : index
+// CHECK: arith.remui %[[ENTRY]], %c8
+// CHECK: nvvm.cp.async.shared.global
+func.func @pages(%pool: !llvm.ptr, %table: !llvm.ptr, %first: index, %rows: index, %step: index) {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  tile.program threads 32 {
+    %to = tile.alloc : !tile.shared<16x64xbf16, swizzle = 128>
+    %v = tile.paged_view %pool table %table first %first rows %rows cols %c64 stride %c64 page_stride %step page 8 : !llvm.ptr, !llvm.ptr -> !tile.view<bf16>
+    tile.copy_async %v[%c0, %c0] to %to : !tile.view<bf16> to !tile.shared<16x64xbf16, swizzle = 128>
+    tile.commit : !tile.token
+    tile.wait pending 0
+    tile.yield
+  }
+  return
+}

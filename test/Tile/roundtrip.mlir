@@ -162,3 +162,15 @@ func.func @roles(%map: !llvm.ptr, %x: f32, %i: index) {
   }
   return
 }
+
+// CHECK-LABEL: func.func @pages
+func.func @pages(%pool: !llvm.ptr, %table: !llvm.ptr, %n: index) {
+  tile.program threads 32 {
+    %to = tile.alloc : !tile.shared<16x64xbf16, swizzle = 128>
+    // CHECK: tile.paged_view %{{.*}} table %{{.*}} first %{{.*}} rows %{{.*}} cols %{{.*}} stride %{{.*}} page_stride %{{.*}} page 8 : !llvm.ptr, !llvm.ptr -> {{.*}}<bf16>
+    %v = tile.paged_view %pool table %table first %n rows %n cols %n stride %n page_stride %n page 8 : !llvm.ptr, !llvm.ptr -> !tile.view<bf16>
+    tile.copy_async %v[%n, %n] to %to : !tile.view<bf16> to !tile.shared<16x64xbf16, swizzle = 128>
+    tile.yield
+  }
+  return
+}

@@ -148,17 +148,21 @@ def check_decoder(device, cpu, compile_model, decoder, *options):
         assert np.square(got - want).mean() < 1e-4 * np.square(want).mean()
     else:
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+    fork = session.fork()
     held = session.counters().allocations, session.bytes()
     session("step", input_ids=tokens[:1][None])
     assert (session.counters().allocations, session.bytes()) == held
+    for a, b in zip(session.results().values(), fork("step", input_ids=tokens[:1][None]).values()):
+        np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("options", [(), ("--kv=sink(4)+recent(12)",), ("--kv=sink(4)+recent(12),prec=bf16",)], ids=["all", "sink", "bf16"])
+@pytest.mark.parametrize("options", [(), ("--kv=sink(4)+recent(12)",), ("--kv=sink(4)+recent(12),prec=bf16",),
+                                     ("--kv=sink(4)+recent(12),layout=paged(8)",)], ids=["all", "sink", "bf16", "pages"])
 def test_decoder_streams(device, cpu, compile_model, decoder, options):
     check_decoder(device, cpu, compile_model, decoder, *options)
 
 
-@pytest.mark.parametrize("policy", ["retain=all", "sink(4)+recent(60)"])
+@pytest.mark.parametrize("policy", ["retain=all", "sink(4)+recent(60)", "layout=paged(64)"])
 def test_decoder_streams_on_hopper(leat, cpu, compile_model, tmp_path, monkeypatch, policy):
     """Prefill into caches in 16 bits is that of groups of warps, which bring growing caches, rings and new keys by tensor copies."""
     for name, value in (("D", 64), ("HIDDEN", 4 * 64), ("cache", functools.partial(zoo.cache, size=64))):
@@ -173,7 +177,7 @@ def test_decoder_streams_on_hopper(leat, cpu, compile_model, tmp_path, monkeypat
     np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), rtol=2e-2, atol=2e-2)
 
 
-@pytest.mark.parametrize("policy", ["prec=f8", "prec=i8", "sink(4)+recent(12),prec=i4"])
+@pytest.mark.parametrize("policy", ["prec=f8", "prec=i8", "sink(4)+recent(12),prec=i4", "layout=paged(16),prec=i8"])
 def test_decoder_with_coded_caches(device, cpu, compile_model, tmp_path, policy):
     path = export(tmp_path / "model.onnx", "decomposed", CONFIG, RandomWeights(CONFIG))
     check_decoder(device, cpu, compile_model, path, f"--kv={policy}")

@@ -16,7 +16,7 @@ struct PagedCase {
 };
 
 /// Pages smaller and larger than the blocks of kernels.
-const PagedCase cases[] = {{"f32", "f32", 8}, {"f32", "f32", 64}, {"f32", "f16", 16}, {"f16", "f16", 16}, {"bf16", "bf16", 128}};
+const PagedCase cases[] = {{"f32", "f32", 8}, {"f32", "f16", 16}, {"f16", "f16", 64}, {"bf16", "bf16", 128}};
 
 constexpr int64_t kHeads = 6, kKvHeads = 2, kSize = 64, kSink = 3, kRing = 37;
 
@@ -31,20 +31,21 @@ std::string kernelsOf(const PagedCase &c, bool paged) {
               state = "!leat.state<" + tensor(kKvHeads, paged ? std::to_string(c.page) : "?", c.cache) + ">",
               table = "!leat.state<tensor<?x?xi32>>", name = nameOf(c) + (paged ? "_paged" : "_plain");
   std::string argument = paged ? ", %t: " + table : "", by = paged ? " table(%t)" : "", type = paged ? ", " + table : "";
-  std::string views, keys = rows, text;
-  for (std::string x : {"k", "v"})
-    views += "  %" + x + "0 = leat.cache_view %" + x + "[%off, %n]" + by + " : " + state + type + " -> " + rows + "\n";
-  std::string widened = tensor(kKvHeads, "?", c.type);
+  std::string text;
   std::string results = "[" + q + ", " + lse + "]";
-  for (bool ragged : {false, true}) {
+  // From the first entry on, as compilers know it, or from one that a launch says; ragged: of each row as many as it has.
+  for (std::string kind : {"", "_from", "_ragged"}) {
+    bool ragged = kind == "_ragged", from = kind == "_from";
     if (ragged && !paged)
       continue;
-    std::string lengths = ragged ? ", %l: tensor<?xi64>" : "";
-    text += "leat.kernel_func @attend_" + name + (ragged ? "_ragged" : "") + " inputs " + std::to_string(3 + paged + ragged) + " -> " +
-            results + " {\n^bb0(%q: " + q + ", %k: " + state + ", %v: " + state + argument + lengths + ", %n: index, %off: index):\n" +
-            views + "  %o, %s = leat.kv_attend q(%q) k(%k0) v(%v0)" + (ragged ? " kv_len(%l)" : "") + " {scale = 0.25 : f64, causal} : (" +
-            q + ", " + rows + ", " + rows + (ragged ? ", tensor<?xi64>" : "") + ") -> (" + q + ", " + lse +
-            ")\n  leat.yield %o, %s : " + q + ", " + lse + "\n}\n";
+    std::string views = from ? "" : "  %off = arith.constant 0 : index\n";
+    for (std::string x : {"k", "v"})
+      views += "  %" + x + "0 = leat.cache_view %" + x + "[%off, %n]" + by + " : " + state + type + " -> " + rows + "\n";
+    text += "leat.kernel_func @attend_" + name + kind + " inputs " + std::to_string(3 + paged + ragged) + " -> " + results +
+            " {\n^bb0(%q: " + q + ", %k: " + state + ", %v: " + state + argument + (ragged ? ", %l: tensor<?xi64>" : "") + ", %n: index" +
+            (from ? ", %off: index" : "") + "):\n" + views + "  %o, %s = leat.kv_attend q(%q) k(%k0) v(%v0)" +
+            (ragged ? " kv_len(%l)" : "") + " {scale = 0.25 : f64, causal} : (" + q + ", " + rows + ", " + rows +
+            (ragged ? ", tensor<?xi64>" : "") + ") -> (" + q + ", " + lse + ")\n  leat.yield %o, %s : " + q + ", " + lse + "\n}\n";
   }
   for (bool ring : {false, true})
     text += "leat.kernel_func @" + std::string(ring ? "ring_" : "append_") + name + " inputs " + std::to_string(2 + paged) + " -> [" +
@@ -109,13 +110,19 @@ class PagedCache : public KernelTest {
   const char *text() const override { return kernels(); }
 };
 
+void expectClose(const Array &x, const Array &y, double tolerance) {
+  for (int64_t i = 0; i < x.size(); ++i)
+    if (x.at(i) != y.at(i)) // also infinities
+      ASSERT_NEAR(x.at(i), y.at(i), tolerance);
+}
+
 bool sameBits(const Array &x, const Array &y) { return x.bytes == y.bytes; }
 
 /// Queries and entries at the edges of pages and of the blocks of kernels, where the first entry is the first of a page or not.
 std::vector<std::pair<int64_t, int64_t>> lengths(int64_t page, int64_t offset) {
   if (offset)
-    return {{1, page - offset}, {2, 270}, {20, page}};
-  return {{1, 0}, {1, 1}, {1, page - 1}, {1, page}, {2, page + 1}, {1, 257}, {20, page + 1}};
+    return {{1, page - offset}, {20, page}};
+  return {{1, 0}, {1, page - 1}, {1, page}, {2, 257}, {20, page + 1}};
 }
 
 TEST_P(PagedCache, AttentionIsThatOfOneBlock) {
@@ -127,10 +134,20 @@ TEST_P(PagedCache, AttentionIsThatOfOneBlock) {
         Array q = Array::random(c.type, {batch, kHeads, s, kSize}, 1), k = Array::random(c.cache, {batch, kKvHeads, entries, kSize}, 2),
               v = Array::random(c.cache, {batch, kKvHeads, entries, kSize}, 3);
         Array o(c.type, q.dims), lse("f32", {batch, kHeads, s}), expected = o, expectedLse = lse;
-        jit->run("attend_" + nameOf(c) + "_plain", {&q, &k, &v}, {&expected, &expectedLse}, {n, offset});
+        std::string kernel = "attend_" + nameOf(c), kind = offset ? "_from" : "";
+        std::vector<int64_t> scalars{n};
+        if (offset)
+          scalars.push_back(offset);
+        jit->run(kernel + "_plain" + kind, {&q, &k, &v}, {&expected, &expectedLse}, scalars);
         Paged cache(c.page, batch, entries, [&](int64_t) { return entries; });
         Array kPool = cache.pool(k), vPool = cache.pool(v);
-        jit->run("attend_" + nameOf(c) + "_paged", {&q, &kPool, &vPool, &cache.table}, {&o, &lse}, {n, offset});
+        jit->run(kernel + "_paged" + kind, {&q, &kPool, &vPool, &cache.table}, {&o, &lse}, scalars);
+        // A GPU's kernel for many rows may take other blocks of keys.
+        if (s > 2 && !Kernels::oneForm()) {
+          expectClose(o, expected, 2e-2);
+          expectClose(lse, expectedLse, 1e-2);
+          continue;
+        }
         EXPECT_TRUE(sameBits(o, expected));
         EXPECT_TRUE(sameBits(lse, expectedLse));
       }
@@ -147,7 +164,7 @@ TEST_P(PagedCache, RowsHaveOnlyTheirOwnPages) {
       Array o(c.type, q.dims), lse("f32", {batch, kHeads, s});
       Paged cache(c.page, batch, n, [&](int64_t row) { return live[row]; });
       Array kPool = cache.pool(k), vPool = cache.pool(v);
-      jit->run("attend_" + nameOf(c) + "_paged_ragged", {&q, &kPool, &vPool, &cache.table, &length}, {&o, &lse}, {n, 0});
+      jit->run("attend_" + nameOf(c) + "_paged_ragged", {&q, &kPool, &vPool, &cache.table, &length}, {&o, &lse}, {n});
       Reference r{batch, kHeads, kKvHeads, s, kSize, kSize};
       r.causal = true;
       r.length = [&](int64_t b) { return live[b]; };
@@ -158,7 +175,7 @@ TEST_P(PagedCache, RowsHaveOnlyTheirOwnPages) {
                                                 oneLength = Array::i64({1}, {live[1]});
       auto take = [](Array &to, const Array &from) { std::memcpy(to.bytes.data(), from.bytes.data() + to.bytes.size(), to.bytes.size()); };
       take(oneQ, q), take(oneTable, cache.table);
-      jit->run("attend_" + nameOf(c) + "_paged_ragged", {&oneQ, &kPool, &vPool, &oneTable, &oneLength}, {&one, &oneLse}, {n, 0});
+      jit->run("attend_" + nameOf(c) + "_paged_ragged", {&oneQ, &kPool, &vPool, &oneTable, &oneLength}, {&one, &oneLse}, {n});
       Array second = one;
       take(second, o);
       EXPECT_TRUE(sameBits(one, second));
@@ -168,13 +185,15 @@ TEST_P(PagedCache, RowsHaveOnlyTheirOwnPages) {
 TEST_P(PagedCache, AppendsGoWhereTheTableSays) {
   for (const PagedCase &c : cases)
     for (bool ring : {false, true}) {
+      if (ring && c.page > 16)
+        continue; // one page
       SCOPED_TRACE(nameOf(c) + (ring ? " ring" : ""));
-      int64_t batch = 2, entries = ring ? kSink + kRing : 2 * c.page + 5;
+      int64_t batch = 2, entries = ring ? kSink + kRing : c.page + 15;
       Array rows(c.cache, {batch, kKvHeads, entries, kSize});
       Paged cache(c.page, batch, entries, [&](int64_t) { return entries; });
       Array pool = cache.pool(rows);
       int64_t seen = 0;
-      for (int64_t step : {int64_t(1), c.page - 2, int64_t(2), int64_t(0), c.page, int64_t(4)}) {
+      for (int64_t step : {int64_t(1), c.page - 2, int64_t(2), int64_t(0), int64_t(9)}) {
         Array x = Array::random(c.cache, {batch, kKvHeads, step, kSize}, uint32_t(10 + seen));
         std::string name = (ring ? "ring_" : "append_") + nameOf(c);
         jit->run(name + "_plain", {&rows, &x}, {}, {seen});
@@ -195,7 +214,7 @@ TEST_P(PagedCache, AWrongTableIsNoticed) {
     Paged cache(c.page, 1, n, [&](int64_t) { return n; });
     Array kPool = cache.pool(k), vPool = cache.pool(v);
     auto run = [&] {
-      jit->run("attend_" + nameOf(c) + "_paged", {&q, &kPool, &vPool, &cache.table}, {&o, &lse}, {n, 0});
+      jit->run("attend_" + nameOf(c) + "_paged", {&q, &kPool, &vPool, &cache.table}, {&o, &lse}, {n});
       return o;
     };
     Array right = run();

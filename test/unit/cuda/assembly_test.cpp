@@ -63,6 +63,17 @@ std::string attention(const std::string &name, const std::string &type, int size
          (*list ? ", tensor<?xi64>" : "") + ") -> " + o + "\n  leat.yield %o : " + o + "\n}\n";
 }
 
+/// Keys and values in pages.
+std::string pages(const std::string &name, const std::string &type, int size, int page) {
+  std::string columns = "x" + std::to_string(size) + "x" + type + ">", q = "tensor<?x8x?" + columns, rows = "tensor<?x2x?" + columns,
+              pool = "!leat.state<tensor<?x2x" + std::to_string(page) + columns + ">", table = "!leat.state<tensor<?x?xi32>>";
+  std::string view = "leat.cache_view %", by = "[%c0, %n] table(%t) : " + pool + ", " + table + " -> " + rows + "\n";
+  return "leat.kernel_func @" + name + " inputs 4 -> [" + q + "] {\n^bb0(%q: " + q + ", %k: " + pool + ", %v: " + pool + ", %t: " + table +
+         ", %n: index):\n  %c0 = arith.constant 0 : index\n  %x = " + view + "k" + by + "  %y = " + view + "v" + by +
+         "  %o = leat.kv_attend q(%q) k(%x) v(%y) {scale = 0.125 : f64, causal} : (" + q + ", " + rows + ", " + rows + ") -> " + q +
+         "\n  leat.yield %o : " + q + "\n}\n";
+}
+
 std::string rows(const std::string &name, const std::string &op) {
   return "leat.kernel_func @" + name + " inputs 1 -> [tensor<?x768xf32>] {\n^bb0(%x: tensor<?x768xf32>):\n  %y = " + op +
          " : tensor<?x768xf32>\n  leat.yield %y : tensor<?x768xf32>\n}\n";
@@ -103,6 +114,17 @@ std::vector<std::pair<std::string, std::string>> variants() {
   for (auto [size, valueSize] : {std::pair(64, 64), {96, 96}, {128, 128}, {192, 128}, {256, 256}}) {
     std::string name = "attend_stream_" + std::to_string(size);
     all.push_back({name, stream(name, size == 96 ? "f16" : "bf16", size, valueSize)});
+  }
+  // Blocks of keys that are parts of pages, and pages that are parts of blocks.
+  for (auto [type, size, page] : {std::tuple("bf16", 64, 128),
+                                  {"f16", 128, 128},
+                                  {"bf16", 256, 128},
+                                  {"f16", 64, 16},
+                                  {"bf16", 128, 16},
+                                  {"f32", 64, 64},
+                                  {"f32", 64, 16}}) {
+    std::string name = std::string("attend_pages_") + type + "_" + std::to_string(size) + "_" + std::to_string(page);
+    all.push_back({name, pages(name, type, size, page)});
   }
   all.push_back({"softmax", rows("softmax", "leat.softmax %x {axis = 1 : i64}")});
   // In the generic form: the assembler once spilled what it has room for, so that more blocks would fit.

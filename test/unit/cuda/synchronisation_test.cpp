@@ -35,6 +35,14 @@ leat.kernel_func @attend inputs 3 -> [tensor<1x4x?x64xbf16>] {
   %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125 : f64, causal} : (tensor<1x4x?x64xbf16>, tensor<1x2x?x64xbf16>, tensor<1x2x?x64xbf16>) -> tensor<1x4x?x64xbf16>
   leat.yield %0 : tensor<1x4x?x64xbf16>
 }
+leat.kernel_func @pages inputs 4 -> [tensor<1x4x?x64xbf16>] {
+^bb0(%q: tensor<1x4x?x64xbf16>, %k: !leat.state<tensor<?x2x128x64xbf16>>, %v: !leat.state<tensor<?x2x128x64xbf16>>, %t: !leat.state<tensor<?x?xi32>>, %n: index):
+  %c0 = arith.constant 0 : index
+  %x = leat.cache_view %k[%c0, %n] table(%t) : !leat.state<tensor<?x2x128x64xbf16>>, !leat.state<tensor<?x?xi32>> -> tensor<1x2x?x64xbf16>
+  %y = leat.cache_view %v[%c0, %n] table(%t) : !leat.state<tensor<?x2x128x64xbf16>>, !leat.state<tensor<?x?xi32>> -> tensor<1x2x?x64xbf16>
+  %0 = leat.kv_attend q(%q) k(%x) v(%y) {scale = 0.125 : f64, causal} : (tensor<1x4x?x64xbf16>, tensor<1x2x?x64xbf16>, tensor<1x2x?x64xbf16>) -> tensor<1x4x?x64xbf16>
+  leat.yield %0 : tensor<1x4x?x64xbf16>
+}
 leat.kernel_func @ring inputs 4 -> [tensor<1x4x?x16xf32>] {
 ^bb0(%q: tensor<1x4x?x16xf32>, %k: tensor<1x2x?x16xf32>, %v: tensor<1x2x?x16xf32>, %at: tensor<?xi64>):
   %0 = leat.kv_attend q(%q) k(%k) v(%v) k_pos(%at) {scale = 0.25 : f64, causal} : (tensor<1x4x?x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>, tensor<?xi64>) -> tensor<1x4x?x16xf32>
@@ -50,6 +58,7 @@ leat.kernel_func @stream inputs 10 -> [tensor<1x4x?x64xf16>] {
 struct Case {
   std::string kernel;
   std::vector<Array> inputs, results;
+  std::vector<int64_t> scalars = {};
 };
 
 /// Operands with which every ring of stages is gone through twice, and every phase of a kernel runs in one of its cases.
@@ -69,6 +78,16 @@ std::vector<Case> cases() {
     all.push_back({"attend",
                    {random("bf16", {1, 4, queries, 64}), random("bf16", {1, 2, keys, 64}), random("bf16", {1, 2, keys, 64})},
                    {Array("bf16", {1, 4, queries, 64})}});
+  // Six pages, the last with some entries or all, and again two blocks of keys; the table is not in their order.
+  for (auto [queries, keys] : {std::pair<int64_t, int64_t>(70, 700), {2, 700}, {70, 100}, {70, 768}}) {
+    Array table("i32", {1, 6});
+    for (int64_t i = 0; i < 6; ++i)
+      table.set(i, (i * 5 + 2) % 7);
+    all.push_back({"pages",
+                   {random("bf16", {1, 4, queries, 64}), random("bf16", {7, 2, 128, 64}), random("bf16", {7, 2, 128, 64}), table},
+                   {Array("bf16", {1, 4, queries, 64})},
+                   {keys}});
+  }
   for (int64_t queries : {20, 1}) {
     Array positions("i64", {200});
     for (int64_t i = 0; i < 200; ++i)
@@ -141,7 +160,7 @@ TEST_P(Synchronisation, EveryMutantIsReported) {
       inputs.push_back(&a);
     for (Array &a : c.results)
       results.push_back(&a);
-    return kernels->run(c.kernel, inputs, results);
+    return kernels->run(c.kernel, inputs, results, c.scalars);
   };
   // Only in prefill on Hopper it has what others have not; elsewhere LLVM leaves an empty group of copies on a path without keys.
   auto isTried = [&](const std::string &name, unsigned phase) {

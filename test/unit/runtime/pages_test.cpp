@@ -139,8 +139,12 @@ TEST(StatesInPages, AreSavedLoadedAndForkedByTheirContent) {
   each([&](size_t slot, int64_t row, int64_t entry, int64_t byte) {
     byteOf(*set, slot, row, entry, byte) = slot == 3 ? 0 : mark(slot, row, entry);
   });
+  int64_t held = set->bytes();
+  advance(*set, 30);
+  EXPECT_GT(set->bytes(), held);
   ASSERT_TRUE((*rewind)().ok());
   expectMarks(*set);
+  EXPECT_EQ(set->bytes(), held);
 }
 
 } // namespace

@@ -161,7 +161,8 @@ private:
                mlir::Value accumulate, mlir::Value rows);
   void finish();
   int64_t blockKeys; ///< keys of a step; 64: logits, queries and results of 64 rows each fill a third of the first cache
-  mlir::Value rowRoom, queries, keyRoom, logits, valueRoom, biasRoom, out, maxima, sums, low, high, positions; // byte offsets in scratch
+  mlir::Value rowRoom, queries, keyRoom, logits, valueRoom, biasRoom, out, maxima, sums, factors, low, high,
+      positions; // byte offsets in scratch
   // Of the task:
   mlir::Value columns;   ///< rows rounded up to vectors
   mlir::Value firstTile; ///< i1: of those that read the same keys

@@ -12,7 +12,9 @@ namespace leat::cpu {
 /// A polynomial on [-0.5, 0.5] (Chebyshev fit of (2^f - 1) / f), then the exponent is moved.
 Value exp2Small(Emit &b, const Target &target, Value x) {
   auto type = cast<VectorType>(x.getType());
-  x = b.max(x, b.constant(type, target.avx512 ? -200.0 : -127.0)); // also -inf
+  bool scales = target.avx512 && type.getNumElements() == 16; // in one instruction, down to 0: even NaN * 2^-inf is 0 there
+  if (!scales)
+    x = b.max(x, b.constant(type, -127.0)); // also -inf
   Value n = x;
   if (target.sse41 || target.avx512) {
     n = math::RoundEvenOp::create(b, x);
@@ -23,7 +25,7 @@ Value exp2Small(Emit &b, const Target &target, Value x) {
   Value f = b.sub(x, n), p = b.constant(type, 0.00015453163);
   for (double c : {0.0013390863, 0.009618083, 0.05550357, 0.2402265, 0.6931472, 1.0})
     p = b.fma(target, p, f, b.constant(type, c));
-  if (target.avx512 && type.getNumElements() == 16) {
+  if (scales) {
     Value all = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1)), nearest = arith::ConstantOp::create(b, b.getI32IntegerAttr(4));
     return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr("llvm.x86.avx512.mask.scalef.ps.512"), ValueRange{p, n, p, all, nearest})
         .getResult(0);

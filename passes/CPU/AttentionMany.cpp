@@ -19,6 +19,7 @@ AttendMany::AttendMany(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k), 
   out = reserve(k.mul(valueDepth, panelRow));
   maxima = reserve(kPanel * 4);
   sums = reserve(kPanel * 4);
+  factors = reserve(kPanel * 4);
   low = reserve(kPanel * 4);
   high = reserve(kPanel * 4);
   positions = reserve(llvm::alignTo(blockKeys, lanes) * 4);
@@ -249,17 +250,13 @@ void AttendMany::transformLogits(unsigned segment, Value t0, Value keys) {
 
 void AttendMany::finish() {
   int64_t outHeads = op.getOLayout() == "bhsd" ? 1 : 2;
-  Value outAt = at(out), room = at(rowRoom), sumsAt = at(sums), maximaAt = at(maxima), count = k.i64(valueDepth), width = k.i64(columns);
+  Value outAt = at(out), room = at(rowRoom), sumsAt = at(sums), maximaAt = at(maxima), factorsAt = at(factors), width = k.i64(columns);
   Emit e = emitter();
   VectorType vec = Emit::vec(lanes, f32);
   e.loop(e.c(0), width, e.c(lanes), [&](Value c) {
     Value sum = e.load(vec, e.at(sumsAt, f32, c));
     Value seen = arith::CmpFOp::create(e, arith::CmpFPredicate::OGT, sum, e.zero(vec));
-    Value inverse = e.select(seen, e.div(e.constant(vec, 1), sum), e.zero(vec));
-    e.loop(e.c(0), count, e.c(1), [&](Value d) {
-      Value p = e.at(outAt, f32, e.add(e.mul(d, e.c(kPanel)), c));
-      e.store(e.mul(e.load(vec, p), inverse), p);
-    });
+    e.store(e.select(seen, e.div(e.constant(vec, 1), sum), e.zero(vec)), e.at(factorsAt, f32, c));
   });
   // Back to rows, 64 values of them at a time.
   auto pack = packTransposed(k.kernel->getParentOfType<ModuleOp>(), k.target, f32, f32);
@@ -270,7 +267,12 @@ void AttendMany::finish() {
         ValueRange{room, k.elementPtr(outAt, f32, k.mul(d0, k.idx(kPanel))), k.i64(k.idx(kPanel)), k.i64(k.sub(dEnd, d0)), k.i64(columns)});
     k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
       auto [query, head] = rowAt(r);
-      emitRow(k, op.getOutput(), coordinates(outHeads, head, query), d0, dEnd, room, k.mul(r, k.idx(kPanel)), f32);
+      SmallVector<Value> where = coordinates(outHeads, head, query);
+      Value factor = k.load(factorsAt, f32, r, 1), base = k.sub(k.mul(r, k.idx(kPanel)), d0);
+      k.forLanes(d0, dEnd, lanes, [&](Value d, int64_t count) {
+        Value values = k.load(room, f32, k.add(base, d), count);
+        emitElements(k, op.getOutput(), where, d, count, arith::MulFOp::create(k.b, values, k.splat(factor, count)));
+      });
     });
   });
   if (op.getLse())

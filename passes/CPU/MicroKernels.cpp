@@ -173,23 +173,68 @@ func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t, 
 }
 
 Values transposeVectors(Emit &b, llvm::ArrayRef<Value> rows) {
-  // log2(n) perfect shuffles of the list are a transposition.
   int64_t n = rows.size();
-  llvm::SmallVector<int64_t> low, high;
-  for (int64_t i = 0; i < n / 2; ++i) {
-    low.append({i, n + i});
-    high.append({n / 2 + i, n + n / 2 + i});
-  }
+  auto shuffle = [&](Value x, Value y, llvm::ArrayRef<int64_t> order) -> Value { return vector::ShuffleOp::create(b, x, y, order); };
   Values current(rows.begin(), rows.end());
-  for (int64_t stage = 1; stage < n; stage *= 2) {
-    Values next;
+  if (cast<VectorType>(rows[0].getType()).getElementTypeBitWidth() != 32) {
+    // log2(n) perfect shuffles of the list are a transposition.
+    llvm::SmallVector<int64_t> low, high;
     for (int64_t i = 0; i < n / 2; ++i) {
-      next.push_back(vector::ShuffleOp::create(b, current[i], current[i + n / 2], low));
-      next.push_back(vector::ShuffleOp::create(b, current[i], current[i + n / 2], high));
+      low.append({i, n + i});
+      high.append({n / 2 + i, n + n / 2 + i});
     }
+    for (int64_t stage = 1; stage < n; stage *= 2) {
+      Values next;
+      for (int64_t i = 0; i < n / 2; ++i) {
+        next.push_back(shuffle(current[i], current[i + n / 2], low));
+        next.push_back(shuffle(current[i], current[i + n / 2], high));
+      }
+      current = next;
+    }
+    return current;
+  }
+  // Shuffles that move elements within parts of 128 bits, or such parts as a whole, cost less than any others. First 4 x 4 in each part.
+  for (int64_t unit : {1, 2}) {
+    llvm::SmallVector<int64_t> low, high;
+    for (int64_t i = 0; i < n; ++i) {
+      int64_t at = i / 4 * 4 + i % unit + (unit == 1 ? i % 4 / 2 : 0), of = i / unit % 2 * n;
+      low.push_back(of + at);
+      high.push_back(of + at + 2);
+    }
+    Values next(n);
+    for (int64_t group = 0; group < n; group += 4)
+      for (int64_t i = 0; i < 2; ++i) { // rows 0 and 1, 2 and 3; then their halves
+        int64_t x = group + (unit == 1 ? 2 * i : i), y = x + unit;
+        next[group + 2 * i] = shuffle(current[x], current[y], low);
+        next[group + 2 * i + 1] = shuffle(current[x], current[y], high);
+      }
     current = next;
   }
-  return current;
+  // Then the parts: even and odd ones of neighbours, until each is at home.
+  int64_t parts = n / 4;
+  llvm::SmallVector<int64_t> even, odd;
+  for (int64_t i = 0; i < n; ++i) {
+    int64_t part = i / 4 * 2;
+    even.push_back(part % parts * 4 + i % 4 + part / parts * n);
+    odd.push_back(even.back() + 4);
+  }
+  Values columns(n);
+  for (int64_t c = 0; c < 4; ++c) {
+    Values row;
+    for (int64_t part = 0; part < parts; ++part)
+      row.push_back(current[4 * part + c]);
+    for (int64_t stage = 1; stage < parts; stage *= 2) {
+      Values next(parts);
+      for (int64_t i = 0; i < parts / 2; ++i) {
+        next[i] = shuffle(row[2 * i], row[2 * i + 1], even);
+        next[i + parts / 2] = shuffle(row[2 * i], row[2 * i + 1], odd);
+      }
+      row = next;
+    }
+    for (int64_t part = 0; part < parts; ++part)
+      columns[4 * part + c] = row[part];
+  }
+  return columns;
 }
 
 bool hasRowDots(const Target &target, int64_t depth) {

@@ -55,8 +55,8 @@ KINDS = {  # how weights and activations are multiplied: flags, the arithmetic's
     "f32": ((), "fma"),
     "bf16, f32 activations": (("--weights=bf16",), "fma"),
     "bf16": (("--weights=bf16", "--bf16-activations"), "bf16"),
-    "int8": (("--weights=int8", "--int8-activations"), "int8"),
-    "int4": (("--weights=int4", "--int8-activations"), "int8"),
+    "int8 in groups of 256": (("--weights=int8", "--int8-activations"), "int8"),
+    "int4 in groups of 32": (("--weights=int4", "--int8-activations"), "int8"),
 }
 PRODUCTS = {"GEMM 1024^3": ("gemm_1024", 1024), "SmolLM2 up 512 x 576 x 1536": ("smollm2_up", 512), "SmolLM2 down 512 x 1536 x 576": ("smollm2_down", 512),
             "MiniLM up 128 x 384 x 1536": ("minilm_up", 128), "8 rows 8 x 1024 x 1024": ("gemm_1024", 8)}

@@ -27,8 +27,8 @@ LogicalResult MatmulNBitsOp::verify() {
   int64_t bits = getBits(), block = getBlock();
   if (bits != 2 && bits != 4 && bits != 8)
     return emitOpError("knows 2, 4 and 8 bits, got ") << bits;
-  if (block < 16 || !llvm::isPowerOf2_64(block))
-    return emitOpError("needs a block size that is a power of two of at least 16, got ") << block;
+  if (block != 16 && (block <= 0 || block % 32 != 0))
+    return emitOpError("needs a block size of 16 or of a multiple of 32, got ") << block;
   auto codes = rankedType(getCodes());
   int64_t blocks = llvm::divideCeil(getK(), block);
   if (codes.getShape() != ArrayRef<int64_t>{static_cast<int64_t>(getN()), blocks, block * bits / 8})

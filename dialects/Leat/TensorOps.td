@@ -20,7 +20,7 @@ def Leat_MatmulNBitsOp : Leat_ComputeOp<"matmul_nbits"> {
   let description = [{
     `output[..., n] = sum_k lhs[..., k] * (code[n, k] - zero[n, k / block]) * scale[n, k / block]`. `codes` i8 storage [N, ceil(K / block), block * bits / 8], unsigned codes, low bits first;
     `scales` [N, ceil(K / block)] float; `zeros` same shape as scales and float, or packed i8 [N, ceil(blocks * bits / 8)]; absent: 2^(bits-1).
-    `int8_activations`: activations may be quantised to 8 bits per block (accuracy_level 4); otherwise float.
+    Blocks have 16 values of k, or a multiple of 32. `int8_activations`: activations may be quantised to 8 bits per block (accuracy_level 4); otherwise float.
   }];
   let arguments = (ins AnyRankedTensor:$lhs, AnyRankedTensor:$codes, AnyRankedTensor:$scales, Optional<AnyRankedTensor>:$zeros,
                        I64Attr:$k, I64Attr:$n, I64Attr:$bits, I64Attr:$block, UnitAttr:$int8_activations);

@@ -63,7 +63,8 @@ typedef struct leat_compile_options {
   /* Called at the beginning of a stage and on the way, from the calling thread; `fraction` in [0, 1] is that of the stage. */
   void (*progress)(void *context, const char *stage, double fraction);
   void *progress_context;
-  const char *weights; /* how weights of products are stored: "f32" (default: as the model has them), "bf16", "f16", "int8", "int4" */
+  const char *weights; /* how weights of products are stored: "f32" (default: as the model has them), "bf16", "f16", "int8", "int4",
+                          "int8(g=N)", "int4(g=N)": N values share a scale (a multiple of 32) */
   const char *const *keep_weights; /* keep_weights_count patterns of names of weights that stay as they are */
   size_t keep_weights_count;
   const char *target;       /* where kernels run: "cpu" (default), "cuda" */

@@ -35,7 +35,7 @@ struct CompileOptions {
   bool int8Activations = false;
   /// Let products with weights in bf16 round their activations to bf16, where the processor has dots of them: faster, not exact.
   bool bf16Activations = false;
-  std::string weights = "f32";          ///< how weights of products are stored: f32 (as the model has them), bf16, f16, int8, int4
+  std::string weights = "f32"; ///< how weights of products are stored: f32 (as the model has them), bf16, f16, int8, int4, int8(g=N)
   std::vector<std::string> keepWeights; ///< patterns of names of weights that stay as they are
   bool verbose = false;                 ///< report what happens to each weight
   /// Replace leat ops by their decompositions before kernels are formed: slow, to find out whether a kernel is at fault.

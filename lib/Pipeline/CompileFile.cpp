@@ -3,6 +3,7 @@
 #include "dialects/Leat/Leat.h"
 #include "lib/Pipeline/Registration.h"
 #include "lib/Target/Ptx.h"
+#include "passes/Schedule/WeightCoding.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -52,8 +53,8 @@ static std::string misuse(const CompileOptions &options, StringRef output, MLIRC
   }
   if (options.emit == Emit::Artifact && output == "-")
     return "an artifact does not go to standard output: give a file name";
-  if (!llvm::is_contained({"f32", "bf16", "f16", "int8", "int4"}, options.weights))
-    return "--weights is one of f32, bf16, f16, int8, int4; got '" + options.weights + "'";
+  if (auto kind = schedule::WeightKind::parse(options.weights); !kind)
+    return "--weights: " + llvm::toString(kind.takeError());
   if (!options.keepWeights.empty() && options.weights == "f32")
     return "--keep is of no use without --weights";
   for (const std::string &pattern : options.keepWeights)

@@ -88,15 +88,15 @@ private:
   VectorType f32, i32;
 };
 
-/// panel[k][64] = weights of groups [0, groups). (codes, scales, zeros, panel, groups)
+/// panel[k][64] = weights of groups [first, first + groups). (codes, scales, zeros, panel, first, groups)
 func::FuncOp dequantizePanel(ModuleOp module, const Target &target, const QuantTypes &types) {
   Emit t(module.getLoc(), module.getContext());
   Type ptr = t.ptr(), f32 = t.getF32Type();
-  return sharedFunction(module, "dequantize_" + types.name(), {ptr, ptr, ptr, ptr, t.i64()}, [&](Emit &b, ValueRange args) {
+  return sharedFunction(module, "dequantize_" + types.name(), {ptr, ptr, ptr, ptr, t.i64(), t.i64()}, [&](Emit &b, ValueRange args) {
     int64_t lanes = lanesOf(target, f32), vectors = std::min<int64_t>(4, kPanel / lanes);
     Dequantizer d(b, target, types, args[0], args[1], args[2], vectors);
-    b.loop(b.c(0), args[4], b.c(1), [&](Value g) {
-      Value rows = b.mul(g, b.c(types.codes.group()));
+    b.loop(b.c(0), args[5], b.c(1), [&](Value i) {
+      Value g = b.add(args[4], i), rows = b.mul(i, b.c(types.codes.group()));
       b.loop(b.c(0), b.c(kPanel), b.c(vectors * lanes), [&](Value j) {
         d.group(g, j, {}, [&](Value k, ArrayRef<Value> weights, ValueRange) {
           Value row = b.at(args[3], f32, b.add(b.mul(b.add(rows, k), b.c(kPanel)), j));
@@ -175,15 +175,12 @@ private:
   // Scratch: sums, a dequantised stretch of a panel, rows of the left operand.
   static constexpr int64_t kStretch = 512;
   static constexpr int64_t panelAt() { return kBlockRows * kPanel * 4; }
-  /// A block may be longer than the stretch.
-  int64_t stretch() const { return std::max(kStretch, layout.block); }
-  int64_t lhsAt() const { return panelAt() + std::max(stretch(), std::min<int64_t>(paddedDepth, stretch())) * kPanel * 4; }
+  int64_t lhsAt() const { return panelAt() + std::min(kStretch, paddedDepth) * kPanel * 4; }
 
   void runPacked(KernelBuilder &k, Value panel, Value rows) {
     QuantTypes types = quantTypes(k);
     auto module = kernel()->getParentOfType<ModuleOp>();
-    Type i32 = k.b.getI32Type();
-    int64_t groups = paddedDepth / layout.group(), groupWords = layout.words() * kPanel;
+    int64_t groups = paddedDepth / layout.group();
     auto [codes, scales, zeros] = panelWeights(k, panel);
     auto is = [&](int64_t r) { return arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, rows, k.idx(r)).getResult(); };
     for (int64_t r = 1; r <= kRegisterRows; ++r) {
@@ -197,14 +194,10 @@ private:
     Value many = arith::CmpIOp::create(k.b, arith::CmpIPredicate::sgt, rows, k.idx(kRegisterRows));
     k.ifThen(many, [&] {
       Value weights = k.bytePtr(k.scratch(), k.idx(panelAt()));
-      k.forLoop(k.idx(0), k.idx(paddedDepth), k.idx(stretch()), [&](Value k0) {
-        Value kn = k.min(k.sub(k.idx(paddedDepth), k0), k.idx(stretch()));
-        Value block = k.mul(k.div(k0, k.idx(layout.block)), k.idx(kPanel));
-        Value group = k.mul(k.div(k0, k.idx(layout.group())), k.idx(groupWords));
-        func::CallOp::create(k.b, dequantize,
-                             ValueRange{k.elementPtr(codes, i32, group), k.elementPtr(scales, types.scale, block),
-                                        k.elementPtr(zeros, op.getZeros() ? types.zero : types.scale, block), weights,
-                                        k.i64(k.div(kn, k.idx(layout.group())))});
+      k.forLoop(k.idx(0), k.idx(paddedDepth), k.idx(kStretch), [&](Value k0) {
+        Value kn = k.min(k.sub(k.idx(paddedDepth), k0), k.idx(kStretch));
+        auto groupsOf = [&](Value depth) { return k.i64(k.div(depth, k.idx(layout.group()))); };
+        func::CallOp::create(k.b, dequantize, ValueRange{codes, scales, zeros, weights, groupsOf(k0), groupsOf(kn)});
         multiply(k, k0, kn, rows);
       });
     });
@@ -229,8 +222,8 @@ private:
       Value code = arith::AndIOp::create(k.b, arith::ShRUIOp::create(k.b, word, shift), k.constantInt(i32, (1 << layout.bits) - 1));
       return arith::SIToFPOp::create(k.b, f32, code);
     };
-    k.forLoop(k.idx(0), k.idx(paddedDepth), k.idx(stretch()), [&](Value k0) {
-      Value kn = k.min(k.sub(k.idx(paddedDepth), k0), k.idx(stretch()));
+    k.forLoop(k.idx(0), k.idx(paddedDepth), k.idx(kStretch), [&](Value k0) {
+      Value kn = k.min(k.sub(k.idx(paddedDepth), k0), k.idx(kStretch));
       k.forLoop(k.idx(0), kn, k.idx(1), [&](Value kk) {
         k.forLoop(k.idx(0), k.idx(kPanel), k.idx(1), [&](Value j) {
           Value inside = arith::CmpIOp::create(k.b, arith::CmpIPredicate::slt, j, columns);
@@ -308,11 +301,15 @@ bool NBitsKernel::direct(KernelBuilder &k) {
          strided->element.getIntOrFloatBitWidth() <= 32;
 }
 
+Value NBitsKernel::rowsInPlace(KernelBuilder &k, Value row0) {
+  auto strided = traceStrided(k, op.getLhs());
+  lhsType = strided->element;
+  return k.elementPtr(k.buffer(strided->argument), lhsType, k.mul(row0, k.idx(depth)));
+}
+
 void NBitsKernel::prepareRows(KernelBuilder &k, Value row0, Value rows, int64_t scratchAt) {
   if (direct(k)) {
-    auto strided = traceStrided(k, op.getLhs());
-    lhsType = strided->element;
-    lhs = k.elementPtr(k.buffer(strided->argument), lhsType, k.mul(row0, k.idx(depth)));
+    lhs = rowsInPlace(k, row0);
     return;
   }
   lhsType = k.b.getF32Type();

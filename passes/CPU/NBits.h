@@ -54,6 +54,8 @@ protected:
 
   /// The rows can be read where they are: dense, floating point, and no block is cut.
   bool direct(KernelBuilder &k);
+  /// Where row row0 is then; sets `lhsType`.
+  mlir::Value rowsInPlace(KernelBuilder &k, mlir::Value row0);
   /// Sets `lhs` to rows [row0, row0 + rows) of the left operand, [rows][paddedDepth]: in place, or computed into scratch from byte
   /// `scratchAt` on.
   void prepareRows(KernelBuilder &k, mlir::Value row0, mlir::Value rows, int64_t scratchAt);

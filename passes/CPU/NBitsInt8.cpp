@@ -1,4 +1,4 @@
-// leat.matmul_nbits with activations quantised to 8 bits per 32 values of k (accuracy_level 4): 4-bit and 8-bit codes meet them in
+// leat.matmul_nbits with activations quantised to 8 bits in the weight's blocks (accuracy_level 4): 4-bit and 8-bit codes meet them in
 // vpdpbusd, four products of bytes per lane. Chosen only where the schedule asks for it: it is not exact.
 #include "passes/CPU/NBits.h"
 
@@ -10,91 +10,121 @@ namespace leat::cpu {
 
 namespace {
 
-constexpr int64_t kGroup = 32, kLanes = 16, kVectors = kPanel / kLanes;
+constexpr int64_t kLanes = 16, kVectors = kPanel / kLanes;
 constexpr int64_t kInt8Rows = 24;     ///< rows of a task
-constexpr int64_t kAheadBytes = 2048; ///< between asking for codes and reading them
+constexpr int64_t kAheadCodes = 2048; ///< between asking for codes and reading them
+constexpr int64_t kAheadRow = 512;    ///< the same for elements of rows
 constexpr int64_t kTile = 3;          ///< rows of a register tile: 12 sums, 12 integer sums, the codes of 4 vectors
 
-/// Rows to bytes: q = round(x * 127 / max |x|) per group; the factor and the sum of q beside them. (x, xStride, q, factors, sums, groups,
-/// rows)
-func::FuncOp quantizeRows(ModuleOp module, const Target &target, Type lhs) {
+/// To the nearest even, in one instruction.
+Value roundToInt(Emit &b, Value floats) {
+  VectorType ints = Emit::vec(kLanes, b.getI32Type());
+  Value all = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1)), current = b.constant(b.getI32Type(), 4); // the rounding that is set
+  return LLVM::CallIntrinsicOp::create(b, ints, b.getStringAttr("llvm.x86.avx512.mask.cvtps2dq.512"),
+                                       ValueRange{floats, b.zero(ints), all, current})
+      .getResult(0);
+}
+
+/// Rows to bytes: q = round(x * 127 / max |x|) per block; beside them the factor and what the sums of a block start from, which takes off
+/// the implied zero point: -2^(bits - 1) times the sum of q. (x, xStride, q, factors, starts, blocks, rows)
+func::FuncOp quantizeRows(ModuleOp module, const Target &target, Type lhs, const CodeLayout &codes) {
   Emit t(module.getLoc(), module.getContext());
   Type ptr = t.ptr(), i64 = t.i64(), f32 = t.getF32Type(), i32 = t.getI32Type(), i8 = t.getI8Type();
-  std::string name = "quantize_rows_";
+  std::string name = llvm::formatv("quantize_rows_{0}_{1}_", codes.bits, codes.block);
   llvm::raw_string_ostream(name) << lhs;
   return sharedFunction(module, name, {ptr, i64, ptr, ptr, ptr, i64, i64}, [&](Emit &b, ValueRange args) {
-    Value groups = args[5];
-    b.loop(b.c(0), args[6], b.c(1), [&](Value r) {
+    Value blocks = args[5], one = b.c(1);
+    b.loop(b.c(0), args[6], one, [&](Value r) {
       Value row = b.at(args[0], lhs, b.mul(r, args[1]));
-      b.loop(b.c(0), groups, b.c(1), [&](Value g) {
-        Value cell = b.add(b.mul(r, groups), g), k0 = b.mul(g, b.c(kGroup));
-        Value x[2], q[2];
-        for (int64_t i = 0; i < 2; ++i)
-          x[i] = b.widen(target, b.load(Emit::vec(kLanes, lhs), b.at(row, lhs, b.add(k0, b.c(i * kLanes)))), f32);
-        Value largest = b.max(math::AbsFOp::create(b, x[0]), math::AbsFOp::create(b, x[1]));
-        Value peak = vector::ReductionOp::create(b, vector::CombiningKind::MAXNUMF, largest,
+      b.loop(b.c(0), blocks, one, [&](Value g) {
+        Value cell = b.add(b.mul(r, blocks), g), k0 = b.mul(g, b.c(codes.block));
+        auto loadRow = [&](Value k) { return b.widen(target, b.load(Emit::vec(kLanes, lhs), b.at(row, lhs, b.add(k0, k))), f32); };
+        // Two vectors at a time: a block has an even number of them.
+        auto pairs = [&](Values init, llvm::function_ref<Value(Value k, Value carried)> body) {
+          return b.loop(b.c(0), b.c(codes.block), b.c(2 * kLanes), init,
+                        [&](Value k, ValueRange carried) { return Values{body(k, carried[0]), body(b.add(k, b.c(kLanes)), carried[1])}; });
+        };
+        Value zeros = b.zero(Emit::vec(kLanes, f32)), none = b.zero(Emit::vec(kLanes, i32));
+        Values largest = pairs({zeros, zeros}, [&](Value k, Value most) {
+          b.prefetch(b.at(row, lhs, b.add(b.add(k0, k), b.c(kAheadRow))));
+          return b.max(math::AbsFOp::create(b, loadRow(k)).getResult(), most);
+        });
+        Value peak = vector::ReductionOp::create(b, vector::CombiningKind::MAXNUMF, b.max(largest[0], largest[1]),
                                                  arith::FastMathFlags::nnan | arith::FastMathFlags::reassoc);
         Value some = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, peak, b.constant(f32, 0));
-        Value inverse = b.select(some, b.div(b.constant(f32, 127), peak), b.constant(f32, 0));
-        for (int64_t i = 0; i < 2; ++i) {
-          q[i] = b.convert(math::RoundEvenOp::create(b, b.mul(x[i], b.splat(inverse, kLanes))).getResult(), i32);
-          b.store(b.convert(q[i], i8), b.at(args[2], i8, b.add(b.mul(cell, b.c(kGroup)), b.c(i * kLanes))));
-        }
+        Value inverse = b.splat(b.select(some, b.div(b.constant(f32, 127), peak), b.constant(f32, 0)), kLanes);
+        Values sums = pairs({none, none}, [&](Value k, Value sum) {
+          Value q = roundToInt(b, b.mul(loadRow(k), inverse));
+          b.store(b.convert(q, i8), b.at(args[2], i8, b.add(b.mul(cell, b.c(codes.block)), k)));
+          return b.add(sum, q);
+        });
         b.store(b.mul(peak, b.constant(f32, 1.0 / 127)), b.at(args[3], f32, cell));
-        b.store(vector::ReductionOp::create(b, vector::CombiningKind::ADD, b.add(q[0], q[1])), b.at(args[4], i32, cell));
+        Value sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, b.add(sums[0], sums[1]));
+        b.store(b.mul(sum, b.constant(i32, -(1 << (codes.bits - 1)))), b.at(args[4], i32, cell));
       });
     });
   });
 }
 
-/// out[rows][64]. (q, factors, sums, codes, scales, zeros, groups, out)
+/// out[rows][64]. Meanwhile memory from `next` on is fetched, a line for each group of codes, by tiles of kTile rows.
+/// (q, factors, starts, codes, scales, zeros, blocks, out, next)
 func::FuncOp int8Tile(ModuleOp module, const Target &target, const QuantTypes &types, int64_t rows) {
   Emit t(module.getLoc(), module.getContext());
   Type ptr = t.ptr(), f32 = t.getF32Type(), i32 = t.getI32Type(), i8 = t.getI8Type();
   std::string name = llvm::formatv("product_int8_{0}_x{1}", types.name(), rows);
-  return sharedFunction(module, name, {ptr, ptr, ptr, ptr, ptr, ptr, t.i64(), ptr}, [&](Emit &b, ValueRange args) {
+  return sharedFunction(module, name, {ptr, ptr, ptr, ptr, ptr, ptr, t.i64(), ptr, ptr}, [&](Emit &b, ValueRange args) {
     VectorType vec = Emit::vec(kLanes, f32), ints = Emit::vec(kLanes, i32), bytes = Emit::vec(4 * kLanes, i8);
-    Value groups = args[6];
-    int64_t words = types.codes.words(), perByte = types.codes.perByte(), perBlock = types.codes.block / kGroup;
+    Value blocks = args[6], depth = b.mul(blocks, b.c(types.codes.block));
+    int64_t words = types.codes.words(), perByte = types.codes.perByte(), group = types.codes.group(), perBlock = types.codes.block / group;
+    Values rowBytes, rowFactors, rowStarts;
+    for (int64_t r = 0; r < rows; ++r) {
+      rowBytes.push_back(b.at(args[0], i8, b.mul(depth, b.c(r))));
+      rowFactors.push_back(b.at(args[1], f32, b.mul(blocks, b.c(r))));
+      rowStarts.push_back(b.at(args[2], i32, b.mul(blocks, b.c(r))));
+    }
     auto dot = [&](Value sum, Value unsignedBytes, Value signedBytes) {
       return LLVM::CallIntrinsicOp::create(
                  b, ints, b.getStringAttr("llvm.x86.avx512.vpdpbusd.512"),
                  ValueRange{sum, vector::BitCastOp::create(b, bytes, unsignedBytes), vector::BitCastOp::create(b, bytes, signedBytes)})
           .getResult(0);
     };
-    Values totals = b.loop(b.c(0), groups, b.c(1), Values(rows * kVectors, b.zero(vec)), [&](Value g, ValueRange carried) {
-      Values sums, rowSums;
-      for (int64_t r = 0; r < rows; ++r) {
-        rowSums.push_back(b.load(i32, b.at(args[2], i32, b.add(b.mul(groups, b.c(r)), g))));
-        // Without zero points the implied one is taken off at the start.
-        Value start = types.zero ? b.zero(ints) : b.splat(b.mul(rowSums[r], b.constant(i32, -(1 << (types.codes.bits - 1)))), kLanes);
-        sums.append(kVectors, start);
-      }
-      Value group = b.at(args[3], i32, b.mul(g, b.c(words * kPanel)));
-      if (rows == 1 && types.codes.bits == 8) // it does little but read; codes of 4 bits are unpacked, too
-        b.prefetch(b.at(group, b.getI8Type(), kAheadBytes), words * kPanel * 4);
-      for (int64_t word = 0; word < words; ++word) {
-        Values packed;
-        for (int64_t v = 0; v < kVectors; ++v)
-          packed.push_back(b.load(ints, b.at(group, i32, word * kPanel + v * kLanes)));
-        for (int64_t i = 0; i < perByte; ++i) {
-          Values codes;
-          for (Value p : packed) {
-            Value shifted = i ? arith::ShRUIOp::create(b, p, b.constant(ints, types.codes.bits * i)).getResult() : p;
-            codes.push_back(perByte == 1 ? shifted : arith::AndIOp::create(b, shifted, b.constant(ints, 0x0f0f0f0f)).getResult());
-          }
-          for (int64_t r = 0; r < rows; ++r) {
-            Value at = b.add(b.mul(groups, b.c(r)), g);
-            Value four = b.load(i32, b.at(b.at(args[0], i8, b.mul(at, b.c(kGroup))), i32, i * words + word));
-            Value all = b.splat(four, kLanes);
-            for (int64_t v = 0; v < kVectors; ++v)
-              sums[r * kVectors + v] = dot(sums[r * kVectors + v], codes[v], all);
-          }
+    /// The sums with word `word` of each column of a group: `codesAt` are its codes, `k` its place in the rows.
+    auto addWord = [&](Value codesAt, Value k, ArrayRef<Value> before) {
+      Values sums(before), packed;
+      for (int64_t v = 0; v < kVectors; ++v)
+        packed.push_back(b.load(ints, b.at(codesAt, i32, v * kLanes)));
+      for (int64_t i = 0; i < perByte; ++i) {
+        Values codes;
+        for (Value p : packed) {
+          Value shifted = i ? arith::ShRUIOp::create(b, p, b.constant(ints, types.codes.bits * i)).getResult() : p;
+          codes.push_back(perByte == 1 ? shifted : arith::AndIOp::create(b, shifted, b.constant(ints, 0x0f0f0f0f)).getResult());
+        }
+        for (int64_t r = 0; r < rows; ++r) {
+          Value all = b.splat(b.load(i32, b.at(b.at(rowBytes[r], i8, k), i8, i * group / perByte)), kLanes);
+          for (int64_t v = 0; v < kVectors; ++v)
+            sums[r * kVectors + v] = dot(sums[r * kVectors + v], codes[v], all);
         }
       }
-      Value column = b.mul(perBlock == 1 ? g : b.div(g, b.c(perBlock)), b.c(kPanel));
+      return sums;
+    };
+    Values totals = b.loop(b.c(0), blocks, b.c(1), Values(rows * kVectors, b.zero(vec)), [&](Value g, ValueRange before) {
+      Values sums, after;
+      for (int64_t r = 0; r < rows; ++r)
+        sums.append(kVectors, types.zero ? b.zero(ints) : b.splat(b.load(i32, b.at(rowStarts[r], i32, g)), kLanes));
+      Value block = b.at(args[3], i32, b.mul(g, b.c(perBlock * words * kPanel))), k0 = b.mul(g, b.c(types.codes.block));
+      sums = b.loop(b.c(0), b.c(perBlock), b.c(1), sums, [&](Value i, ValueRange carried) {
+        Value codesAt = b.at(block, i32, b.mul(i, b.c(words * kPanel))), k = b.add(k0, b.mul(i, b.c(group)));
+        if (rows == 1) // it does little but read
+          b.prefetch(b.at(codesAt, i8, kAheadCodes / perByte), words * kPanel * 4);
+        if (rows == kTile)
+          b.prefetch(b.at(args[8], i8, b.mul(b.add(b.mul(g, b.c(perBlock)), i), b.c(64))));
+        Values next(carried.begin(), carried.end());
+        for (int64_t word = 0; word < words; ++word)
+          next = addWord(b.at(codesAt, i32, word * kPanel), b.add(k, b.c(4 * word)), next);
+        return next;
+      });
       auto loadFloat = [&](Value base, Type type, int64_t v) {
-        Value loaded = b.load(Emit::vec(kLanes, type), b.at(base, type, b.add(column, b.c(v * kLanes))));
+        Value loaded = b.load(Emit::vec(kLanes, type), b.at(base, type, b.add(b.mul(g, b.c(kPanel)), b.c(v * kLanes))));
         return type.isInteger() ? arith::UIToFPOp::create(b, vec, loaded).getResult() : b.widen(target, loaded, f32);
       };
       Values scale, zero;
@@ -103,28 +133,27 @@ func::FuncOp int8Tile(ModuleOp module, const Target &target, const QuantTypes &t
         if (types.zero)
           zero.push_back(loadFloat(args[5], types.zero, v));
       }
-      Values next;
       for (int64_t r = 0; r < rows; ++r) {
-        Value factor = b.splat(b.load(f32, b.at(args[1], f32, b.add(b.mul(groups, b.c(r)), g))), kLanes);
+        Value factor = b.splat(b.load(f32, b.at(rowFactors[r], f32, g)), kLanes);
         for (int64_t v = 0; v < kVectors; ++v) {
           Value sum = b.convert(sums[r * kVectors + v], f32);
-          if (types.zero) {
-            Value minus = b.splat(b.sub(b.constant(f32, 0), b.convert(rowSums[r], f32)), kLanes);
-            sum = b.fma(target, minus, zero[v], sum);
+          if (types.zero) { // what the sums would start from has the implied zero point, a power of two
+            Value start = b.splat(b.convert(b.load(i32, b.at(rowStarts[r], i32, g)), f32), kLanes);
+            sum = b.fma(target, b.mul(start, b.constant(vec, 1.0 / (1 << (types.codes.bits - 1)))), zero[v], sum);
           }
-          next.push_back(b.fma(target, b.mul(sum, scale[v]), factor, carried[r * kVectors + v]));
+          after.push_back(b.fma(target, b.mul(sum, scale[v]), factor, before[r * kVectors + v]));
         }
       }
-      return next;
+      return after;
     });
-    for (int64_t i = 0; i < rows * kVectors; ++i)
-      b.store(totals[i], b.at(args[7], f32, i / kVectors * kPanel + i % kVectors * kLanes));
+    for (auto [i, total] : llvm::enumerate(totals))
+      b.store(total, b.at(args[7], f32, i / kVectors * kPanel + i % kVectors * kLanes));
   });
 }
 
 class NBitsInt8Generator : public NBitsKernel {
 public:
-  explicit NBitsInt8Generator(MatmulNBitsOp op) : NBitsKernel(op), groups(paddedDepth / kGroup) {}
+  using NBitsKernel::NBitsKernel;
 
   Value tasks(KernelBuilder &k) override {
     Split s = split(k);
@@ -158,11 +187,11 @@ private:
     QuantTypes types = quantTypes(k);
     Type f32 = k.b.getF32Type(), i32 = k.b.getI32Type(), i8 = k.b.getI8Type();
     auto part = [&](int64_t bytes) { return k.bytePtr(k.scratch(), k.idx(bytes)); };
-    Value q = part(bytesAt()), factors = part(factorsAt()), rowSums = part(rowSumsAt());
+    Value q = part(bytesAt()), factors = part(factorsAt()), starts = part(startsAt());
     auto quantise = [&] {
       prepareRows(k, row0, rows, lhsAt());
-      func::CallOp::create(k.b, quantizeRows(module, k.target, lhsType),
-                           ValueRange{lhs, k.i64(k.idx(paddedDepth)), q, factors, rowSums, k.i64(k.idx(groups)), k.i64(rows)});
+      func::CallOp::create(k.b, quantizeRows(module, k.target, lhsType, layout),
+                           ValueRange{lhs, k.i64(k.idx(paddedDepth)), q, factors, starts, k.i64(k.idx(blocks)), k.i64(rows)});
     };
     if (quantised)
       k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::ne, k.div(task, s.parts), quantised), quantise);
@@ -170,20 +199,35 @@ private:
       quantise();
     k.forLoop(first, last, k.idx(1), [&](Value panel) {
       Value n0 = k.mul(panel, k.idx(kPanel)), nEnd = k.min(k.add(n0, k.idx(kPanel)), k.idx(n));
-      auto [codes, scales, zeros] = panelWeights(k, panel);
-      auto tile = [&, codes = codes, scales = scales, zeros = zeros](Value r, int64_t count) {
-        Value cell = k.mul(r, k.idx(groups));
-        func::CallOp::create(k.b, int8Tile(module, k.target, types, count),
-                             ValueRange{k.elementPtr(q, i8, k.mul(cell, k.idx(kGroup))), k.elementPtr(factors, f32, cell),
-                                        k.elementPtr(rowSums, i32, cell), codes, scales, zeros, k.i64(k.idx(groups)),
-                                        k.elementPtr(k.scratch(), f32, k.mul(r, k.idx(kPanel)))});
-      };
-      Value left = k.rem(rows, k.idx(kTile)), whole = k.sub(rows, left);
-      k.forLoop(k.idx(0), whole, k.idx(kTile), [&](Value r) { tile(r, kTile); });
-      for (int64_t count = 1; count < kTile; ++count)
-        k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, left, k.idx(count)), [&] { tile(whole, count); });
-      emitRows(k, row0, rows, n0, nEnd);
+      PanelWeights weights = panelWeights(k, panel);
+      // What a tile has summed goes on at once: it is written while the next one multiplies.
+      k.forLoop(k.idx(0), rows, k.idx(kTile), [&](Value r) {
+        Value count = k.min(k.sub(rows, r), k.idx(kTile)), cell = k.mul(r, k.idx(blocks));
+        Value next = fetched(k, weights.codes, row0, panel, r);
+        for (int64_t size = 1; size <= kTile; ++size)
+          k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, count, k.idx(size)), [&] {
+            func::CallOp::create(k.b, int8Tile(module, k.target, types, size),
+                                 ValueRange{k.elementPtr(q, i8, k.mul(cell, k.idx(layout.block))), k.elementPtr(factors, f32, cell),
+                                            k.elementPtr(starts, i32, cell), weights.codes, weights.scales, weights.zeros,
+                                            k.i64(k.idx(blocks)), k.scratch(), next});
+          });
+        emitRows(k, k.add(row0, r), count, n0, nEnd);
+      });
     });
+  }
+
+  /// What a tile fetches: rows of the next task, where they can be read in place, in the last panels of this one; else what it has anyway.
+  Value fetched(KernelBuilder &k, Value codes, Value row0, Value panel, Value r) {
+    if (!direct(k))
+      return codes;
+    Value nextRow = k.add(row0, k.idx(kInt8Rows)), next = rowsInPlace(k, nextRow);
+    int64_t rowBytes = depth * KernelBuilder::byteWidth(lhsType), panelBytes = depth / layout.group() * 64 * kInt8Rows / kTile;
+    int64_t needed = llvm::divideCeil(kInt8Rows * rowBytes, panelBytes), first = std::max<int64_t>(0, panels - needed);
+    Value tiles = k.mul(k.sub(panel, k.idx(first)), k.idx(kInt8Rows / kTile));
+    Value at = k.mul(k.add(tiles, k.div(r, k.idx(kTile))), k.idx(panelBytes * kTile / kInt8Rows));
+    Value useful = arith::AndIOp::create(k.b, k.compare(arith::CmpIPredicate::sge, panel, k.idx(first)),
+                                         k.compare(arith::CmpIPredicate::slt, nextRow, rowCount(k)));
+    return arith::SelectOp::create(k.b, useful, k.bytePtr(next, at), codes);
   }
 
   struct Split {
@@ -197,13 +241,11 @@ private:
     return {k.ceilDiv(rows, k.idx(kInt8Rows)), parts, k.ceilDiv(k.idx(panels), parts)};
   }
 
-  // Scratch: sums, bytes of the rows, their factors, sums of their bytes, rows of the left operand.
-  static int64_t bytesAt() { return kInt8Rows * kPanel * 4; }
+  // Scratch: sums of a tile, bytes of the rows, their factors, what sums start from, rows of the left operand.
+  static int64_t bytesAt() { return kTile * kPanel * 4; }
   int64_t factorsAt() const { return bytesAt() + kInt8Rows * paddedDepth; }
-  int64_t rowSumsAt() const { return factorsAt() + kInt8Rows * groups * 4; }
-  int64_t lhsAt() const { return llvm::alignTo(rowSumsAt() + kInt8Rows * groups * 4, 64); }
-
-  int64_t groups;
+  int64_t startsAt() const { return factorsAt() + kInt8Rows * blocks * 4; }
+  int64_t lhsAt() const { return llvm::alignTo(startsAt() + kInt8Rows * blocks * 4, 64); }
 };
 
 } // namespace
@@ -212,8 +254,10 @@ std::unique_ptr<Generator> createNBitsInt8Generator(MatmulNBitsOp op, const Targ
   auto kernel = op->getParentOfType<KernelFuncOp>();
   auto schedule = kernel.getScheduleAttr();
   auto asked = schedule ? schedule.getParams().getAs<IntegerAttr>("int8") : IntegerAttr();
+  // 32-bit sums of a block do not overflow.
+  int64_t block = op.getBlock();
   bool able =
-      target.avx512vnni && target.vectorBits == 512 && (op.getBits() == 4 || op.getBits() == 8) && op.getBlock() >= uint64_t(kGroup);
+      target.avx512vnni && target.vectorBits == 512 && (op.getBits() == 4 || op.getBits() == 8) && block % 32 == 0 && block <= 1 << 16;
   if (!op.getInt8Activations() || !asked || asked.getInt() == 0 || !able || !operandLayout(kernel, op.getCodes()).starts_with("nbits64"))
     return nullptr;
   return std::make_unique<NBitsInt8Generator>(op);

@@ -68,7 +68,8 @@ def QuantizeWeights : Pass<"leat-quantize-weights", "mlir::ModuleOp"> {
   let summary = "store weights of products in fewer bits";
   let description = [{
     Every weight that is only ever the right side of leat.matmul is stored as `kind` says: `bf16` or `f16`, rounded to the nearest even, or `int8` and `int4`, symmetric
-    codes with a scale for 32 values of k (f16 where its range suffices), whose products become leat.matmul_nbits. Lookups of single elements, as in an embedding
+    codes with a scale for a group of values of k (f16 where its range suffices), whose products become leat.matmul_nbits. A group has 256 values with `int8` and 32
+    with `int4`, or what is asked for: `int8(g=64)`. Where k is no multiple of that, blocks are shorter, so that next to nothing is filled up: 576 values are 3 blocks of 192. Lookups of single elements, as in an embedding
     tied to the logits, read the same codes. A weight with another use, with fewer than 32 values to a sum, or whose name matches a pattern of `keep`, stays. A
     value that is infinite or not a number is an error.
 
@@ -90,7 +91,7 @@ def QuantizeWeights : Pass<"leat-quantize-weights", "mlir::ModuleOp"> {
     ```
   }];
   let options = [
-    Option<"kind", "kind", "std::string", "\"f32\"", "f32 (as the model has them), bf16, f16, int8 or int4">,
+    Option<"kind", "kind", "std::string", "\"f32\"", "f32 (as the model has them), bf16, f16, int8 or int4, the last two also with a group, as in int8(g=64)">,
     ListOption<"keep", "keep", "std::string", "patterns of names of weights that stay">,
     Option<"int8Activations", "int8-activations", "bool", "false", "let the products quantise their activations to 8 bits">];
   let dependentDialects = ["leat::LeatDialect", "mlir::arith::ArithDialect", "mlir::tensor::TensorDialect"];

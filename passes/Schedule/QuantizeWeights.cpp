@@ -45,7 +45,7 @@ private:
   LogicalResult convert(ParamOp param, Uses &uses);
   /// Of a weight's codes. An embedding that is also the last product gets 8: its error falls on every token that is read and on every
   /// logit.
-  int codeBits(const Uses &uses) const { return uses.lookups.empty() ? bits : std::max(bits, 8); }
+  int codeBits(const Uses &uses) const { return uses.lookups.empty() ? stored.bits : std::max(stored.bits, 8); }
   void toCodes(ParamOp param, Uses &uses, const WeightMatrix &matrix, int codeBits, float largest, CodingError &error);
   void toShort(ParamOp param, Uses &uses, const WeightMatrix &matrix, CodingError &error);
   ParamOp addParam(ParamOp model, const Twine &suffix, RankedTensorType type);
@@ -55,7 +55,7 @@ private:
     parallelFor(context, 0, count, [&](size_t i) { body(i); });
   }
 
-  int bits = 0; ///< of codes; 16: a short float
+  WeightKind stored;
   SmallVector<llvm::GlobPattern> keepPatterns;
   SymbolTable *symbols = nullptr;
   // What the module's `leat.weights` will say.
@@ -67,9 +67,10 @@ private:
 } // namespace
 
 LogicalResult QuantizeWeights::parseOptions() {
-  bits = llvm::StringSwitch<int>(kind.getValue()).Cases({"bf16", "f16"}, 16).Case("int8", 8).Case("int4", 4).Case("f32", 32).Default(0);
-  if (bits == 0)
-    return getOperation().emitError("weights are stored as f32, bf16, f16, int8 or int4, not as '") << kind << "'";
+  auto parsed = WeightKind::parse(kind);
+  if (!parsed)
+    return getOperation().emitError() << llvm::toString(parsed.takeError());
+  stored = *parsed;
   for (const std::string &text : keep) {
     auto pattern = llvm::GlobPattern::create(text);
     if (!pattern)
@@ -105,16 +106,16 @@ StringRef QuantizeWeights::reasonToKeep(ParamOp param, Uses &uses) {
   if (llvm::any_of(keepPatterns, [&](const llvm::GlobPattern &pattern) { return pattern.match(param.getSymName()); }))
     return "a pattern says so";
   Type element = type.getElementType();
-  if (!element.isF32() && (bits == 16 || !(element.isF16() || element.isBF16())))
-    return bits == 16 ? "it is not f32" : "it is not f32, f16 or bf16";
+  if (!element.isF32() && (!stored.isCodes() || !(element.isF16() || element.isBF16())))
+    return !stored.isCodes() ? "it is not f32" : "it is not f32, f16 or bf16";
   bool transposed = uses.products.front().getTransB();
   if (llvm::any_of(uses.products, [&](MatmulOp op) { return op.getTransB() != transposed; }))
     return "products read it in both orders";
-  if (type.getDimSize(rank - (transposed ? 1 : 2)) < kCodeBlock)
+  if (type.getDimSize(rank - (transposed ? 1 : 2)) < kLeastGroup)
     return "it has fewer than 32 values to a sum";
   if (!uses.lookups.empty() && rank != 2)
     return "elements of more than one matrix are looked up";
-  if (bits == 16)
+  if (!stored.isCodes())
     return "";
   for (MatmulOp op : uses.products) {
     auto lhs = cast<RankedTensorType>(op.getLhs().getType());
@@ -173,17 +174,17 @@ static Value refTo(ParamOp param, Operation *before) {
 void QuantizeWeights::toShort(ParamOp param, Uses &uses, const WeightMatrix &matrix, CodingError &error) {
   MLIRContext *context = &getContext();
   auto run = [context](size_t count, llvm::function_ref<void(size_t)> body) { parallel(context, count, body); };
-  ShortFloat format = kind == "f16" ? ShortFloat::Float16 : ShortFloat::BFloat16;
+  ShortFloat format = stored.name == "f16" ? ShortFloat::Float16 : ShortFloat::BFloat16;
   error = shortFloatError(matrix, format, run);
   Type element = format == ShortFloat::Float16 ? Type(Float16Type::get(context)) : BFloat16Type::get(context);
-  ParamOp stored = addParam(param, "." + kind, cast<RankedTensorType>(param.getType()).clone(element));
-  store().setComputed(stored.getSymName(), 2 * matrix.k * matrix.n, [=] { return toShortFloat(matrix, format, run); });
+  ParamOp halves = addParam(param, "." + stored.name, cast<RankedTensorType>(param.getType()).clone(element));
+  store().setComputed(halves.getSymName(), 2 * matrix.k * matrix.n, [=] { return toShortFloat(matrix, format, run); });
   after += 2 * matrix.k * matrix.n;
   for (MatmulOp product : uses.products)
-    product.getRhsMutable().set(refTo(stored, product));
+    product.getRhsMutable().set(refTo(halves, product));
   for (tensor::ExtractOp lookup : uses.lookups) {
     OpBuilder builder(lookup);
-    Value table = refTo(stored, lookup->getParentOp());
+    Value table = refTo(halves, lookup->getParentOp());
     Value element = tensor::ExtractOp::create(builder, lookup.getLoc(), table, lookup.getIndices());
     lookup.replaceAllUsesWith(arith::ExtFOp::create(builder, lookup.getLoc(), lookup.getType(), element).getResult());
     lookup.erase();
@@ -191,13 +192,13 @@ void QuantizeWeights::toShort(ParamOp param, Uses &uses, const WeightMatrix &mat
 }
 
 /// The element of a looked-up weight, computed from its code of 8 bits and its scale.
-static Value decodeElement(OpBuilder &builder, tensor::ExtractOp lookup, Value codes, Value scales, bool transposed) {
+static Value decodeElement(OpBuilder &builder, tensor::ExtractOp lookup, Value codes, Value scales, int64_t blockSize, bool transposed) {
   Location loc = lookup.getLoc();
   auto index = [&](int64_t v) -> Value { return arith::ConstantIndexOp::create(builder, loc, v); };
   auto integer = [&](int64_t v) -> Value { return arith::ConstantIntOp::create(builder, loc, builder.getI32Type(), v); };
   Value n = lookup.getIndices()[transposed ? 0 : 1], k = lookup.getIndices()[transposed ? 1 : 0];
-  Value block = arith::DivUIOp::create(builder, loc, k, index(kCodeBlock));
-  Value rest = arith::RemUIOp::create(builder, loc, k, index(kCodeBlock));
+  Value block = arith::DivUIOp::create(builder, loc, k, index(blockSize));
+  Value rest = arith::RemUIOp::create(builder, loc, k, index(blockSize));
   Value code = tensor::ExtractOp::create(builder, loc, codes, ValueRange{n, block, rest});
   code = arith::ExtUIOp::create(builder, loc, builder.getI32Type(), code);
   code = arith::SubIOp::create(builder, loc, code, integer(128));
@@ -212,10 +213,10 @@ static Value decodeElement(OpBuilder &builder, tensor::ExtractOp lookup, Value c
 void QuantizeWeights::toCodes(ParamOp param, Uses &uses, const WeightMatrix &matrix, int codeBits, float largest, CodingError &error) {
   MLIRContext *context = &getContext();
   auto run = [context](size_t count, llvm::function_ref<void(size_t)> body) { parallel(context, count, body); };
-  BlockCoding coding = BlockCoding::forWeights(codeBits, largest);
+  BlockCoding coding = BlockCoding::forWeights(codeBits, blockFor(matrix.k, stored.group), largest);
   std::vector<float> scales = coding.scales(matrix, run, error);
 
-  int64_t blocks = llvm::divideCeil(matrix.k, kCodeBlock), blockBytes = kCodeBlock * codeBits / 8;
+  int64_t blocks = llvm::divideCeil(matrix.k, coding.block), blockBytes = coding.block * codeBits / 8;
   std::string suffix = ".int" + std::to_string(codeBits);
   Builder types(context);
   Type scaleType = coding.halfScales ? Type(types.getF16Type()) : types.getF32Type();
@@ -236,14 +237,15 @@ void QuantizeWeights::toCodes(ParamOp param, Uses &uses, const WeightMatrix &mat
     OpBuilder builder(product);
     auto quantized =
         MatmulNBitsOp::create(builder, product.getLoc(), product.getOutput().getType(), product.getLhs(), refTo(codes, product),
-                              refTo(scale, product), Value(), matrix.k, matrix.n, codeBits, kCodeBlock, int8Activations);
+                              refTo(scale, product), Value(), matrix.k, matrix.n, codeBits, coding.block, int8Activations);
     product.getOutput().replaceAllUsesWith(quantized.getOutput());
     product.erase();
   }
   for (tensor::ExtractOp lookup : uses.lookups) {
     Operation *generic = lookup->getParentOp();
     OpBuilder builder(lookup);
-    lookup.replaceAllUsesWith(decodeElement(builder, lookup, refTo(codes, generic), refTo(scale, generic), matrix.transposed));
+    lookup.replaceAllUsesWith(
+        decodeElement(builder, lookup, refTo(codes, generic), refTo(scale, generic), coding.block, matrix.transposed));
     lookup.erase();
   }
 }
@@ -259,17 +261,19 @@ LogicalResult QuantizeWeights::convert(ParamOp param, Uses &uses) {
     return param.emitError("weight '") << param.getSymName() << "' cannot be stored as " << kind << ": its value at k = " << where.first
                                        << ", n = " << where.second << " is not a finite number; keep it as it is with --keep='"
                                        << param.getSymName() << "'";
-  if (kind == "f16" && *largest > kLargestFloat16)
+  if (stored.name == "f16" && *largest > kLargestFloat16)
     return param.emitError("weight '") << param.getSymName() << "' cannot be stored as f16: its largest value is " << *largest
                                        << ", beyond 65504; use bf16, or keep it as it is with --keep='" << param.getSymName() << "'";
   CodingError error;
   int64_t sizeBefore = matrix->bytes.size(), sizeAfter = after;
-  std::string name = param.getSymName().str(), stored = bits == 16 ? kind.getValue() : "int" + std::to_string(codeBits(uses));
-  if (bits == 16)
+  std::string name = param.getSymName().str(), form = stored.name;
+  if (stored.isCodes())
+    form = llvm::formatv("int{0}(g={1})", codeBits(uses), blockFor(matrix->k, stored.group));
+  if (!stored.isCodes())
     toShort(param, uses, *matrix, error);
   else
     toCodes(param, uses, *matrix, codeBits(uses), *largest, error);
-  param.emitRemark(llvm::formatv("weight '{0}' is stored as {1}: relative error {2:E2}, {3} of {4} bytes", name, stored, error.relative(),
+  param.emitRemark(llvm::formatv("weight '{0}' is stored as {1}: relative error {2:E2}, {3} of {4} bytes", name, form, error.relative(),
                                  after - sizeAfter, sizeBefore));
   before += sizeBefore;
   ++converted;
@@ -285,7 +289,7 @@ void QuantizeWeights::runOnOperation() {
   ModuleOp module = getOperation();
   if (failed(parseOptions()))
     return signalPassFailure();
-  if (bits == 32)
+  if (stored.bits == 32)
     return markAllAnalysesPreserved();
   SymbolTable table(module);
   symbols = &table;
@@ -319,15 +323,17 @@ void QuantizeWeights::runOnOperation() {
     return;
   }
   Builder b(&getContext());
-  module->setAttr("leat.weights", b.getDictionaryAttr({
-                                      b.getNamedAttr("kind", b.getStringAttr(kind.getValue())),
-                                      b.getNamedAttr("count", b.getI64IntegerAttr(converted)),
-                                      b.getNamedAttr("bytes_before", b.getI64IntegerAttr(before)),
-                                      b.getNamedAttr("bytes_after", b.getI64IntegerAttr(after)),
-                                      b.getNamedAttr("mean_error", b.getF64FloatAttr(sum / converted)),
-                                      b.getNamedAttr("worst_error", b.getF64FloatAttr(worst)),
-                                      b.getNamedAttr("worst", b.getStringAttr(worstName)),
-                                  }));
+  module->setAttr("leat.weights",
+                  b.getDictionaryAttr({
+                      b.getNamedAttr("kind", b.getStringAttr(stored.isCodes() ? llvm::formatv("{0}(g={1})", stored.name, stored.group).str()
+                                                                              : stored.name)),
+                      b.getNamedAttr("count", b.getI64IntegerAttr(converted)),
+                      b.getNamedAttr("bytes_before", b.getI64IntegerAttr(before)),
+                      b.getNamedAttr("bytes_after", b.getI64IntegerAttr(after)),
+                      b.getNamedAttr("mean_error", b.getF64FloatAttr(sum / converted)),
+                      b.getNamedAttr("worst_error", b.getF64FloatAttr(worst)),
+                      b.getNamedAttr("worst", b.getStringAttr(worstName)),
+                  }));
 }
 
 } // namespace leat::schedule

@@ -2,6 +2,7 @@
 // model gives the same artifact everywhere.
 #include "passes/Schedule/WeightCoding.h"
 
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/bit.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/MathExtras.h"
@@ -13,6 +14,37 @@
 using namespace mlir;
 
 namespace leat::schedule {
+
+// --- kinds
+// ----------------------------------------------------------------------------------------------------------------------------------
+
+llvm::Expected<WeightKind> WeightKind::parse(StringRef text) {
+  auto refuse = [&](const Twine &why) { return llvm::createStringError("'" + text + "' " + why); };
+  auto [name, rest] = text.split('(');
+  WeightKind kind{name.str()};
+  kind.bits = llvm::StringSwitch<int>(name).Case("f32", 32).Cases({"bf16", "f16"}, 16).Case("int8", 8).Case("int4", 4).Default(0);
+  if (kind.bits == 0)
+    return refuse("is no way to store weights: those are f32, bf16, f16, int8, int4, and codes with a group, as in int8(g=64)");
+  bool codes = kind.bits < 16;
+  if (codes)
+    kind.group = kind.bits == 8 ? kInt8Group : kInt4Group;
+  if (name.size() == text.size())
+    return kind;
+  if (!codes)
+    return refuse("asks for a group, which only int8 and int4 have");
+  if (!rest.consume_front("g=") || !rest.consume_back(")") || rest.getAsInteger(10, kind.group) || kind.group < kLeastGroup ||
+      kind.group > kMostGroup || kind.group % kLeastGroup != 0)
+    return refuse("has no valid group: (g=N), N a multiple of " + Twine(kLeastGroup) + " up to " + Twine(kMostGroup));
+  return kind;
+}
+
+int64_t blockFor(int64_t k, int64_t group) {
+  int64_t whole = llvm::alignTo(std::max<int64_t>(k, 1), kLeastGroup), widest = std::min(group, whole);
+  for (int64_t block = widest; block > kLeastGroup; block -= kLeastGroup)
+    if (static_cast<int64_t>(llvm::alignTo(k, block)) <= whole + k / 16)
+      return block;
+  return kLeastGroup;
+}
 
 // --- floats
 // ---------------------------------------------------------------------------------------------------------------------------------
@@ -76,16 +108,16 @@ static void readRun(const WeightMatrix &weight, int64_t first, int64_t count, fl
 
 void WeightMatrix::readFlat(int64_t first, int64_t count, float *out) const { readRun(*this, first, count, out, 1); }
 
-void WeightMatrix::readBlocks(int64_t n0, int64_t columns, int64_t k0, float *out) const {
-  int64_t depth = std::min(kCodeBlock, k - k0);
-  if (depth < kCodeBlock)
-    std::fill(out, out + columns * kCodeBlock, 0.0f);
+void WeightMatrix::readBlocks(int64_t n0, int64_t columns, int64_t k0, int64_t block, float *out) const {
+  int64_t depth = std::min(block, k - k0);
+  if (depth < block)
+    std::fill(out, out + columns * block, 0.0f);
   if (transposed)
     for (int64_t j = 0; j < columns; ++j)
-      readRun(*this, (n0 + j) * k + k0, depth, out + j * kCodeBlock, 1);
+      readRun(*this, (n0 + j) * k + k0, depth, out + j * block, 1);
   else
     for (int64_t i = 0; i < depth; ++i)
-      readRun(*this, (k0 + i) * n + n0, columns, out + i, kCodeBlock);
+      readRun(*this, (k0 + i) * n + n0, columns, out + i, block);
 }
 
 double CodingError::relative() const { return whole > 0 ? std::sqrt(difference / whole) : 0; }
@@ -135,10 +167,10 @@ static float clampCode(float q, int bits) {
 /// Steps per weight; zero where the scale is.
 static float inverseOf(float scale) { return std::abs(scale) < 1e-30f ? 0 : 1 / scale; }
 
-static float squaredError(const float *block, float scale, int bits) {
+static float squaredError(ArrayRef<float> block, float scale, int bits) {
   LaneSum sum;
   float inverse = inverseOf(scale);
-  for (int64_t i = 0; i < kCodeBlock; i += 8)
+  for (int64_t i = 0, size = block.size(); i < size; i += 8)
     for (int64_t l = 0; l < 8; ++l) {
       float off = block[i + l] - clampCode(block[i + l] * inverse, bits) * scale;
       sum.lanes[l] += off * off;
@@ -147,9 +179,9 @@ static float squaredError(const float *block, float scale, int bits) {
 }
 
 /// The best scale for the codes that `inverse` gives.
-static float leastSquares(const float *block, float inverse, int bits) {
+static float leastSquares(ArrayRef<float> block, float inverse, int bits) {
   LaneSum mixed, squares;
-  for (int64_t i = 0; i < kCodeBlock; i += 8)
+  for (int64_t i = 0, size = block.size(); i < size; i += 8)
     for (int64_t l = 0; l < 8; ++l) {
       float q = clampCode(block[i + l] * inverse, bits);
       mixed.lanes[l] += block[i + l] * q;
@@ -158,16 +190,17 @@ static float leastSquares(const float *block, float inverse, int bits) {
   return mixed.total() / squares.total();
 }
 
-BlockCoding BlockCoding::forWeights(int bits, float largest) {
+BlockCoding BlockCoding::forWeights(int bits, int64_t block, float largest) {
   float scale = largest / static_cast<float>((1 << (bits - 1)) - 1);
-  return {bits, scale == 0 || (scale >= 0x1p-14f && scale <= 65000)};
+  return {bits, block, scale == 0 || (scale >= 0x1p-14f && scale <= 65000)};
 }
 
-float BlockCoding::scaleOf(const float *block) const {
+float BlockCoding::scaleOf(const float *values) const {
+  ArrayRef<float> all(values, block);
   auto stored = [&](float scale) { return halfScales ? fromFloat16(toFloat16(scale)) : scale; };
   float most = 0;
-  for (int64_t i = 0; i < kCodeBlock; ++i)
-    most = std::abs(block[i]) > std::abs(most) ? block[i] : most;
+  for (float value : all)
+    most = std::abs(value) > std::abs(most) ? value : most;
   if (std::abs(most) < 1e-30f)
     return 0;
   if (bits == 8)
@@ -175,37 +208,37 @@ float BlockCoding::scaleOf(const float *block) const {
   constexpr float steps[] = {-8, 7, -7, -7.25f, -7.5f, -7.75f, -8.25f, -8.5f, -8.75f, 6.5f, 6.75f, 7.25f, 7.5f};
   float best = 0, least = INFINITY;
   for (float step : steps) {
-    float scale = stored(leastSquares(block, step / most, bits)), error = squaredError(block, scale, bits);
+    float scale = stored(leastSquares(all, step / most, bits)), error = squaredError(all, scale, bits);
     if (error < least)
       best = scale, least = error;
   }
   return best;
 }
 
-void BlockCoding::encode(const float *block, float scale, uint8_t *codes) const {
+void BlockCoding::encode(const float *values, float scale, uint8_t *codes) const {
   float inverse = inverseOf(scale), zero = static_cast<float>(1 << (bits - 1));
-  for (int64_t i = 0; i < kCodeBlock; ++i)
-    codes[i] = static_cast<uint8_t>(static_cast<int>(clampCode(block[i] * inverse, bits) + zero));
+  for (int64_t i = 0; i < block; ++i)
+    codes[i] = static_cast<uint8_t>(static_cast<int>(clampCode(values[i] * inverse, bits) + zero));
 }
 
 constexpr int64_t kColumns = 64; ///< that a thread takes at once: whole cache lines of a row
 
 std::vector<float> BlockCoding::scales(const WeightMatrix &weight, ParallelFor parallel, CodingError &error) const {
-  int64_t blocks = llvm::divideCeil(weight.k, kCodeBlock), parts = llvm::divideCeil(weight.n, kColumns);
+  int64_t blocks = llvm::divideCeil(weight.k, block), parts = llvm::divideCeil(weight.n, kColumns);
   std::vector<float> result(weight.n * blocks);
   std::vector<CodingError> errors(parts);
   parallel(parts, [&](size_t part) {
-    float tile[kColumns * kCodeBlock];
+    std::vector<float> tile(kColumns * block);
     int64_t n0 = part * kColumns, columns = std::min(kColumns, weight.n - n0);
     for (int64_t b = 0; b < blocks; ++b) {
-      weight.readBlocks(n0, columns, b * kCodeBlock, tile);
+      weight.readBlocks(n0, columns, b * block, block, tile.data());
       for (int64_t j = 0; j < columns; ++j) {
-        const float *block = tile + j * kCodeBlock;
-        float scale = scaleOf(block);
+        ArrayRef<float> values = ArrayRef(tile).slice(j * block, block);
+        float scale = scaleOf(values.data());
         result[(n0 + j) * blocks + b] = scale;
-        errors[part].difference += squaredError(block, scale, bits);
-        for (int64_t i = 0; i < kCodeBlock; ++i)
-          errors[part].whole += double(block[i]) * block[i];
+        errors[part].difference += squaredError(values, scale, bits);
+        for (float value : values)
+          errors[part].whole += double(value) * value;
       }
     }
   });
@@ -215,22 +248,22 @@ std::vector<float> BlockCoding::scales(const WeightMatrix &weight, ParallelFor p
 }
 
 std::string BlockCoding::codes(const WeightMatrix &weight, ArrayRef<float> scales, ParallelFor parallel) const {
-  int64_t blocks = llvm::divideCeil(weight.k, kCodeBlock), blockBytes = kCodeBlock * bits / 8;
+  int64_t blocks = llvm::divideCeil(weight.k, block), blockBytes = block * bits / 8;
   std::string result(weight.n * blocks * blockBytes, '\0');
   parallel(llvm::divideCeil(weight.n, kColumns), [&](size_t part) {
-    float tile[kColumns * kCodeBlock];
-    uint8_t codes[kCodeBlock];
+    std::vector<float> tile(kColumns * block);
+    std::vector<uint8_t> codes(block);
     int64_t n0 = part * kColumns, columns = std::min(kColumns, weight.n - n0);
     for (int64_t b = 0; b < blocks; ++b) {
-      weight.readBlocks(n0, columns, b * kCodeBlock, tile);
+      weight.readBlocks(n0, columns, b * block, block, tile.data());
       for (int64_t j = 0; j < columns; ++j) {
         int64_t cell = (n0 + j) * blocks + b;
-        encode(tile + j * kCodeBlock, scales[cell], codes);
+        encode(&tile[j * block], scales[cell], codes.data());
         char *out = result.data() + cell * blockBytes;
         if (bits == 8)
-          std::memcpy(out, codes, kCodeBlock);
+          std::memcpy(out, codes.data(), block);
         else
-          for (int64_t i = 0; i < kCodeBlock; i += 2)
+          for (int64_t i = 0; i < block; i += 2)
             out[i / 2] = static_cast<char>(codes[i] | codes[i + 1] << 4);
       }
     }

@@ -4,6 +4,7 @@
 
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/ArrayRef.h"
+#include "llvm/Support/Error.h"
 
 #include <cstdint>
 #include <functional>
@@ -14,7 +15,25 @@
 
 namespace leat::schedule {
 
-constexpr int64_t kCodeBlock = 32; ///< values of k with one scale; what llama.cpp and ONNX Runtime take
+/// How weights of products are stored, as options say it: f32, bf16, f16, int8, int4; codes also with the number of values of k that may
+/// share a scale, as in int8(g=64).
+struct WeightKind {
+  std::string name = "f32";
+  int bits = 32;     ///< of an element
+  int64_t group = 0; ///< of codes
+
+  /// Errors say what is understood.
+  static llvm::Expected<WeightKind> parse(llvm::StringRef text);
+  bool isCodes() const { return group > 0; }
+};
+
+constexpr int64_t kLeastGroup = 32;                  ///< and what groups are multiples of
+constexpr int64_t kMostGroup = 1 << 16;              ///< 32-bit sums of products of codes do not overflow
+constexpr int64_t kInt8Group = 256, kInt4Group = 32; ///< where nothing is said
+
+/// The length of blocks in a sum of `k` values: at most `group`, and shorter where k is not a multiple, so that little or nothing is
+/// filled up with zeros. 576 values in groups of 256 are 3 blocks of 192.
+int64_t blockFor(int64_t k, int64_t group);
 
 /// A weight as the model holds it: k x n floats of 16 or 32 bits, columns of the product adjacent, or rows of k with `transposed`.
 struct WeightMatrix {
@@ -24,8 +43,8 @@ struct WeightMatrix {
   int64_t k = 0, n = 0;
   bool transposed = false;
 
-  /// out[column][kCodeBlock] = columns [n0, n0 + columns) at k0 and on, zero beyond k.
-  void readBlocks(int64_t n0, int64_t columns, int64_t k0, float *out) const;
+  /// out[column][block] = columns [n0, n0 + columns) at k0 and on, zero beyond k.
+  void readBlocks(int64_t n0, int64_t columns, int64_t k0, int64_t block, float *out) const;
   /// Elements [first, first + count) in the order of the source.
   void readFlat(int64_t first, int64_t count, float *out) const;
 };
@@ -49,20 +68,21 @@ std::optional<float> largestMagnitude(const WeightMatrix &weight, ParallelFor pa
 /// Weights are (code - 2^(bits - 1)) * scale, without a zero point.
 struct BlockCoding {
   int bits;        ///< 4 or 8
+  int64_t block;   ///< values of k with one scale, a multiple of 32
   bool halfScales; ///< scales are rounded to f16
 
   /// Scales are f16 where that costs nothing: the largest must be a normal number.
-  static BlockCoding forWeights(int bits, float largest);
+  static BlockCoding forWeights(int bits, int64_t block, float largest);
 
-  /// The scale of one block of kCodeBlock values. 8 bits: the largest magnitude is 127. 4 bits: of some scales around -8 and +-7 steps to
+  /// The scale of one block of values. 8 bits: the largest magnitude is 127. 4 bits: of some scales around -8 and +-7 steps to
   /// the largest magnitude, each refined by least squares, the one with the smallest squared error.
-  float scaleOf(const float *block) const;
+  float scaleOf(const float *values) const;
   /// code[i] = w / scale to the nearest even, within the codes there are.
-  void encode(const float *block, float scale, uint8_t *codes) const;
+  void encode(const float *values, float scale, uint8_t *codes) const;
 
   /// Scales [n][blocks] as f32, and how good they are.
   std::vector<float> scales(const WeightMatrix &weight, ParallelFor parallel, CodingError &error) const;
-  /// Codes [n][blocks][kCodeBlock * bits / 8], low bits first; beyond k the code of zero.
+  /// Codes [n][blocks][block * bits / 8], low bits first; beyond k the code of zero.
   std::string codes(const WeightMatrix &weight, llvm::ArrayRef<float> scales, ParallelFor parallel) const;
 };
 

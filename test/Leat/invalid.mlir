@@ -58,7 +58,7 @@ func.func @f(%x: tensor<1x32xf32>, %c: tensor<8x1x16xi8>, %s: tensor<8x1xf32>) {
 
 // -----
 func.func @f(%x: tensor<1x32xf32>, %c: tensor<8x1x16xi8>, %s: tensor<8x1xf32>) {
-  // expected-error @+1 {{needs a block size that is a power of two of at least 16, got 24}}
+  // expected-error @+1 {{needs a block size of 16 or of a multiple of 32, got 24}}
   %0 = leat.matmul_nbits %x, %c, %s {k = 32 : i64, n = 8 : i64, bits = 4 : i64, block = 24 : i64} : (tensor<1x32xf32>, tensor<8x1x16xi8>, tensor<8x1xf32>) -> tensor<1x8xf32>
   return
 }

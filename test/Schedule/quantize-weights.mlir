@@ -1,5 +1,6 @@
 // RUN: leat-opt %s --split-input-file --leat-quantize-weights=kind=int4 --verify-diagnostics | FileCheck %s --check-prefix=INT4
 // RUN: leat-opt %s --split-input-file --leat-quantize-weights="kind=int8 int8-activations" 2>/dev/null | FileCheck %s --check-prefix=INT8
+// RUN: leat-opt %s --split-input-file --leat-quantize-weights="kind=int4(g=64)" 2>/dev/null | FileCheck %s --check-prefix=WIDE
 // RUN: leat-opt %s --split-input-file --leat-quantize-weights=kind=bf16 2>/dev/null | FileCheck %s --check-prefix=BF16
 // RUN: leat-opt %s --split-input-file --leat-quantize-weights=kind=f16 2>/dev/null | FileCheck %s --check-prefix=F16
 // RUN: leat-opt %s --split-input-file --leat-quantize-weights 2>/dev/null | FileCheck %s --check-prefix=F32
@@ -10,7 +11,7 @@
 // F32-NOT: bf16
 
 // Columns of 40 values are two blocks; both products, in different functions, read one set of codes.
-// INT4-LABEL: module attributes {leat.weights = {bytes_after = 108 : i64, bytes_before = 480 : i64, count = 1 : i64, kind = "int4",
+// INT4-LABEL: module attributes {leat.weights = {bytes_after = 108 : i64, bytes_before = 480 : i64, count = 1 : i64, kind = "int4(g=32)",
 // INT4-DAG: leat.param @matrix.int4 : tensor<3x2x16xi8> {key = "matrix.int4"}
 // INT4-DAG: leat.param @matrix.int4.scales : tensor<3x2xf16> {key = "matrix.int4.scales"}
 // INT4-NOT: leat.param @matrix :
@@ -21,15 +22,21 @@
 // INT4-LABEL: func.func @step
 // INT4: leat.matmul_nbits
 
-// INT8: leat.param @matrix.int8 : tensor<3x2x32xi8> {key = "matrix.int8"}
-// INT8: leat.matmul_nbits {{.*}} {bits = 8 : i64, block = 32 : i64, int8_activations, k = 40 : i64, n = 3 : i64}
+// In groups that are wider than the column one block is as long as it has to be.
+// INT8: kind = "int8(g=256)"
+// INT8: leat.param @matrix.int8 : tensor<3x1x64xi8> {key = "matrix.int8"}
+// INT8: leat.matmul_nbits {{.*}} {bits = 8 : i64, block = 64 : i64, int8_activations, k = 40 : i64, n = 3 : i64}
+
+// WIDE: leat.param @matrix.int4 : tensor<3x1x32xi8> {key = "matrix.int4"}
+// WIDE: leat.param @matrix.int4.scales : tensor<3x1xf16>
+// WIDE: leat.matmul_nbits {{.*}} {bits = 4 : i64, block = 64 : i64, k = 40 : i64
 
 // F16: leat.param @matrix.f16 : tensor<40x3xf16> {key = "matrix.f16"}
 // BF16: leat.param @matrix.bf16 : tensor<40x3xbf16> {key = "matrix.bf16"}
 // BF16: leat.matmul %{{.*}}, %{{.*}} : (tensor<?x?x40xf32>, tensor<40x3xbf16>) -> tensor<?x?x3xf32>
 
 module {
-// expected-remark @below {{weight 'matrix' is stored as int4: relative error 0.00E+00, 108 of 480 bytes}}
+// expected-remark @below {{weight 'matrix' is stored as int4(g=32): relative error 0.00E+00, 108 of 480 bytes}}
 leat.param @matrix : tensor<40x3xf32> {value = dense<0.5> : tensor<40x3xf32>}
 func.func @main(%x: tensor<?x?x40xf32>) -> tensor<?x?x3xf32> {
   %w = leat.param_ref @matrix : tensor<40x3xf32>
@@ -64,7 +71,7 @@ func.func @step(%x: tensor<?x40xf32>) -> tensor<?x3xf32> {
 // BF16: arith.extf %[[E]] : bf16 to f32
 // BF16: leat.matmul {{.*}}trans_b
 module {
-// expected-remark @below {{weight 'embedding' is stored as int8}}
+// expected-remark @below {{weight 'embedding' is stored as int8(g=32)}}
 leat.param @embedding : tensor<2x32xf32> {value = dense<1.0e-7> : tensor<2x32xf32>}
 func.func @tied(%ids: tensor<4xi64>, %x: tensor<4x32xf32>) -> (tensor<4x32xf32>, tensor<4x2xf32>) {
   %w = leat.param_ref @embedding : tensor<2x32xf32>

@@ -9,9 +9,26 @@ import pytest
 from models.decoder import Config, RandomWeights, export
 from models.graph import FLOAT, INT64, Graph
 
-BLOCK = 32
+GROUP = {"int8": 256, "int4": 32}  # values of k that share a scale, unless the kind says so
 CONFIG = Config(layers=2, hidden=96, ffn=160, heads=4, kv_heads=2, vocab=161, context=256)
 KINDS = ("bf16", "f16", "int8", "int4")
+GROUPED = KINDS + ("int8(g=32)", "int8(g=96)", "int8(g=65536)", "int4(g=64)")
+
+
+def group_of(kind):
+    name, _, group = kind.partition("(g=")
+    return name, int(group.rstrip(")") or 0) or GROUP.get(name)
+
+
+def with_group(kind):
+    name, group = group_of(kind)
+    return f"{name}(g={group})" if group else name
+
+
+def block_for(k, group):
+    """The widest multiple of 32 up to the group with which k is filled up by no more than 1/16 above the next multiple of 32."""
+    whole = -(-k // 32) * 32
+    return max(b for b in range(32, min(group, whole) + 1, 32) if -(-k // b) * b <= whole + k // 16)
 
 
 def decoded(w, kind):
@@ -21,8 +38,10 @@ def decoded(w, kind):
     if kind == "bf16":
         bits = w.astype(np.float32).view(np.uint32)
         return (((bits + 0x7FFF + (bits >> 16 & 1)) >> 16) << 16).astype(np.uint32).view(np.float32)
+    kind, group = group_of(kind)
     k, n = w.shape
-    blocks = np.pad(w, ((0, -k % BLOCK), (0, 0))).reshape(-1, BLOCK, n)
+    block = block_for(k, group)
+    blocks = np.pad(w, ((0, -k % block), (0, 0))).reshape(-1, block, n)
     largest = np.take_along_axis(blocks, np.abs(blocks).argmax(1, keepdims=True), 1)
     scale = (np.abs(largest) / 127 if kind == "int8" else largest / -8).astype(np.float16).astype(np.float32)
     low, high = (-128, 127) if kind == "int8" else (-8, 7)
@@ -47,7 +66,7 @@ def decode_model(path, out, kind, keep=()):
         if name not in weights or name in keep:
             continue
         w = onnx.numpy_helper.to_array(weights[name])
-        stored = "int8" if kind == "int4" and name in looked_up else kind
+        stored = f"int8(g={group_of(kind)[1]})" if kind.startswith("int4") and name in looked_up else kind
         w = decoded(w.T, stored).T if flip else decoded(w, stored)
         weights[name].CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(w), name))
         changed += 1
@@ -81,10 +100,10 @@ def layers(tmp_path_factory):
 
 
 @pytest.mark.parametrize("target", ["native", "generic"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GROUPED)
 def test_products_of_every_shape(kind, target, layers, leat, compile_model, library, tmp_path):
     reference = decode_model(layers, tmp_path / "decoded.onnx", kind, keep=["short"])
-    source = reference if kind == "int4" else layers
+    source = reference if kind.startswith("int4") else layers
     artifact = compile_model(source, f"--weights={kind}", f"--target-cpu={target}")
     session = library.load(artifact).session()
     ort = onnxruntime.InferenceSession(str(reference), providers=["CPUExecutionProvider"])
@@ -92,7 +111,7 @@ def test_products_of_every_shape(kind, target, layers, leat, compile_model, libr
         x = np.random.default_rng(rows).standard_normal((1, rows, 40)).astype(np.float32)
         np.testing.assert_allclose(session("main", x=x)["y"], ort.run(None, {"x": x})[0], atol=2e-5, rtol=2e-5)
     options = report(leat, artifact)
-    assert options["weights"] == kind and options["weights-report"].startswith(f"3 as {kind}, ")
+    assert options["weights"] == kind and options["weights-report"].startswith(f"3 as {with_group(kind)}, ")
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +137,10 @@ def reference_logits(path, tokens):
     return session.run(["logits"], {i.name: feeds[i.name] for i in session.get_inputs()})[0][0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS + ("int8(g=64)", "int4(g=96)"))
 def test_a_decoder_is_the_one_with_decoded_weights(kind, decoder, compile_model, library, tmp_path):
     reference = decode_model(decoder, tmp_path / "decoded.onnx", kind)
-    loaded = library.load(compile_model(reference if kind == "int4" else decoder, f"--weights={kind}"))
+    loaded = library.load(compile_model(reference if kind.startswith("int4") else decoder, f"--weights={kind}"))
     tokens = np.random.default_rng(1).integers(0, CONFIG.vocab, 40)
     expected = reference_logits(reference, tokens)
     np.testing.assert_allclose(logits(loaded.session(), tokens, range(16, 40)), expected, atol=2e-4, rtol=2e-4)
@@ -147,7 +166,8 @@ def test_activations_in_bf16(decoder, leat, compile_model, library):
 
 
 @pytest.mark.parametrize("options", [["--weights=bf16"], ["--weights=bf16", "--bf16-activations"], ["--weights=int8"], ["--weights=int4"], ["--weights=int4", "--int8-activations"],
-                                     ["--weights=int8", "--int8-activations"]], ids=" ".join)
+                                     ["--weights=int8", "--int8-activations"], ["--weights=int8(g=64)", "--int8-activations"],
+                                     ["--weights=int4(g=96)"]], ids=" ".join)
 def test_threads_and_neighbours_change_nothing(options, decoder, compile_model, library):
     artifact = compile_model(decoder, *options)
     tokens = np.random.default_rng(2).integers(0, CONFIG.vocab, 37)
@@ -161,7 +181,7 @@ def test_threads_and_neighbours_change_nothing(options, decoder, compile_model, 
         np.testing.assert_array_equal(loaded.session()("step", input_ids=ids[row : row + 1])["logits"][0], together[row])
 
 
-@pytest.mark.parametrize("kind", ["int8", "int4"])
+@pytest.mark.parametrize("kind", ["int8", "int8(g=32)", "int4", "int4(g=64)"])
 def test_activations_of_8_bits_cost_little_and_are_recorded(kind, decoder, leat, compile_model, library):
     exact, short = compile_model(decoder, f"--weights={kind}"), compile_model(decoder, f"--weights={kind}", "--int8-activations")
     tokens = np.random.default_rng(3).integers(0, CONFIG.vocab, 40)
@@ -174,7 +194,7 @@ def test_weights_that_match_a_pattern_stay(layers, leat, tmp_path):
     artifact = tmp_path / "m.leat"
     said = leat("compile", layers, "-o", artifact, "--weights=int4", "--keep=f*st", "--keep=third", "--verbose").stderr
     assert "weight 'first' stays as it is: a pattern says so" in said and "weight 'short' stays as it is: it has fewer than 32" in said
-    assert "weights: 1 as int4" in said and "relative error" in said and '("second")' in said
+    assert "weights: 1 as int4(g=32)" in said and "relative error" in said and '("second")' in said
     assert report(leat, artifact)["weights-keep"] == "f*st third"
     said = leat("compile", layers, "-o", artifact, "--weights=int4", "--keep=first").stderr
     assert "stays" not in said and "warning" not in said
@@ -183,7 +203,10 @@ def test_weights_that_match_a_pattern_stay(layers, leat, tmp_path):
 
 
 @pytest.mark.parametrize("options, code, says", [
-    (["--weights=int3"], 2, "--weights is one of f32, bf16, f16, int8, int4; got 'int3'"),
+    (["--weights=int3"], 2, "--weights: 'int3' is no way to store weights: those are f32, bf16, f16, int8, int4, and codes with a group, as in int8(g=64)"),
+    (["--weights=int8(g=100)"], 2, "--weights: 'int8(g=100)' has no valid group: (g=N), N a multiple of 32 up to 65536"),
+    (["--weights=int4(g=64"], 2, "'int4(g=64' has no valid group"),
+    (["--weights=f16(g=32)"], 2, "'f16(g=32)' asks for a group, which only int8 and int4 have"),
     (["--weights=int4", "--keep=["], 2, "--keep '['"),
     (["--keep=first"], 2, "--keep is of no use without --weights"),
 ])

@@ -14,8 +14,7 @@ std::vector<OptionSpec> compileArgOptions() {
            "Code"},
           {"weights", "KIND",
            "how to store weights of products: f32 (default: as the model has them), bf16, f16, int8, int4; codes also with the number of "
-           "values "
-           "that share a scale, int8(g=256), int4(g=32) by default; prints the error",
+           "values that share a scale, int8(g=256), int4(g=32) by default; prints the error",
            "Code"},
           {"keep", "PATTERN", "weights whose name matches (* ? [a-z]) stay as they are; may be repeated", "Code"},
           {"shape", "NAME=VALUE", "fix a symbolic dimension (batch=1) or an input's shape (input=1x128); may be repeated", "Model"},

@@ -204,6 +204,10 @@ private:
       k.forLoop(k.idx(0), rows, k.idx(kTile), [&](Value r) {
         Value count = k.min(k.sub(rows, r), k.idx(kTile)), cell = k.mul(r, k.idx(blocks));
         Value next = fetched(k, weights.codes, row0, panel, r);
+        auto dims = k.dims(op.getLhs());
+        dims.pop_back();
+        for (int64_t i = 0; i < kTile; ++i)
+          fetchResults(k, op.getOutput(), delinearize(k, k.add(row0, k.add(r, k.idx(i))), dims), n0, kPanel);
         for (int64_t size = 1; size <= kTile; ++size)
           k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, count, k.idx(size)), [&] {
             func::CallOp::create(k.b, int8Tile(module, k.target, types, size),

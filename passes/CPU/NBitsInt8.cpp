@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kLanes = 16, kVectors = kPanel / kLanes;
 constexpr int64_t kInt8Rows = 24;     ///< rows of a task
-constexpr int64_t kAheadCodes = 2048; ///< between asking for codes and reading them
+constexpr int64_t kAheadBytes = 2048; ///< between asking for codes and reading them
 constexpr int64_t kAheadRow = 512;    ///< the same for elements of rows
 constexpr int64_t kTile = 3;          ///< rows of a register tile: 12 sums, 12 integer sums, the codes of 4 vectors
 
@@ -114,8 +114,8 @@ func::FuncOp int8Tile(ModuleOp module, const Target &target, const QuantTypes &t
       Value block = b.at(args[3], i32, b.mul(g, b.c(perBlock * words * kPanel))), k0 = b.mul(g, b.c(types.codes.block));
       sums = b.loop(b.c(0), b.c(perBlock), b.c(1), sums, [&](Value i, ValueRange carried) {
         Value codesAt = b.at(block, i32, b.mul(i, b.c(words * kPanel))), k = b.add(k0, b.mul(i, b.c(group)));
-        if (rows == 1) // it does little but read
-          b.prefetch(b.at(codesAt, i8, kAheadCodes / perByte), words * kPanel * 4);
+        if (rows == 1 && types.codes.bits == 8) // it does little but read; codes of 4 bits are unpacked, too
+          b.prefetch(b.at(codesAt, i8, kAheadBytes), words * kPanel * 4);
         if (rows == kTile)
           b.prefetch(b.at(args[8], i8, b.mul(b.add(b.mul(g, b.c(perBlock)), i), b.c(64))));
         Values next(carried.begin(), carried.end());
@@ -206,8 +206,10 @@ private:
         Value next = fetched(k, weights.codes, row0, panel, r);
         auto dims = k.dims(op.getLhs());
         dims.pop_back();
-        for (int64_t i = 0; i < kTile; ++i)
-          fetchResults(k, op.getOutput(), delinearize(k, k.add(row0, k.add(r, k.idx(i))), dims), n0, kPanel);
+        for (int64_t i = 0; i < kTile; ++i) {
+          Value row = k.add(row0, k.min(k.add(r, k.idx(i)), k.sub(rows, k.idx(1))));
+          fetchResults(k, op.getOutput(), delinearize(k, row, dims), n0, kPanel);
+        }
         for (int64_t size = 1; size <= kTile; ++size)
           k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, count, k.idx(size)), [&] {
             func::CallOp::create(k.b, int8Tile(module, k.target, types, size),

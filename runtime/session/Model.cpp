@@ -5,6 +5,7 @@
 #include "runtime/device/host/HostExecutor.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 namespace leat::rt {
@@ -55,7 +56,11 @@ Result<std::shared_ptr<Model>> Model::load(const std::string &path, const ModelO
       return program.takeStatus().withContext("'" + printable(path, 400) + "'");
     model->onDevice = std::move(*program);
   } else {
-    model->inHost = HostWeights::place(*model->file, options.weightPages, SystemMemory::read(), *model->threads);
+    // A model is there within a second, also where the system has to find the memory for a copy first.
+    auto inTime = [begin = std::chrono::steady_clock::now()] {
+      return std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(500);
+    };
+    model->inHost = HostWeights::place(*model->file, options.weightPages, SystemMemory::read(), *model->threads, inTime);
   }
   return model;
 }

@@ -18,7 +18,8 @@ bool HostWeights::wantsCopy(WeightPages asked, int64_t bytes, const SystemMemory
                                     : bytes >= hugePage && bytes <= system.available - system.available / 8;
 }
 
-HostWeights HostWeights::place(const Artifact &artifact, WeightPages asked, const SystemMemory &system, ThreadPool &pool) {
+HostWeights HostWeights::place(const Artifact &artifact, WeightPages asked, const SystemMemory &system, ThreadPool &pool,
+                               const std::function<bool()> &goOn) {
   HostWeights placed;
   placed.artifact = &artifact;
   std::span<const uint8_t> from = artifact.section(SectionKind::Weights);
@@ -28,18 +29,28 @@ HostWeights HostWeights::place(const Artifact &artifact, WeightPages asked, cons
   auto *to = static_cast<uint8_t *>(placed.copy.data());
   // A huge page a task: the thread that touches it first has it cleared by the system. The mapping's pages go as they are copied, so that
   // the process never holds the weights twice.
-  pool.forRange((bytes + hugePage - 1) / hugePage, [&](int64_t begin, int64_t end, int) {
-    for (int64_t at = begin * hugePage; at < std::min(end * hugePage, bytes); at += hugePage) {
+  placed.copied.resize(static_cast<size_t>((bytes + hugePage - 1) / hugePage));
+  pool.forRange(static_cast<int64_t>(placed.copied.size()), [&](int64_t begin, int64_t end, int) {
+    for (int64_t page = begin; page < end && (asked == WeightPages::Huge || goOn()); ++page) {
+      int64_t at = page * hugePage;
       std::span<const uint8_t> piece = from.subspan(at, std::min(hugePage, bytes - at));
       std::memcpy(to + at, piece.data(), piece.size());
       artifact.dropPages(piece);
+      placed.copied[page] = 1;
     }
   });
+  if (std::ranges::count(placed.copied, 1) == 0)
+    placed.copy = Memory();
   return placed;
 }
 
 const void *HostWeights::param(size_t index) const {
-  return copy.data() ? static_cast<const uint8_t *>(copy.data()) + artifact->manifest().params[index].offset : artifact->param(index);
+  const ParamInfo &info = artifact->manifest().params[index];
+  auto offset = static_cast<int64_t>(info.offset), end = offset + static_cast<int64_t>(info.length);
+  for (int64_t page = offset / hugePage; page * hugePage < std::max(end, offset + 1); ++page)
+    if (!copy.data() || page >= static_cast<int64_t>(copied.size()) || !copied[page])
+      return artifact->param(index);
+  return static_cast<const uint8_t *>(copy.data()) + offset;
 }
 
 } // namespace leat::rt

@@ -8,6 +8,9 @@
 #include "runtime/core/SystemMemory.h"
 #include "runtime/core/ThreadPool.h"
 
+#include <functional>
+#include <vector>
+
 namespace leat::rt {
 
 // A file's pages are 4 KB, and kernels that wait for weights read huge pages faster (docs/runtime.md has the measurements). A mapping costs
@@ -21,18 +24,22 @@ enum class WeightPages {
 class HostWeights {
 public:
   HostWeights() = default;
-  // Never fails: what cannot be copied stays mapped. `artifact`, already checked, must outlive the result.
-  static HostWeights place(const Artifact &artifact, WeightPages asked, const SystemMemory &system, ThreadPool &pool);
+  // Never fails: what cannot be copied stays mapped. `artifact`, already checked, must outlive the result. `goOn` is asked by all threads
+  // before each huge page, unless a copy was asked for: where it says no, the page stays mapped.
+  static HostWeights place(
+      const Artifact &artifact, WeightPages asked, const SystemMemory &system, ThreadPool &pool,
+      const std::function<bool()> &goOn = [] { return true; });
   // Whether weights of `bytes` are to be copied.
   static bool wantsCopy(WeightPages asked, int64_t bytes, const SystemMemory &system);
 
   const void *param(size_t index) const;
-  // Mapped or Huge.
+  // Mapped, or Huge if some of them are copied.
   WeightPages pages() const { return copy.data() ? WeightPages::Huge : WeightPages::Mapped; }
 
 private:
   const Artifact *artifact = nullptr;
   Memory copy;
+  std::vector<uint8_t> copied; // of each huge page of the section
 };
 
 } // namespace leat::rt

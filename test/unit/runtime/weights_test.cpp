@@ -2,6 +2,7 @@
 #include "runtime/session/Model.h"
 #include "test/unit/runtime/TinyModel.h"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -114,6 +115,26 @@ TEST_F(PlacementTest, CopiesAreEqualAndApart) {
   EXPECT_EQ(std::memcmp(huge.param(0), artifact->section(SectionKind::Weights).data(), bytes), 0);
   HostWeights moved = std::move(huge);
   EXPECT_EQ(*static_cast<const float *>(moved.param(1)), 3.0f);
+}
+
+TEST_F(PlacementTest, WhatIsNotCopiedInTimeStaysMapped) {
+  writeTiny(file.path, {}, readAll(TINY_MODEL), 40 * MB);
+  artifact = std::move(*Artifact::open(file.path));
+  SystemMemory system{100 * MB, true};
+  auto all = HostWeights::place(*artifact, WeightPages::Auto, system, pool);
+  EXPECT_EQ(all.pages(), WeightPages::Huge);
+  EXPECT_NE(all.param(0), artifact->param(0));
+  auto none = HostWeights::place(*artifact, WeightPages::Auto, system, pool, [] { return false; });
+  EXPECT_EQ(none.pages(), WeightPages::Mapped);
+  EXPECT_EQ(none.param(0), artifact->param(0));
+  std::atomic<int> left = 5;
+  auto some = HostWeights::place(*artifact, WeightPages::Auto, system, pool, [&] { return left-- > 0; });
+  EXPECT_EQ(some.pages(), WeightPages::Huge);
+  EXPECT_LT(left, 0); // it was asked until it said no
+  for (size_t i = 0; i < 2; ++i)
+    EXPECT_EQ(std::memcmp(some.param(i), artifact->param(i), artifact->manifest().params[i].length), 0) << i;
+  // A copy that was asked for is made whole.
+  EXPECT_NE(HostWeights::place(*artifact, WeightPages::Huge, system, pool, [] { return false; }).param(0), artifact->param(0));
 }
 
 TEST_F(PlacementTest, RefusedMemoryStaysMapped) {

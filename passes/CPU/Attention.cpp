@@ -287,7 +287,7 @@ Cost attendCost(KVAttendOp op, KernelBuilder &k) {
         sum = isa<RankedTensorType>(input->get().getType()) ? k.add(sum, bytes(input->get())) : sum;
       return sum;
     }
-    return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType())));
+    return k.bytes(tensor);
   };
   Value moved = bytes(op.getOutput()), products = k.idx(0), rows = k.mul(k.dim(op.getQ()[0], 0), z.heads);
   for (auto [q, key, value] : llvm::zip(op.getQ(), op.getK(), op.getV())) {

@@ -31,11 +31,9 @@ public:
 
   Cost cost(KernelBuilder &k) override {
     Sizes z = sizes(k);
-    auto bytes = [&](Value tensor) {
-      return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType())));
-    };
     Value outputs = k.product({z.batch, k.idx(op.getGroup()), z.filters, z.positions});
-    return {k.add(bytes(op.getInput()), k.add(bytes(op.getFilter()), bytes(op.getOutput()))), k.mul(outputs, k.mul(z.depth, k.idx(2)))};
+    return {k.add(k.bytes(op.getInput()), k.add(k.bytes(op.getFilter()), k.bytes(op.getOutput()))),
+            k.mul(outputs, k.mul(z.depth, k.idx(2)))};
   }
 
   void run(KernelBuilder &k, Value task) override {

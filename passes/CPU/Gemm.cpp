@@ -38,10 +38,7 @@ public:
   Cost cost(KernelBuilder &k) override {
     Plan p = plan(k);
     Value macs = k.mul(k.mul(k.product(p.outBatch), p.m), k.mul(p.n, p.depth));
-    auto bytes = [&](Value tensor) {
-      return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType())));
-    };
-    return {k.add(k.add(bytes(op.getLhs()), bytes(op.getRhs())), bytes(op.getOutput())), k.mul(macs, k.idx(2))};
+    return {k.add(k.add(k.bytes(op.getLhs()), k.bytes(op.getRhs())), k.bytes(op.getOutput())), k.mul(macs, k.idx(2))};
   }
 
   void run(KernelBuilder &k, Value task) override {

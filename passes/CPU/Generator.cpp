@@ -22,13 +22,11 @@ Value Generator::scratch(KernelBuilder &k) { return k.idx(0); }
 
 Cost Generator::cost(KernelBuilder &k) {
   Value bytes = k.idx(0), operations = k.idx(0);
-  auto elements = [&](Value tensor) { return k.product(k.dims(tensor)); };
   for (BlockArgument arg : k.body().getArguments().take_front(k.kernel.getNumInputs())) {
-    auto type = dyn_cast<RankedTensorType>(arg.getType());
     // A table that is only indexed moves no more than what is looked up, which the results count.
     bool indexed = llvm::all_of(arg.getUsers(), [](Operation *user) { return isa<tensor::ExtractOp>(user); });
-    if (type && !indexed)
-      bytes = k.add(bytes, k.mul(elements(arg), k.idx(KernelBuilder::byteWidth(type.getElementType()))));
+    if (isa<RankedTensorType>(arg.getType()) && !indexed)
+      bytes = k.add(bytes, k.bytes(arg));
   }
   Value results = k.idx(0);
   for (unsigned i = 0; i < k.numResults(); ++i) {
@@ -45,10 +43,6 @@ Cost Generator::cost(KernelBuilder &k) {
   return {bytes, operations};
 }
 
-static Value bytesOf(KernelBuilder &k, Value tensor) {
-  return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType())));
-}
-
 /// What the op reads and writes as a kernel of its own. Views, sizes and constants move nothing; states move what is appended to them.
 static Value unfusedBytes(KernelBuilder &k, Operation &op) {
   Value sum = k.idx(0);
@@ -62,10 +56,10 @@ static Value unfusedBytes(KernelBuilder &k, Operation &op) {
   llvm::append_range(tensors, op.getResults());
   for (Value v : tensors)
     if (isa<RankedTensorType>(v.getType()))
-      sum = k.add(sum, bytesOf(k, v));
+      sum = k.add(sum, k.bytes(v));
   // A state's new rows are read and written.
   if (auto append = dyn_cast<CacheAppendOp>(op))
-    sum = k.add(sum, bytesOf(k, append.getUpdate()));
+    sum = k.add(sum, k.bytes(append.getUpdate()));
   if (auto attend = dyn_cast<KVAttendOp>(op))
     sum = k.add(sum, logitBytes(attend, k));
   return sum;

@@ -221,6 +221,10 @@ Value KernelBuilder::product(ValueRange values) {
   return result;
 }
 
+Value KernelBuilder::bytes(Value tensor) {
+  return mul(product(dims(tensor)), idx(byteWidth(cast<RankedTensorType>(tensor.getType()).getElementType())));
+}
+
 Value KernelBuilder::i64(Value index) {
   return index.getType().isInteger(64) ? index : arith::IndexCastOp::create(b, b.getI64Type(), index).getResult();
 }

@@ -122,6 +122,8 @@ public:
   static mlir::Type carriedType(mlir::Type element);
   mlir::Type storageType(mlir::Type element);
   static int64_t byteWidth(mlir::Type element);
+  /// Bytes of all elements of a tensor of the kernel's region (index).
+  mlir::Value bytes(mlir::Value tensor);
   static mlir::Type vectorOf(mlir::Type element, int64_t lanes);
   /// Loads `lanes` consecutive elements (a scalar if lanes is 1) of type `element` from element `offset` (index) on; returns carried
   /// values.

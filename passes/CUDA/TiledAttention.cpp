@@ -313,8 +313,7 @@ protected:
     auto width = [&](Value v) { return k.idx(KernelBuilder::byteWidth(cast<RankedTensorType>(v.getType()).getElementType())); };
     Value perPair = k.mul(k.add(p.depth, p.valueDepth), k.idx(2)), pairs = k.div(cost.operations, k.max(perPair, k.idx(1)));
     Value read = k.mul(k.ceilDiv(pairs, k.idx(rows)), k.add(k.mul(p.depth, width(op.getK()[0])), k.mul(p.valueDepth, width(op.getV()[0]))));
-    Value own =
-        k.add(k.mul(k.product(k.dims(op.getQ()[0])), width(op.getQ()[0])), k.mul(k.product(k.dims(op.getOutput())), width(op.getOutput())));
+    Value own = k.add(k.bytes(op.getQ()[0]), k.bytes(op.getOutput()));
     cost.requested = arith::SelectOp::create(k.b, p.isFew(), cost.bytes, k.add(read, own));
     return cost;
   }

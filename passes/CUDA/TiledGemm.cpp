@@ -150,14 +150,10 @@ protected:
 
   cpu::Cost cost(KernelBuilder &k) override {
     GemmTile p(op, k);
-    auto bytes = [&](Value tensor) {
-      Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
-      return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(element)));
-    };
     Value macs = k.mul(k.mul(p.batch, p.rows), k.mul(p.n, p.depth));
-    Value least = k.add(k.add(bytes(op.getLhs()), bytes(op.getRhs())), bytes(op.getOutput()));
+    Value least = k.add(k.add(k.bytes(op.getLhs()), k.bytes(op.getRhs())), k.bytes(op.getOutput()));
     // A block of the grid reads its rows and its columns, whatever others read. The grid of a form that is not taken is empty.
-    Value requested = bytes(op.getOutput());
+    Value requested = k.bytes(op.getOutput());
     auto read = [&](RankedTensorType type, Value others, Value times) {
       Value elements = k.mul(k.mul(p.batch, k.mul(others, p.depth)), times);
       requested = k.add(requested, k.mul(elements, k.idx(KernelBuilder::byteWidth(type.getElementType()))));

@@ -220,14 +220,10 @@ protected:
   }
 
   cpu::Cost cost(KernelBuilder &k) override {
-    auto bytes = [&](Value tensor) {
-      Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
-      return k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(element)));
-    };
     Value weights = k.idx(0);
     for (Value v : op->getOperands().drop_front())
-      weights = k.add(weights, bytes(v));
-    Value lhs = bytes(op.getLhs()), out = bytes(op.getOutput()), requested = out;
+      weights = k.add(weights, k.bytes(v));
+    Value lhs = k.bytes(op.getLhs()), out = k.bytes(op.getOutput()), requested = out;
     // A block of the grid reads its rows and its columns, whatever others read. The grid of a form that is not taken is empty.
     for (unsigned phase = 0; phase < phases(); ++phase) {
       Values blocks = grid(k, phase);

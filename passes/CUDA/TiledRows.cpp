@@ -31,14 +31,10 @@ protected:
 
   cpu::Cost cost(KernelBuilder &k) override {
     Value bytes = k.idx(0), elements = k.product(k.dims(root->getOperand(0)));
-    auto add = [&](Value tensor) {
-      Type element = cast<RankedTensorType>(tensor.getType()).getElementType();
-      bytes = k.add(bytes, k.mul(k.product(k.dims(tensor)), k.idx(KernelBuilder::byteWidth(element))));
-    };
     for (Value v : root->getOperands())
-      add(v);
+      bytes = k.add(bytes, k.bytes(v));
     for (unsigned r = 0; r < k.numResults(); ++r)
-      add(k.result(r));
+      bytes = k.add(bytes, k.bytes(k.result(r)));
     return {bytes, k.mul(elements, k.idx(20))};
   }
 

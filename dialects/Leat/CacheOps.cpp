@@ -5,8 +5,6 @@ using namespace mlir;
 
 namespace leat {
 
-static bool isPageSize(int64_t entries) { return entries >= kLeastPage && entries <= kLargestPage && llvm::isPowerOf2_64(entries); }
-
 /// A pool [pages, H, page, D], and a table that says which of its pages are a row's.
 static LogicalResult verifyPool(Operation *op, RankedTensorType pool, StateType table) {
   if (pool.getRank() != 4 || !pool.isDynamicDim(0) || pool.isDynamicDim(2) || !isPageSize(pool.getDimSize(2)))

@@ -4,7 +4,6 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringSwitch.h"
-#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -148,8 +147,7 @@ static bool parseLayout(StringRef text, KVPolicy &policy, std::string &error) {
     error = ("layout '" + text + "' (dimension D1) is not built; built are contig, ring and paged(P)").str();
     return false;
   }
-  if (!call(text, "paged", argument) || argument.getAsInteger(10, policy.page) || policy.page < kLeastPage || policy.page > kLargestPage ||
-      !llvm::isPowerOf2_64(policy.page)) {
+  if (!call(text, "paged", argument) || argument.getAsInteger(10, policy.page) || !isPageSize(policy.page)) {
     error = ("layout '" + text + "' (dimension D1) needs the form paged(P) with P entries to a page, a power of two from " +
              Twine(kLeastPage) + " to " + Twine(kLargestPage))
                 .str();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "llvm/ADT/StringRef.h"
+#include "llvm/Support/MathExtras.h"
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@ namespace leat {
 /// Entries of a page of a paged cache: a power of two. Smaller ones would be little more than their place in the table; larger ones would
 /// be mostly empty at the end of short rows.
 constexpr int64_t kLeastPage = 8, kLargestPage = 256;
+inline bool isPageSize(int64_t entries) { return entries >= kLeastPage && entries <= kLargestPage && llvm::isPowerOf2_64(entries); }
 
 struct KVPolicy {
   enum class Position { Absolute, Rank };

@@ -291,11 +291,15 @@ Result<bool> StateSet::extend(int64_t tokens) {
   return true;
 }
 
+static Status noRoom(int64_t tokens, int64_t room) {
+  return error(Code::Capacity, "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
+               (long long)tokens, (long long)room);
+}
+
 Status StateSet::copyFrom(const StateSet &other) {
   for (size_t i = 0; i < states.size(); ++i)
     if (other.live(i) > std::max<int64_t>(1, room(i)))
-      return error(Code::Capacity, "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
-                   (long long)other.live(i), (long long)room(i));
+      return noRoom(other.live(i), room(i));
   reset();
   std::vector<uint8_t> content;
   for (size_t i = 0; i < states.size(); ++i) {
@@ -372,8 +376,7 @@ Status StateSet::load(std::span<const uint8_t> file, uint64_t hash, int64_t batc
       return error(Code::BadFile, "the state file is damaged: slot '%s' has another shape than the model's", where.c_str());
     int64_t most = info(i).growth == Growth::Table ? 0 : info(i).axis < 0 ? 1 : room(i);
     if (growsFreely(info(i)) && entry.live > most)
-      return error(Code::Capacity, "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
-                   (long long)entry.live, (long long)most);
+      return noRoom(entry.live, most);
     int64_t outer, inner;
     layout(i, outer, inner);
     bool sound = isCounted(i) ? entry.live <= most && entry.length <= entry.live : entry.live == most;
@@ -389,9 +392,7 @@ Status StateSet::load(std::span<const uint8_t> file, uint64_t hash, int64_t batc
           return error(Code::BadFile, "the state file is damaged: counter '%s' is negative", where.c_str());
         for (size_t j = 0; j < states.size(); ++j)
           if (growsFreely(info(j)) && value > room(j))
-            return error(Code::Capacity,
-                         "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
-                         (long long)value, (long long)room(j));
+            return noRoom(value, room(j));
       }
   }
 

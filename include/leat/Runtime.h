@@ -200,7 +200,7 @@ LEAT_API leat_status *leat_session_output(const leat_session *session, size_t ou
 LEAT_API void leat_session_reset(leat_session *session);
 /* Tokens that the stream has seen, as the model counts them. */
 LEAT_API int64_t leat_session_tokens(const leat_session *session);
-/* Bytes that this session holds (state, temporaries), without the weights, which sessions share. */
+/* Bytes that the session holds (state, temporaries), without the weights, which sessions share. */
 LEAT_API int64_t leat_session_bytes(const leat_session *session);
 /* The state in a file, and back. A state fits the model it came from, also compiled for another CPU. A failed load changes nothing. */
 LEAT_API leat_status *leat_session_save(const leat_session *session, const char *path);

@@ -178,7 +178,7 @@ public:
     this->model = &model;
   }
 
-  // Results are views: valid until the next call on this session, and while the inputs live. The model must outlive this call.
+  // Results are views: valid until the next call on the session, and while the inputs live. The model must outlive this call.
   std::vector<TensorView> run(const std::string &function, const std::vector<std::pair<std::string, TensorView>> &inputs) {
     std::vector<const char *> names;
     std::vector<const leat_tensor *> tensors;

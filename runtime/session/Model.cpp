@@ -148,7 +148,7 @@ Status Session::checkShape(const FunctionInfo &function, const Plan &plan, size_
     if (symbol < 0)
       continue;
     if (symbol == plan.batchSymbol && given != settings.batch)
-      return mismatch(formatText(": '%s' is %lld, this session was made for a batch of %lld", printable(plan.symbols[symbol]).c_str(),
+      return mismatch(formatText(": '%s' is %lld, the session was made for a batch of %lld", printable(plan.symbols[symbol]).c_str(),
                                  (long long)given, (long long)settings.batch));
     Bound &seen = bound[symbol];
     if (seen.value < 0)

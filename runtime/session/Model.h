@@ -72,7 +72,7 @@ public:
   // Runs the last function again on its inputs, which must still be there, once for each entry of `nanoseconds`: the time of each run. On a
   // device it is the device's own, with cold caches and without copies at the border. State moves on, and the results are the last run's.
   Status repeat(std::span<int64_t> nanoseconds);
-  // Results of the last run that succeeded: views, valid until the next run on this session and while that run's inputs live.
+  // Results of the last run that succeeded: views, valid until the session's next run and while that run's inputs live.
   size_t outputCount() const { return outputs.size(); }
   const Tensor &output(size_t index) const { return outputs[index]; }
 

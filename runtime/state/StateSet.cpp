@@ -292,7 +292,7 @@ Result<bool> StateSet::extend(int64_t tokens) {
 }
 
 static Status noRoom(int64_t tokens, int64_t room) {
-  return error(Code::Capacity, "the state holds %lld tokens, this session has room for %lld: make the session with a larger context",
+  return error(Code::Capacity, "the state holds %lld tokens, the session has room for %lld: make the session with a larger context",
                (long long)tokens, (long long)room);
 }
 
@@ -359,7 +359,7 @@ Status StateSet::load(std::span<const uint8_t> file, uint64_t hash, int64_t batc
                  "the state was saved by another model (state contract %016llx, this model has %016llx): save it again with this one",
                  (unsigned long long)header.hash, (unsigned long long)hash);
   if (header.batch != batch)
-    return error(Code::InvalidArgument, "the state was saved with a batch of %lld, this session has %lld", (long long)header.batch,
+    return error(Code::InvalidArgument, "the state was saved with a batch of %lld, the session has %lld", (long long)header.batch,
                  (long long)batch);
   if (header.count != states.size() || table->bytes.size() != sizeof(header) + states.size() * sizeof(TableEntry))
     return error(Code::BadFile, "the state file is damaged: it has another number of slots than the model");

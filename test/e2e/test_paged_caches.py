@@ -84,7 +84,7 @@ def test_states_are_saved_loaded_and_forked(policy, load, tmp_path):
         with pytest.raises(LeatError, match="the stream has 129 tokens, the session has room for 96"):
             stream(other, np.resize(TOKENS, 39))
         stream(other, TOKENS[:6])  # and nothing has changed: there is room for six more
-        with pytest.raises(LeatError, match="the state holds 60 tokens, this session has room for 48"):
+        with pytest.raises(LeatError, match="the state holds 60 tokens, the session has room for 48"):
             paged.session(context=48).load(tmp_path / "stream.state")
 
 

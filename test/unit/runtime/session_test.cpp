@@ -171,7 +171,7 @@ TEST_F(SessionTest, ChecksInputs) {
   EXPECT_EQ(*s->functionIndex(""), 0u);
   auto two = session(2);
   EXPECT_EQ(step(*two, {1, 2, 3}, 1).message(),
-            "input 'input_ids': expected shape [batch,seq], given [1,3]: 'batch' is 1, this session was made for a batch of 2");
+            "input 'input_ids': expected shape [batch,seq], given [1,3]: 'batch' is 1, the session was made for a batch of 2");
 }
 
 TEST_F(SessionTest, CutsDoNotMatter) {

@@ -67,7 +67,8 @@ struct LeatFrame {
 /* A compiled function of the model: 0, or what launch or fail returned. */
 typedef int64_t (*LeatFunction)(LeatFrame *frame);
 
-/* What a run of a kernel costs, by its own model. Bytes at least: those of its operands and results, once. Requested: what its tasks (on a
+/* What a run of a kernel costs, by its own model. Bytes at least: those of its operands and results, once (of
+ * products: of the two factors and of the product, without what an epilogue reads). Requested: what its tasks (on a
  * device: its blocks) ask the memory for, which is more where several want the same. Unfused: what the ops that it was made of would read and
  * write if each were a kernel, attention by its definition, with logits and weights of all pairs in memory. */
 #define LEAT_COST_BYTES 0

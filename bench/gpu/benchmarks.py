@@ -6,6 +6,7 @@ import dataclasses
 
 import leat_ops as oracle
 import numpy as np
+from caches import CODINGS
 from decoder import Decoder
 from kernels import UNLIKE
 from tensors import Tensor, large
@@ -37,6 +38,8 @@ FUNCTIONS = {"prefill_causal": _attention("prefill_causal", PREFILL_HEADS, ", ca
              "decode": _attention("decode", DECODE_HEADS, "")}
 FUNCTIONS |= {f"bf16_{n}": _product(f"bf16_{n}", n) for n in WIDTHS}
 FUNCTIONS |= {f"int{bits}_{n}": _quantised(f"int{bits}_{n}", n, bits) for n in WIDTHS for bits in (4, 8)}
+# Artifacts of their own: each has caches.
+CACHED = {f"decode_{name}": coding.module(DECODE_HEADS, HEAD, "bf16") for name, coding in CODINGS.items()}
 
 # Of the published sizes of SmolLM2-135M and Llama 3.1 8B; never trained. Two sets of weights, 872 MB in 16 bits, stand for the 32 of the second.
 SMOLLM2 = dict(layers=30, hidden=576, ffn=1536, heads=9, kv_heads=3, vocab=49152, tied=True)
@@ -63,6 +66,7 @@ class Benchmark:
     size: tuple
     tiny: tuple
 
+    cached = None  # the artifact whose caches hold all inputs but the first, if it is not "benchmarks", which has none
     TOLERANCE = 5e-2  # of a result's typical size: bf16 rounds values four times as large to 2^-9
 
     def difference(self, inputs, take, rng):
@@ -103,17 +107,54 @@ class Attention(Benchmark):
 
     def samples(self, inputs, rng):
         """(index, what is there in float64) of some elements."""
-        q, k, v = inputs
+        q, *cache = inputs
         for _ in range(4):
             b, h, i = (int(rng.integers(n)) for n in q.shape[:3])
-            kv, reach = h // (q.shape[1] // k.shape[1]), i + 1 if self.causal else k.shape[2]
-            x = k[b, kv, :reach].f64() @ q[b, h, i].f64() * HEAD**-0.5
+            reach = i + 1 if self.causal else cache[0].shape[2]
+            k, v = self.entries([part[b, h // (self.heads[0] // self.heads[1]), :reach] for part in cache])
+            x = k @ q[b, h, i].f64() * HEAD**-0.5
             weights = np.exp(x - x.max())
-            yield (b, h, i), weights @ v[b, kv, :reach].f64() / weights.sum()
+            yield (b, h, i), weights @ v / weights.sum()
+
+    def entries(self, parts):
+        """Keys and values of one head in float64."""
+        return [part.f64() for part in parts]
 
     def peers(self, torch, inputs):
         """Functions by name, and the inputs that they have."""
         return torch.attention(*inputs, self.causal, flex=self.size[1:] == (8192, 8192)), inputs
+
+
+class CodedDecode(Attention):
+    """kind: f8, i8, i4, of the cache. The peers read one in 16 bits: what the model would cost without codes."""
+
+    heads = DECODE_HEADS
+    causal = False
+
+    @property
+    def coding(self):
+        return CODINGS[self.kind]
+
+    @property
+    def cached(self):
+        return f"decode_{self.kind}"
+
+    def function(self, size):
+        return "attend"
+
+    def inputs(self, rng, size):
+        q, *caches = self.shapes(size)
+        return [large(rng, "bf16", *q), *(part for shape in caches for part in self.coding.random(rng, *shape))]
+
+    def entries(self, parts):
+        if parts[0].kind == "bf16":  # the peers'
+            return super().entries(parts)
+        of = [part.f64() for part in parts]
+        return [self.coding.values(*of[:len(of) // 2]), self.coding.values(*of[len(of) // 2:])]
+
+    def peers(self, torch, inputs):
+        theirs = Attention.inputs(self, np.random.default_rng(1), inputs[0].shape[:1] + (1,) + inputs[1].shape[2:3])
+        return super().peers(torch, [inputs[0], *theirs[1:]])
 
 
 class Product(Benchmark):
@@ -173,12 +214,15 @@ K = 1024
 def _rows():
     """The most telling first: a run that has to stop early has those."""
     prefill = lambda kind, n: Attention(f"prefill {n // K}K {kind}", f"prefill_{kind}", (1, n, n), (1, 70, 70))
-    decode = lambda batch, n: Attention(f"decode {batch} x {n // K}K", "decode", (batch, 1, n), (batch if batch < 8 else 2, 1, 300))
+    tiny = lambda batch: (batch if batch < 8 else 2, 1, 300)
+    decode = lambda batch, n: Attention(f"decode {batch} x {n // K}K", "decode", (batch, 1, n), tiny(batch))
+    coded = lambda batch, n: [CodedDecode(f"decode {batch} x {n // K}K {name}", name, (batch, 1, n), tiny(batch)) for name in CODINGS]
     product = lambda rows, n, kind=Product, of="bf16": kind(f"product {rows} x {n} x {n} {of}", of, (rows, n), (min(rows, 2), WIDTHS[0]))
     gemv = lambda of: product(1, 8192, Quantised, of)
     first = [prefill("causal", 8 * K), decode(32, 4 * K), decode(1, 64 * K), gemv("int4"), product(8192, 8192), product(1, 8192)]
-    rest = [prefill(kind, n * K) for n in (2, 4, 8, 16, 32) for kind in ("causal", "full")]
+    rest = coded(32, 4 * K) + [prefill(kind, n * K) for n in (2, 4, 8, 16, 32) for kind in ("causal", "full")]
     rest += [decode(batch, n * K) for batch in (1, 8, 32, 64) for n in (1, 4, 16, 64, 256)]
+    rest += [row for batch, n in ((1, 64), (8, 16), (64, 4)) for row in coded(batch, n * K)]
     rest += [gemv("int8"), product(16, 8192), product(64, 8192), product(4096, 4096)]
     return first + [row for row in rest if row not in first]
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = [ROOT / "bench/gpu" / f"{name}.py" for name in ("run", "worker", "report", "driver", "peers", "benchmarks", "kernels", "decoder", "tensors")]
+SCRIPTS = [ROOT / "bench/gpu" / f"{name}.py" for name in ("run", "worker", "report", "driver", "peers", "benchmarks", "caches", "kernels", "decoder", "tensors")]
 SCRIPTS += [ROOT / "test/leat_runtime.py", ROOT / "test/oracles/leat_ops.py"]
 sys.path[:0] = [str(ROOT / "bench/gpu"), str(ROOT / "test"), str(ROOT / "test/oracles")]
 
-from benchmarks import BENCHMARKS, DECODERS, FUNCTIONS, SMALL_DECODERS, decoder_for  # noqa: E402  (its folder is on the path now)
+from benchmarks import BENCHMARKS, CACHED, DECODERS, FUNCTIONS, SMALL_DECODERS, decoder_for  # noqa: E402  (its folder is on the path now)
 from decoder_ir import module  # noqa: E402
 from kernels import KERNELS  # noqa: E402
 
@@ -73,8 +73,10 @@ def version():
 def main():
     args = arguments()
     kernels, decoders, rows, tokens = (chosen(names, args.only) for names in (KERNELS, SMALL_DECODERS, BENCHMARKS, DECODERS))
-    sources = {"kernels": "".join(KERNELS[n].ir() for n in kernels)} if kernels else {}
-    used = {row.function(size) for row in map(BENCHMARKS.get, rows) for size in ([row.tiny] if args.tiny else [row.size, row.tiny])}
+    sources = {n: KERNELS[n].ir() for n in kernels if KERNELS[n].cached} | {row.cached: CACHED[row.cached] for row in map(BENCHMARKS.get, rows) if row.cached}
+    alone = [n for n in kernels if not KERNELS[n].cached]
+    sources |= {"kernels": "".join(KERNELS[n].ir() for n in alone)} if alone else {}
+    used = {row.function(size) for row in map(BENCHMARKS.get, rows) if not row.cached for size in ([row.tiny] if args.tiny else [row.size, row.tiny])}
     sources |= {"benchmarks": "".join(FUNCTIONS[f] for f in sorted(used))} if used else {}
     carried = [SMALL_DECODERS[n] for n in decoders] + [decoder_for(n, tiny) for n in tokens for tiny in ([True] if args.tiny else [True, False])]
     sources |= {decoder.name: module(decoder) for decoder in carried}

@@ -7,6 +7,7 @@ from typing import Callable
 
 import leat_ops as oracle
 import numpy as np
+from caches import CODINGS
 from tensors import Tensor, normal
 
 # What an element of a result may be off, as a fraction of its size and of a typical one: roundings of 16 bits, of the result and of what goes into
@@ -16,7 +17,9 @@ TOLERANCE = {"f32": 1e-4, "f16": 3e-3, "bf16": 1.5e-2}
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """`make(rng, size)` gives the inputs, `oracle(*inputs in float64)` the results. `tiny` sizes also run on the simulator with all checks."""
+    """`make(rng, size)` gives the inputs, `oracle(*inputs in float64)` the results. `tiny` sizes also run on the simulator with all checks.
+
+    A `cached` one attends to caches (Coding.module): an artifact of its own, all of whose inputs but the first are stored before."""
 
     name: str
     operands: tuple  # types: "?x512xbf16"
@@ -27,8 +30,11 @@ class Kernel:
     sizes: tuple
     tiny: tuple
     tolerance: float
+    cached: bool = False
 
     def ir(self):
+        if self.cached:
+            return self.body
         tensors, outs = ([f"tensor<{t}>" for t in types] for types in (self.operands, self.results))
         body = self.body.format(*tensors, **{f"r{i}": t for i, t in enumerate(outs)})
         arguments = ", ".join(f"%{i}: {t}" for i, t in enumerate(tensors))
@@ -42,9 +48,9 @@ class Kernel:
 KERNELS = {}
 
 
-def add(name, operands, results, body, make, meaning, sizes, tiny, tolerance=None):
+def add(name, operands, results, body, make, meaning, sizes, tiny, tolerance=None, **more):
     tolerance = tolerance or TOLERANCE[results[0].rsplit("x", 1)[-1]]
-    KERNELS[name] = Kernel(name, tuple(operands), tuple(results), body, make, meaning, tuple(sizes), tuple(tiny), tolerance)
+    KERNELS[name] = Kernel(name, tuple(operands), tuple(results), body, make, meaning, tuple(sizes), tuple(tiny), tolerance, **more)
 
 
 # Products. Rows decide between the launch for few and the one for many.
@@ -160,6 +166,20 @@ attention("attend_bias", "f16", 64, extra="bias")
 attention("attend_sink", "bf16", 64, ", causal", extra="sink_bias", causal=True)
 attention("attend_segments", "f16", 64, segments=2, lse=True)
 attention("attend_bshd", "bf16", 128, ", causal", layout="bshd", causal=True)
+
+
+def coded_attention(coding, kind, head):
+    """Keys and values from a cache in fewer bits than the queries."""
+    count, q = len(coding.parts(head)), f"?x8x?x{head}x{kind}"
+    stored = lambda given: Tensor.of(kind, coding.values(*given)).f64()
+    add(f"attend_{coding.name}_{kind}", [q], [q], coding.module((8, 2), head, kind, ", causal"),
+        lambda rng, size: [normal(rng, kind, size[0], 8, size[1], head), *(t for _ in "kv" for t in coding.random(rng, size[0], 2, size[2], head))],
+        lambda q, *cache: [oracle.kv_attend([q], [stored(cache[:count])], [stored(cache[count:])], scale=head**-0.5, causal=True)[0]], LENGTHS, SHORT, cached=True)
+
+
+for coding in CODINGS.values():
+    coded_attention(coding, "bf16", 128)
+    coded_attention(coding, "f32", 64)
 
 # Rows: a block each, from registers or in several passes.
 

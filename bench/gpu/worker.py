@@ -49,6 +49,13 @@ class Worker:
             self.torch_ = Torch(self.gpu.facts.get("cache_bytes", 1 << 26)) if self.gpu else None
         return self.torch_
 
+    def attending(self, code, name, cache, device=None):
+        """A session of an artifact with caches (Coding.module) that hold `cache`."""
+        batch, _, entries = cache[0].shape[:3]
+        session = self.session(code, name, device, batch=batch, context=entries)
+        self.call(session, "store", cache, ["i64"])
+        return session
+
     @staticmethod
     def call(session, function, inputs, kinds):
         """Runs a function whose operands are numbered; its results have the element types `kinds`."""
@@ -63,19 +70,28 @@ class Worker:
     def kernel(self, code, name):
         """Against float64 at all sizes, and against the simulator at small ones."""
         kernel, rng = KERNELS[name], np.random.default_rng(zlib.crc32(name.encode()))
-        session, worst, apart, why = self.session(code, "kernels"), 0.0, None, ""
+        worst, apart, why = 0.0, None, ""
+
+        def run(inputs, device=None):
+            """The session, and the results."""
+            if kernel.cached:
+                session = self.attending(code, name, inputs[1:], device)
+                return session, self.call(session, "attend", inputs[:1], kernel.kinds())
+            session = self.session(code, "kernels", device)
+            return session, self.call(session, name, inputs, kernel.kinds())
+
         for size in kernel.tiny if self.tiny else kernel.sizes:
             inputs = kernel.make(rng, size)
-            results = self.call(session, name, inputs, kernel.kinds())
+            session, results = run(inputs)
             worst = max(worst, *map(difference, results, kernel.oracle(*(t.f64() for t in inputs))))
             session.repeat(1)
             if any(a.bits.tobytes() != b.bits.tobytes() for a, b in zip(results, self.tensors(session.results(), kernel.kinds()))):
                 why = f"two runs at size {size} gave different bits"
         if self.spec["simulate"]:
-            simulator, apart = self.session(code, "kernels", "sim:checked"), 0.0
+            apart = 0.0
             for size in kernel.tiny:
                 inputs = kernel.make(rng, size)
-                ours, theirs = (self.call(s, name, inputs, kernel.kinds()) for s in (session, simulator))
+                (_, ours), (_, theirs) = run(inputs), run(inputs, "sim:checked")
                 apart = max(apart, *(difference(a, b.f64()) for a, b in zip(ours, theirs)))
         for error, of in ((worst, "float64"), (apart or 0.0, "the simulator")):
             if not error <= kernel.tolerance:
@@ -155,9 +171,8 @@ class Worker:
         size, rng = row.tiny if self.tiny else row.size, np.random.default_rng(zlib.crc32(name.encode()))
         self.room(row.needed(size), 3)
         inputs = row.inputs(rng, size)
-        function = row.function(size)
-        session = self.session(code, "benchmarks")
-        result, = self.call(session, function, inputs, ["bf16"])
+        session, given = (self.attending(code, row.cached, inputs[1:]), inputs[:1]) if row.cached else (self.session(code, "benchmarks"), inputs)
+        result, = self.call(session, row.function(size), given, ["bf16"])
         wrong = row.difference(inputs, lambda index: result[index].f64(), rng)
         moved = sum(t.nbytes for t in inputs) + result.nbytes
         found = dict(operations=row.operations(size), bytes=moved, error=wrong, tolerance=row.TOLERANCE)

@@ -14,7 +14,8 @@ from models import zoo
 from test_devices import gpu
 
 # One case of each kind, and one kernel of each family.
-CASES = "matmul_bf16,matmul_int4,attend_bf16_64,softmax_f32,rotary,small_f32,small_bf16,prefill 8K causal,decode 1 x 64K,product 1 x 8192 x 8192 int4,smollm2_bf16"
+CASES = ("matmul_bf16,matmul_int4,attend_bf16_64,attend_i4_bf16,softmax_f32,rotary,small_f32,small_bf16,prefill 8K causal,decode 1 x 64K,decode 32 x 4K i8,"
+         "product 1 x 8192 x 8192 int4,smollm2_bf16")
 pytestmark = pytest.mark.skipif(SANITIZED, reason="a bundle's Python loads the runtime library, which needs the sanitizer's there and in no program")
 TOOL = """#!/bin/sh
 # Stands in for compute-sanitizer: runs the command, and finds what the test says.
@@ -51,9 +52,11 @@ def run(folder, output, *options, **environment):
 def test_on_the_simulator(bundle, tmp_path):
     code, results, table, said = run(bundle, tmp_path, "--device=sim")
     assert code == 0, said
-    assert len(results) == 15 and results["matmul_bf16"]["error"] < results["matmul_bf16"]["tolerance"]
+    assert len(results) == 17 and results["matmul_bf16"]["error"] < results["matmul_bf16"]["tolerance"]
     skipped = {name for name, r in results.items() if r["status"] != "passed"}
     assert skipped == {"copy in the GPU's memory", "memcheck", "racecheck"}
+    # Two batches of 300 entries: codes and f16 scales of keys and values, and queries and results in 16 bits.
+    assert results["decode 32 x 4K i8"]["bytes"] == 2 * 2 * 8 * 300 * (128 + 2 * 4) + 2 * 2 * 32 * 128 * 2
     assert results["small_f32"]["tokens"] and results["decode 1 x 64K"]["times"]["Leat"]["ns"] > 0
     for text in ("Tiny sizes", "| attend_bf16_64 | sm_80 |", "| prefill 8K causal |", "| model-encoder | sm_80 |", "| smollm2_bf16 |", "PyTorch is not there: no peers"):
         assert text in table
@@ -72,7 +75,7 @@ def test_with_a_stand_in_for_the_driver(bundle, tmp_path, stand_in):
     assert code == 0, said
     assert all(r["status"] == "passed" for r in results.values()), said
     assert results["copy in the GPU's memory"]["bytes_per_second"] > 0
-    assert results["matmul_bf16"]["simulator"] < 1e-2 and results["racecheck"]["kernels"] == "5 of 5"
+    assert results["matmul_bf16"]["simulator"] < 1e-2 and results["racecheck"]["kernels"] == "6 of 6"
     assert table.startswith("# Fake GPU") and "A copy in the GPU's memory reads and writes" in table
     stand_in["HAZARDS"] = "2"
     code, results, table, said = run(bundle, tmp_path / "races", "--only=racecheck", **stand_in)
@@ -82,8 +85,9 @@ def test_with_a_stand_in_for_the_driver(bundle, tmp_path, stand_in):
 def test_beside_peers(bundle, tmp_path, stand_in):
     code, results, table, said = run(bundle, tmp_path / "out", "--only=bench", **stand_in, PYTHONPATH=str(SOURCE / "test/e2e/stand_in"))
     assert code == 0, said
-    prefill, product = results["prefill 8K causal"], results["product 1 x 8192 x 8192 int4"]
+    prefill, coded, product = (results[name] for name in ("prefill 8K causal", "decode 32 x 4K i8", "product 1 x 8192 x 8192 int4"))
     assert prefill["times"].keys() == {"Leat", "flash", "cuDNN on repeated KV heads"} and prefill["absent"] == {"flex": "no compiler here"}
+    assert coded["times"].keys() == {"Leat", "flash", "cuDNN on repeated KV heads"}
     assert product["times"].keys() == {"Leat", "cuBLAS"} and all(t["ns"] > 0 for t in product["times"].values())
     assert "torch 0.0 (stand-in)" in table and "flex: no compiler here" in table
     ratio = [line.split(" | ")[7] for line in table.splitlines() if line.startswith("| prefill")][0]

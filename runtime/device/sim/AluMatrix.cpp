@@ -53,6 +53,39 @@ void mma16(float *const *d, const u32 *const *a, const u32 *const *b, const floa
   bf16 ? mma16By8<true>(d, a, b, c, depth) : mma16By8<false>(d, a, b, c, depth);
 }
 
+i32 addSum(i32 to, i32 sum, bool saturate) {
+  i64 exact = i64(to) + sum;
+  if (saturate)
+    return exact > INT32_MAX ? INT32_MAX : exact < INT32_MIN ? INT32_MIN : i32(exact);
+  return i32(u32(exact));
+}
+
+// Byte e of register r of lane 4g + t is row g (+ 8 in odd registers of A), k 4t + e (+ 16 in the last registers).
+void mmaBytes(u32 *const *d, const u32 *const *a, const u32 *const *b, const u32 *const *c, const MatrixShape &shape, bool saturate) {
+  alignas(32) i32 A[16][32], B[32][8];
+  auto byteOf = [](u32 word, int e, Type type) { return type == Type::S8 ? i32(i8(word >> 8 * e)) : i32(u8(word >> 8 * e)); };
+  for (int r = 0; r < shape.k / 8; ++r)
+    for (int g = 0; g < 8; ++g)
+      for (int t = 0; t < 4; ++t)
+        for (int e = 0; e < 4; ++e)
+          A[g + 8 * (r & 1)][4 * t + e + 16 * (r >> 1)] = byteOf(a[r][4 * g + t], e, shape.a);
+  for (int r = 0; r < shape.k / 16; ++r)
+    for (int g = 0; g < 8; ++g)
+      for (int t = 0; t < 4; ++t)
+        for (int e = 0; e < 4; ++e)
+          B[4 * t + e + 16 * r][g] = byteOf(b[r][4 * g + t], e, shape.b);
+  for (int i = 0; i < 16; ++i) {
+    i32 sums[8] = {};
+    for (int k = 0; k < shape.k; ++k)
+      for (int j = 0; j < 8; ++j)
+        sums[j] += A[i][k] * B[k][j];
+    for (int j = 0; j < 8; ++j) {
+      int r = (j & 1) + 2 * (i >> 3), lane = 4 * (i & 7) + (j >> 1);
+      d[r][lane] = u32(addSum(i32(c[r][lane]), sums[j], saturate));
+    }
+  }
+}
+
 void wgmmaProduct(WgmmaTile &tile, int n, int depth) {
   for (int i = 0; i < 64; i += 4)
     for (int j = 0; j < n; j += 8) {
@@ -72,13 +105,17 @@ void wgmmaProduct(WgmmaTile &tile, int n, int depth) {
     }
 }
 
-void wgmmaInteger(WgmmaTile &tile, int n, int depth) { // the operands are small integers held as floats
-  for (int i = 0; i < 64; ++i)
+void wgmmaBytes(WgmmaTile &tile, int n, int depth, bool saturate) { // the operands are small integers held as floats
+  for (int i = 0; i < 64; ++i) {
+    i32 sums[256] = {};
     for (int k = 0; k < depth; ++k) {
       i32 a = i32(tile.a[i][k]);
       for (int j = 0; j < n; ++j)
-        tile.integer[i][j] = i32(u32(tile.integer[i][j]) + u32(a * i32(tile.b[k][j])));
+        sums[j] += a * i32(tile.b[k][j]);
     }
+    for (int j = 0; j < n; ++j)
+      tile.integer[i][j] = addSum(tile.integer[i][j], sums[j], saturate);
+  }
 }
 
 void widen(const u8 *bytes, Type type, float *out) {
@@ -114,7 +151,7 @@ void widen(const u8 *bytes, Type type, float *out) {
   }
 }
 
-const MatrixKernels kernels = {mma16, wgmmaProduct, wgmmaInteger, widen};
+const MatrixKernels kernels = {mma16, mmaBytes, wgmmaProduct, wgmmaBytes, widen};
 
 } // namespace
 

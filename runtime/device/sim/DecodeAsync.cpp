@@ -189,6 +189,10 @@ static int bytesOf(Type type) { return type == Type::TF32 ? 4 : (type == Type::F
 static bool isMatrixType(Type type) {
   return type == Type::TF32 || type == Type::F16 || type == Type::BF16 || type == Type::E4M3 || type == Type::E5M2 || isInteger8(type);
 }
+// Signed bytes meet unsigned ones and floats of 8 bits each other; all other types meet only themselves.
+static bool canMultiply(Type a, Type b) {
+  return isMatrixType(a) && isMatrixType(b) && (a == b || (bytesOf(a) == 1 && bytesOf(b) == 1 && isInteger8(a) == isInteger8(b)));
+}
 
 // aux: d, a, b, c fragments.
 void Decoder::decodeMma() {
@@ -197,10 +201,9 @@ void Decoder::decodeMma() {
   MatrixShape shape = matrixShape("m16n", 4);
   if (failed())
     return;
-  if (shape.n != 8 || !isMatrixType(shape.a) || !isMatrixType(shape.b) || bytesOf(shape.a) != bytesOf(shape.b) || !has("row") ||
-      !has("col"))
-    return fail("this shape or type is not supported");
   bool integer = isInteger8(shape.a);
+  if (shape.n != 8 || !canMultiply(shape.a, shape.b) || (has("satfinite") && !integer) || !has("row") || !has("col"))
+    return fail("this shape or type is not supported");
   Type sum = integer ? Type::S32 : Type::F32;
   auto isSum = [&](Type t) { return t == sum || (!integer && t == Type::F16); };
   int rowBytes = shape.k * bytesOf(shape.a); // of one row of A: 16 or 32 bytes
@@ -245,8 +248,8 @@ void Decoder::decodeWgmma() {
   bool integer = isInteger8(shape.a);
   bool sums =
       integer ? shape.d == Type::S32 : shape.d == Type::F32 || (shape.d == Type::F16 && bytesOf(shape.a) <= 2 && shape.a != Type::BF16);
-  if (shape.n < 8 || shape.n > 256 || shape.n % 8 || !isMatrixType(shape.a) || !isMatrixType(shape.b) ||
-      bytesOf(shape.a) != bytesOf(shape.b) || shape.k * bytesOf(shape.a) != 32 || !sums)
+  bool columns = shape.n >= 8 && shape.n <= 256 && shape.n % (integer && shape.n > 32 ? 16 : 8) == 0;
+  if (!columns || !canMultiply(shape.a, shape.b) || shape.k * bytesOf(shape.a) != 32 || !sums || (has("satfinite") && !integer))
     return fail("this shape or type is not supported");
   op.run = wgmmaIssue;
   Aux &x = aux();

@@ -24,8 +24,10 @@ struct WgmmaTile {
 struct MatrixKernels {
   // m16n8k8 and k16 with 16-bit operands and f32 sums, straight from the fragments: d, a, b, c are registers of 32 lanes.
   void (*mma16)(float *const *d, const u32 *const *a, const u32 *const *b, const float *const *c, int k, bool bf16);
+  // m16n8k16 and k32 of bytes with i32 sums, which wrap around unless they saturate.
+  void (*mmaBytes)(u32 *const *d, const u32 *const *a, const u32 *const *b, const u32 *const *c, const MatrixShape &shape, bool saturate);
   void (*wgmma)(WgmmaTile &tile, int n, int k);
-  void (*wgmmaInteger)(WgmmaTile &tile, int n, int k);
+  void (*wgmmaBytes)(WgmmaTile &tile, int n, int k, bool saturate);
   // Converts 16 bytes of `type` to floats.
   void (*widen)(const u8 *bytes, Type type, float *out);
 };

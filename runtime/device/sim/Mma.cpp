@@ -24,7 +24,6 @@ void widenRegister(const u32 *reg, Type type, float (*out)[4]) { // out[lane][el
 
 struct Tiles {
   float a[16][32], b[32][8], c[16][8];
-  i32 integer[16][8];
 };
 
 void readOperands(Warp &warp, const Aux &x, Tiles &tiles) {
@@ -49,8 +48,6 @@ void readOperands(Warp &warp, const Aux &x, Tiles &tiles) {
       if (x.matrix.c == Type::F16) {
         tiles.c[l / 4 + 8 * r][column] = f16ToFloat(u16(c[l]));
         tiles.c[l / 4 + 8 * r][column + 1] = f16ToFloat(u16(c[l] >> 16));
-      } else if (x.matrix.c == Type::S32) {
-        tiles.integer[l / 4 + 8 * (r >> 1)][column + (r & 1)] = i32(c[l]);
       } else {
         tiles.c[l / 4 + 8 * (r >> 1)][column + (r & 1)] = bitsFloat(c[l]);
       }
@@ -65,8 +62,6 @@ void writeResult(Warp &warp, const Aux &x, const Tiles &tiles) {
       int column = l % 4 * 2;
       if (x.matrix.d == Type::F16)
         d[l] = doubleToF16(tiles.c[l / 4 + 8 * r][column]) | u32(doubleToF16(tiles.c[l / 4 + 8 * r][column + 1])) << 16;
-      else if (x.matrix.d == Type::S32)
-        d[l] = u32(tiles.integer[l / 4 + 8 * (r >> 1)][column + (r & 1)]);
       else
         d[l] = floatBits(tiles.c[l / 4 + 8 * (r >> 1)][column + (r & 1)]);
     }
@@ -74,20 +69,16 @@ void writeResult(Warp &warp, const Aux &x, const Tiles &tiles) {
 }
 
 void multiply(Tiles &tiles, const Aux &x) {
-  bool integer = x.matrix.d == Type::S32;
-  for (int i = 0; i < 16; ++i) {
-    for (int j = 0; integer && j < 8; ++j) {
-      i64 sum = tiles.integer[i][j];
-      for (int k = 0; k < x.matrix.k; ++k)
-        sum += i64(tiles.a[i][k]) * i64(tiles.b[k][j]);
-      if (x.saturate)
-        sum = std::clamp<i64>(sum, INT32_MIN, INT32_MAX);
-      tiles.integer[i][j] = i32(u32(u64(sum)));
-    }
-    for (int k = 0; !integer && k < x.matrix.k; ++k)
+  for (int i = 0; i < 16; ++i)
+    for (int k = 0; k < x.matrix.k; ++k)
       for (int j = 0; j < 8; ++j)
         tiles.c[i][j] = __builtin_fmaf(tiles.a[i][k], tiles.b[k][j], tiles.c[i][j]);
-  }
+}
+
+// The registers of a fragment.
+template <class T> void pointers(Warp &warp, const std::vector<RegRef> &fragment, T **out) {
+  for (size_t i = 0; i < fragment.size(); ++i)
+    out[i] = lanes<std::remove_const_t<T>>(warp, fragment[i].slot);
 }
 
 } // namespace
@@ -101,18 +92,22 @@ Flow mma(Warp &warp, const Op &op, u32 mask) {
   Counters &counters = warp.cta->cluster->counters;
   ++counters.mma;
   counters.multiplyAdds += u64(16) * 8 * shape.k;
-  if (shape.c == Type::F32 && shape.d == Type::F32 && shape.a == shape.b && (shape.a == Type::F16 || shape.a == Type::BF16)) {
+  const u32 *a[4], *b[2];
+  pointers(warp, x.a, a);
+  pointers(warp, x.b, b);
+  if (shape.d == Type::S32) {
+    u32 *d[4];
+    const u32 *c[4];
+    pointers(warp, x.d, d);
+    pointers(warp, x.c, c);
+    matrixKernels().mmaBytes(d, a, b, c, shape, x.saturate);
+    return Flow::Next;
+  }
+  if (shape.c == Type::F32 && shape.d == Type::F32 && (shape.a == Type::F16 || shape.a == Type::BF16)) {
     float *d[4];
-    const u32 *a[4], *b[2];
     const float *c[4];
-    for (int i = 0; i < 4; ++i) {
-      d[i] = lanes<float>(warp, x.d[i].slot);
-      c[i] = lanes<float>(warp, x.c[i].slot);
-    }
-    for (size_t i = 0; i < x.a.size(); ++i)
-      a[i] = lanes<u32>(warp, x.a[i].slot);
-    for (size_t i = 0; i < x.b.size(); ++i)
-      b[i] = lanes<u32>(warp, x.b[i].slot);
+    pointers(warp, x.d, d);
+    pointers(warp, x.c, c);
     matrixKernels().mma16(d, a, b, c, shape.k, shape.a == Type::BF16);
     return Flow::Next;
   }

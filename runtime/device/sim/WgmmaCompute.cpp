@@ -115,7 +115,7 @@ void computeWgmma(Cta &cta, int group, u32 from, u32 to) {
       fragmentsToTile(cta, group, x, tile);
     sharedToTile(cta, x, operation, tile);
     if (shape.d == Type::S32)
-      matrixKernels().wgmmaInteger(tile, shape.n, shape.k);
+      matrixKernels().wgmmaBytes(tile, shape.n, shape.k, x.saturate);
     else
       matrixKernels().wgmma(tile, shape.n, shape.k);
     ++cluster.counters.wgmma;

@@ -71,6 +71,35 @@ TEST(Parser, ErrorsNameTheLine) {
   EXPECT_NE(failure(inKernel(".local .b8 big[1000000];")), "");
 }
 
+TEST(Parser, RefusesMatrixProductsThatPtxHasNot) {
+  auto mma = [](const std::string &form, const char *a = "{%r1,%r2,%r3,%r4}", const char *b = "{%r1,%r2}") {
+    std::string sums = form.find(".f32.") == std::string::npos ? "{%r4,%r5,%r6,%r7}" : "{%f0,%f1,%f2,%f3}";
+    return failure(inKernel("mma.sync.aligned." + form + " " + sums + ", " + a + ", " + b + ", " + sums + ";"));
+  };
+  auto wgmma = [](int n, const std::string &types, const std::string &scales = "") {
+    std::string d;
+    for (int i = 0; i < n / 2; ++i)
+      d += (i ? ",%d" : "%d") + std::to_string(i);
+    return failure(inKernel(".reg .b32 %d<128>; wgmma.mma_async.sync.aligned.m64n" + std::to_string(n) + "k32." + types + " {" + d +
+                            "}, %rd1, %rd2, 1" + scales + ";"));
+  };
+  auto refused = [](const std::string &opcode) { return "PTX line 6: '" + opcode + "': this shape or type is not supported"; };
+  EXPECT_EQ(mma("m16n8k32.row.col.s32.s8.u8.s32"), "");
+  EXPECT_EQ(mma("m16n8k32.row.col.satfinite.s32.u8.u8.s32"), "");
+  EXPECT_EQ(mma("m16n8k32.row.col.f32.e4m3.e5m2.f32"), "");
+  for (const char *form :
+       {"m16n8k32.row.col.s32.s8.e4m3.s32", "m16n8k16.row.col.f32.f16.bf16.f32", "m16n8k64.row.col.s32.s8.s8.s32",
+        "m16n8k32.row.row.s32.s8.s8.s32", "m16n8k32.row.col.f32.s8.s8.f32", "m16n8k16.row.col.satfinite.f32.f16.f16.f32"})
+    EXPECT_EQ(mma(form), refused("mma.sync.aligned." + std::string(form)));
+  EXPECT_EQ(mma("m16n8k32.row.col.s32.s8.s8.s32", "{%r1,%r2}", "{%r1}"),
+            "PTX line 6: 'mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32': the number of registers does not fit the shape");
+  for (int n : {8, 24, 48, 256})
+    EXPECT_EQ(wgmma(n, "s32.u8.s8"), "");
+  EXPECT_EQ(wgmma(40, "f32.e4m3.e5m2", ", 1, 1"), "");
+  EXPECT_EQ(wgmma(40, "s32.s8.s8"), refused("wgmma.mma_async.sync.aligned.m64n40k32.s32.s8.s8"));
+  EXPECT_EQ(wgmma(64, "s32.s8.e4m3"), refused("wgmma.mma_async.sync.aligned.m64n64k32.s32.s8.e4m3"));
+}
+
 TEST(Parser, ScopesHideNames) {
   EXPECT_EQ(failure(inKernel("{ .reg .b32 x; L: add.u32 x, x, 1; bra L; } { .reg .b64 x; L: add.u64 x, x, 1; bra L; }")), "");
 }

@@ -175,8 +175,12 @@ TEST(Sm80, MultipliesMatrices) {
   runGemm("gemmBf16", 256, 256, 64, unchecked, toBf16, fromBf16);
 }
 
-// One mma.sync against a sum of products; A has 16 rows, B 8 columns of `words` 32-bit words.
-template <class Sum, class Value> static void runMma(const char *kernel, int words, int perWord, Value value, double tolerance) {
+// One mma.sync against a sum of products that begins with `first` and up to 3 more, as `range` makes it a result; A has 16 rows, B 8
+// columns of `words` 32-bit words.
+template <class Sum, class Value>
+static void runMma(
+    const char *kernel, int words, int perWord, Value value, double tolerance, double first = 1,
+    double (*range)(double) = [](double sum) { return sum; }) {
   Bench bench(sm80());
   auto a = bench.buffer<uint32_t>(16 * words, "A", true), b = bench.buffer<uint32_t>(8 * words, "B", true);
   auto d = bench.buffer<Sum>(128, "D");
@@ -195,10 +199,10 @@ template <class Sum, class Value> static void runMma(const char *kernel, int wor
   EXPECT_CLEAN(bench.launch(kernel, {.grid = {}, .block = {32}}, a, b, d));
   for (int i = 0; i < 16; ++i)
     for (int j = 0; j < 8; ++j) {
-      double sum = 1 + (j & 1) + 2 * (i >= 8);
+      double sum = first + (j & 1) + 2 * (i >= 8);
       for (int k = 0; k < words * perWord; ++k)
         sum += value(a[i * words + k / perWord], k % perWord, true) * value(b[j * words + k / perWord], k % perWord, false);
-      ASSERT_NEAR(d[i * 8 + j], sum, tolerance) << i << ", " << j;
+      ASSERT_NEAR(d[i * 8 + j], range(sum), tolerance) << i << ", " << j;
     }
 }
 
@@ -212,9 +216,14 @@ TEST(Sm80, MatrixInstructionsOfOtherTypes) {
   auto f16 = [](uint32_t w, int i, bool) { return double(leat::rt::halfToFloat(uint16_t(w >> 16 * i))); };
   auto s8 = [](uint32_t w, int i, bool) { return double(int8_t(w >> 8 * i)); };
   auto u8s8 = [](uint32_t w, int i, bool isA) { return isA ? double(uint8_t(w >> 8 * i)) : double(int8_t(w >> 8 * i)); };
+  auto s8u8 = [](uint32_t w, int i, bool isA) { return isA ? double(int8_t(w >> 8 * i)) : double(uint8_t(w >> 8 * i)); };
   runMma<float>("mmaTf32k8", 8, 1, tf32, 1e-5);
   runMma<float>("mmaTf32k4", 4, 1, tf32, 1e-5);
   runMma<float>("mmaF16k8", 4, 2, f16, 1e-5);
   runMma<int>("mmaS8k32", 8, 4, s8, 0);
+  runMma<int>("mmaS8U8k32", 8, 4, s8u8, 0);
   runMma<int>("mmaU8S8k16", 4, 4, u8s8, 0);
+  static constexpr double most = 2147483647, all = 4294967296;
+  runMma<int>("mmaWraps", 8, 4, s8, 0, most - 47, [](double sum) { return sum > most ? sum - all : sum; });
+  runMma<int>("mmaSaturates", 8, 4, s8, 0, most - 47, [](double sum) { return std::min(sum, most); });
 }

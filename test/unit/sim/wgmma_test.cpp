@@ -103,8 +103,10 @@ float element(const Shape &shape, const std::vector<uint8_t> &bytes, int index) 
   return b & 128 ? -value : value;
 }
 
-LaunchResult run(const Shape &shape, const std::string &ptx, std::vector<double> *difference = nullptr, int mapSwizzle = -1,
-                 uint32_t threads = 128) {
+// `difference`: of the results from `expected` of the sums of products, relative.
+LaunchResult run(
+    const Shape &shape, const std::string &ptx, std::vector<double> *difference = nullptr, int mapSwizzle = -1, uint32_t threads = 128,
+    double (*expected)(double) = [](double sum) { return sum; }) {
   Bench bench(ptx);
   int columns = shape.swizzle / shape.elementBytes, sums = std::string(shape.sum) == "f16" ? 4 : 8;
   std::vector<uint8_t> a(64 * shape.swizzle), b(16 * shape.swizzle);
@@ -162,6 +164,7 @@ LaunchResult run(const Shape &shape, const std::string &ptx, std::vector<double>
         std::memcpy(&f, &out[thread * 8 + i], 4);
         value = f;
       }
+      sum = expected(sum);
       difference->push_back(std::fabs(value - sum) / (1 + std::fabs(sum)));
     }
   return result;
@@ -179,6 +182,31 @@ TEST(Wgmma, TypesAndSwizzles) {
       EXPECT_LE(*std::max_element(difference.begin(), difference.end()), tolerance)
           << shape.type << " to " << shape.sum << " swizzle " << swizzle;
     }
+}
+
+TEST(Wgmma, IntegerSumsWrapOrSaturate) {
+  Shape shape = {"s8", "s32", 1, 32};
+  auto wrapped = +[](double sum) { return sum > 0 ? sum - 2147483649 : sum + 2147483647; };
+  auto saturated = +[](double sum) { return std::min(sum, 0.0) + 2147483647; };
+  for (bool saturate : {false, true}) { // about half of the sums leave the range
+    std::string ptx = wgmmaText(shape, [&](std::string &text) {
+      auto change = [&](const char *from, const std::string &to) {
+        size_t at = text.find(from);
+        ASSERT_NE(at, std::string::npos) << from;
+        text.replace(at, std::strlen(from), to);
+      };
+      std::string first;
+      for (int i = 0; i < 8; ++i)
+        first += "mov.b32 %d" + std::to_string(i) + ", 0x7fffffff;\n";
+      change("wgmma.fence.sync.aligned;", first + "wgmma.fence.sync.aligned;");
+      change("rd3, 0", "rd3, 1");
+      if (saturate)
+        change(".s32.s8.s8", ".satfinite.s32.s8.s8");
+    });
+    std::vector<double> difference;
+    EXPECT_CLEAN(run(shape, ptx, &difference, -1, 128, saturate ? saturated : wrapped));
+    EXPECT_EQ(*std::max_element(difference.begin(), difference.end()), 0) << saturate;
+  }
 }
 
 struct Broken {

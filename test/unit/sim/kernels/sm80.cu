@@ -222,7 +222,7 @@ extern "C" __global__ void __launch_bounds__(256) gemmBf16(const __nv_bfloat16 *
 extern "C" __global__ void __launch_bounds__(256) gemmF16(const __half *A, const __half *B, float *C, int M, int N, int K) { gemm<__half>(A, B, C, M, N, K); }
 
 // One warp, one mma.sync of each other type: operands are read in row-major A[16, k] and column-major B[8, k], both as 32-bit words.
-#define MMA_KERNEL(name, shape, types, words, sumType, letter, sums)                                                                       \
+#define MMA_KERNEL(name, shape, types, words, sumType, letter, sums, first)                                                                \
   extern "C" __global__ void name(const uint32_t *A, const uint32_t *B, sumType *D) {                                                      \
     int lane = threadIdx.x, g = lane / 4, t = lane % 4;                                                                                    \
     uint32_t a[words / 2], b[words / 4];                                                                                                   \
@@ -230,7 +230,7 @@ extern "C" __global__ void __launch_bounds__(256) gemmF16(const __half *A, const
       a[r] = A[(g + 8 * (r & 1)) * words + t + 4 * (r >> 1)];                                                                              \
     for (int r = 0; r < words / 4; r++)                                                                                                    \
       b[r] = B[g * words + t + 4 * r];                                                                                                     \
-    sumType d[4] = {1, 2, 3, 4};                                                                                                           \
+    sumType d[4] = {first, first + 1, first + 2, first + 3};                                                                               \
     sums(shape, types, letter);                                                                                                            \
     for (int i = 0; i < 4; i++)                                                                                                            \
       D[(g + 8 * (i >> 1)) * 8 + 2 * t + (i & 1)] = d[i];                                                                                  \
@@ -243,8 +243,12 @@ extern "C" __global__ void __launch_bounds__(256) gemmF16(const __half *A, const
   asm volatile("mma.sync.aligned." shape ".row.col." types " {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"                                 \
                : "+" letter(d[0]), "+" letter(d[1]), "+" letter(d[2]), "+" letter(d[3])                                                    \
                : "r"(a[0]), "r"(a[1]), "r"(b[0]))
-MMA_KERNEL(mmaTf32k8, "m16n8k8", "f32.tf32.tf32.f32", 8, float, "f", SUMS_8)
-MMA_KERNEL(mmaTf32k4, "m16n8k4", "f32.tf32.tf32.f32", 4, float, "f", SUMS_4)
-MMA_KERNEL(mmaF16k8, "m16n8k8", "f32.f16.f16.f32", 4, float, "f", SUMS_4)
-MMA_KERNEL(mmaS8k32, "m16n8k32", "s32.s8.s8.s32", 8, int, "r", SUMS_8)
-MMA_KERNEL(mmaU8S8k16, "m16n8k16", "s32.u8.s8.s32", 4, int, "r", SUMS_4)
+MMA_KERNEL(mmaTf32k8, "m16n8k8", "f32.tf32.tf32.f32", 8, float, "f", SUMS_8, 1)
+MMA_KERNEL(mmaTf32k4, "m16n8k4", "f32.tf32.tf32.f32", 4, float, "f", SUMS_4, 1)
+MMA_KERNEL(mmaF16k8, "m16n8k8", "f32.f16.f16.f32", 4, float, "f", SUMS_4, 1)
+MMA_KERNEL(mmaS8k32, "m16n8k32", "s32.s8.s8.s32", 8, int, "r", SUMS_8, 1)
+MMA_KERNEL(mmaS8U8k32, "m16n8k32", "s32.s8.u8.s32", 8, int, "r", SUMS_8, 1)
+MMA_KERNEL(mmaU8S8k16, "m16n8k16", "s32.u8.s8.s32", 4, int, "r", SUMS_4, 1)
+// Sums near the end of the range: about half of them leave it.
+MMA_KERNEL(mmaWraps, "m16n8k32", "s32.s8.s8.s32", 8, int, "r", SUMS_8, 2147483600)
+MMA_KERNEL(mmaSaturates, "m16n8k32", "satfinite.s32.s8.s8.s32", 8, int, "r", SUMS_8, 2147483600)

@@ -14,6 +14,12 @@
 #include "dialects/Tile/TileEnums.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Tile/TileAttrs.h.inc"
+
+namespace leat::tile {
+/// Elements of products in i32: i8 is signed, ui8 is not.
+bool isByte(mlir::Type element);
+} // namespace leat::tile
+
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Tile/TileTypes.h.inc"
 #define GET_OP_CLASSES

@@ -61,8 +61,9 @@ def Tile_LayoutAttr : AttrDef<Tile_Dialect, "Layout"> {
     `warps_m` x `warps_n` warps stand row major over the tile; each holds the whole fragments of its part. With lane l and fragments counted row major:
 
       - `acc`: accumulator of mma.sync m16n8: register r of a fragment holds row l/4 + 8*(r/2), column 2*(l%4) + r%2;
-      - `a`: left operand, 16x16 fragments of 16-bit elements, two a register: register r holds row l/4 + 8*(r%2), columns 8*(r/2) + 2*(l%4) and the next;
-      - `b`: right operand as [columns, depth], 8x16 fragments: register r holds column l/4, depth 8*r + 2*(l%4) and the next;
+      - `a`: left operand, 16x16 fragments of 16-bit elements, two a register: register r holds row l/4 + 8*(r%2), columns 8*(r/2) + 2*(l%4) and the next. Of bytes there are four in
+        the place of two: 16x32 fragments, columns 16*(r/2) + 4*(l%4) and the next three;
+      - `b`: right operand as [columns, depth], 8x16 fragments (of bytes 8x32): register r holds column l/4, depth 8*r + 2*(l%4) and the next;
       - `wgmma_acc`, `wgmma_a`: the same fragments where four warps are a group of 64 rows;
       - `row`: one element per row of an `acc` tile with these warps, held by the four lanes that hold the row; the tile is R x 1;
       - `vector`: thread t of T holds elements t*V..t*V+V-1 of each run of T*V elements of the row-major tile (V = 16 bytes of elements, at most a row).
@@ -83,7 +84,8 @@ def Tile_SharedType : Tile_Type<"Shared", "shared"> {
   let description = [{
     With `swizzle` W (32, 64 or 128 bytes) the tile is cut into slabs of W bytes of each row; a slab is rows x W bytes, and chunk c of 16 bytes of row r is stored as chunk
     c xor f(r): f = r mod 8 for 128, r/2 mod 4 for 64, r/4 mod 2 for 32. That is what TMA writes and wgmma reads; eight rows of a chunk lie in different banks.
-    Without, rows follow each other with `pad` bytes behind each. `stages` > 1: as many tiles behind each other, picked by `tile.slot`.
+    Without, rows follow each other with `pad` bytes behind each. `stages` > 1: as many tiles behind each other, picked by `tile.slot`. Elements of type i8 are signed, those of
+    type ui8 are not, which only copies and products can handle.
   }];
   let parameters = (ins "int64_t":$rows, "int64_t":$cols, "::mlir::Type":$element, "int64_t":$swizzle, "int64_t":$pad, "int64_t":$stages);
   let hasCustomAssemblyFormat = 1;
@@ -112,6 +114,13 @@ def Tile_RegType : Tile_Type<"Reg", "reg"> {
     /// Rows and columns that one warp holds.
     int64_t getWarpRows() const { return getRows() / getLayout().getWarpsM(); }
     int64_t getWarpCols() const { return getKind() == LayoutKind::Row ? 1 : getCols() / getLayout().getWarpsN(); }
+    /// Columns of a fragment of an operand: 32 bytes of the depth.
+    int64_t getFragmentCols() const { return 32 * 8 / getElement().getIntOrFloatBitWidth(); }
+    /// Elements that share a register: those of operands of products.
+    int64_t getPerRegister() const {
+      bool packed = getKind() == LayoutKind::A || getKind() == LayoutKind::B || getKind() == LayoutKind::WgmmaA;
+      return packed ? 32 / getElement().getIntOrFloatBitWidth() : 1;
+    }
     /// Elements that one thread holds.
     int64_t getThreadElements() const;
     RegType withElement(::mlir::Type element) const { return get(getContext(), getRows(), getCols(), element, getLayout()); }

@@ -145,6 +145,8 @@ LogicalResult LoadOp::verify() {
   if (rounds && (!tile.getElement().isF32() || reg.getKind() != LayoutKind::A || getTransposed()))
     return emitOpError("rounds f32 to an operand in layout a, not ")
            << tile.getElement() << " to " << reg.getElement() << " in layout " << stringifyLayoutKind(reg.getKind());
+  if (getTransposed() && reg.getElement().getIntOrFloatBitWidth() != 16)
+    return emitOpError("transposes elements of 16 bits, not ") << reg.getElement();
   if (getResidual() != 0 && !rounds)
     return emitOpError("has a residual only where it rounds");
   if (getResidual() > 2)
@@ -179,7 +181,7 @@ LogicalResult SplatOp::verify() {
   auto reg = cast<RegType>(getResult().getType());
   if (getValue().getType() != reg.getElement())
     return emitOpError("fills a tile of ") << reg.getElement() << " with a value of type " << getValue().getType();
-  if (reg.getKind() == LayoutKind::A || reg.getKind() == LayoutKind::B || reg.getKind() == LayoutKind::WgmmaA)
+  if (reg.getPerRegister() > 1)
     return emitOpError("cannot fill packed operands, layout ") << stringifyLayoutKind(reg.getKind());
   return success();
 }
@@ -188,12 +190,12 @@ LogicalResult DotOp::verify() {
   auto acc = cast<RegType>(getInit().getType());
   auto b = cast<SharedType>(getB().getType());
   bool group = acc.getKind() == LayoutKind::WgmmaAcc;
-  if ((acc.getKind() != LayoutKind::Acc && !group) || !acc.getElement().isF32())
-    return emitOpError("sums in f32 in layout acc or wgmma_acc, got ") << Type(acc);
+  if ((acc.getKind() != LayoutKind::Acc && !group) || (!acc.getElement().isF32() && !acc.getElement().isInteger(32)))
+    return emitOpError("sums in f32 or i32 in layout acc or wgmma_acc, got ") << Type(acc);
   if (group && (acc.getWarpRows() != 16 || acc.getCols() > 256))
     return emitOpError("needs 64 rows and at most 256 columns for each group of four warps, got ") << acc.getRows() << "x" << acc.getCols();
   auto leftTile = dyn_cast<SharedType>(getA().getType());
-  if (group && ((leftTile && !leftTile.getSwizzle()) || !b.getSwizzle() || b.getElement().isF32()))
+  if (group && ((leftTile && !leftTile.getSwizzle()) || !b.getSwizzle() || b.getElementBytes() != 2))
     return emitOpError("reads operands of a group of warps from swizzled shared memory, in 16 bits, got ")
            << getA().getType() << " and " << Type(b);
   if (group)
@@ -226,11 +228,18 @@ LogicalResult DotOp::verify() {
   if (m != acc.getRows() || n != acc.getCols() || depth != depthB)
     return emitOpError("multiplies ") << m << "x" << depth << " by " << depthB << "x" << n << ", which does not give " << acc.getRows()
                                       << "x" << acc.getCols();
-  bool same = element == b.getElement();
-  if (!same || !(isa<Float16Type, BFloat16Type>(element) || element.isF32()))
-    return emitOpError("multiplies f16, bf16 or f32 by the same, not ") << element << " by " << b.getElement();
-  if (depth % (element.isF32() ? 4 : 16) != 0)
-    return emitOpError("needs a depth in multiples of ") << (element.isF32() ? 4 : 16) << ", got " << depth;
+  bool bytes = isByte(element) && isByte(b.getElement());
+  bool floats = element == b.getElement() && (isa<Float16Type, BFloat16Type>(element) || element.isF32());
+  if (!bytes && !floats)
+    return emitOpError("multiplies f16, bf16 or f32 by the same, or bytes by bytes, not ") << element << " by " << b.getElement();
+  if (bytes != acc.getElement().isInteger(32))
+    return emitOpError("sums products of bytes in i32 and those of floats in f32, not ")
+           << element << " by " << b.getElement() << " in " << acc.getElement();
+  if (bytes && !getTransB())
+    return emitOpError("reads a right operand of bytes as [columns, depth] (trans_b): ldmatrix transposes pairs of them");
+  int64_t steps = element.isF32() ? 4 : bytes ? 32 : 16;
+  if (depth % steps != 0)
+    return emitOpError("needs a depth in multiples of ") << steps << ", got " << depth;
   if (!element.isF32() && (b.getRowBytes() % 16 != 0))
     return emitOpError("reads rows of 16 bytes, but those of its right operand have ") << b.getRowBytes() << " bytes";
   return success();
@@ -272,10 +281,6 @@ LogicalResult ConvertOp::verify() {
   return success();
 }
 
-static bool packed(RegType type) {
-  return type.getKind() == LayoutKind::A || type.getKind() == LayoutKind::B || type.getKind() == LayoutKind::WgmmaA;
-}
-
 LogicalResult MapOp::verify() {
   if (getResults().empty())
     return emitOpError("needs a result; tile.for_each has none");
@@ -287,7 +292,7 @@ LogicalResult MapOp::verify() {
       return emitOpError("needs results of one shape and layout, got ") << Type(first) << " and " << Type(type);
     yields.push_back(type.getElement());
   }
-  if (packed(first))
+  if (first.getPerRegister() > 1)
     return emitOpError("does not work on packed operands, layout ") << stringifyLayoutKind(first.getKind());
   for (Value v : getTiles()) {
     auto type = cast<RegType>(v.getType());
@@ -307,7 +312,7 @@ LogicalResult MapOp::verify() {
 
 LogicalResult ForEachOp::verify() {
   auto type = cast<RegType>(getTile().getType());
-  if (packed(type))
+  if (type.getPerRegister() > 1)
     return emitOpError("does not work on packed operands, layout ") << stringifyLayoutKind(type.getKind());
   Type index = IndexType::get(getContext());
   return verifyRegion(*this, getBody(), {type.getElement(), index, index}, {});

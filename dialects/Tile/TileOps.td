@@ -154,9 +154,9 @@ def Tile_VisitOp : Tile_Op<"visit", [SingleBlock]> {
 def Tile_LoadOp : Tile_Op<"load"> {
   let summary = "reads a tile from shared memory into the registers of its layout";
   let description = [{
-    `a` and `b` of equal 16-bit elements: ldmatrix. f32 elements may be read as f16 or bf16 in layout `a`: rounded on the way; with `residual` 1 what that took away, rounded, with 2 what
+    `a` and `b` of equal elements of 16 bits, or bytes: ldmatrix. f32 elements may be read as f16 or bf16 in layout `a`: rounded on the way; with `residual` 1 what that took away, rounded, with 2 what
     that took away again.
-    `transposed`: the tile in shared memory is [columns, rows].
+    `transposed`: the tile in shared memory is [columns, rows], of 16-bit elements.
   }];
   let arguments = (ins Tile_SharedType:$tile, UnitAttr:$transposed, DefaultValuedAttr<I64Attr, "0">:$residual);
   let results = (outs Tile_RegType:$result);
@@ -190,7 +190,7 @@ def Tile_DotOp : Tile_Op<"dot", [AllTypesMatch<["init", "result"]>]> {
   let summary = "init + a * b";
   let description = [{
     `a` [M, K] in registers (layout `a`) or shared memory, `b` in shared memory as [K, N], or [N, K] with `trans_b`. 16-bit operands go to mma.sync m16n8k16 and are accumulated in f32. f32 operands,
-    both in shared memory, are multiplied and added one by one in the order of K.
+    both in shared memory, are multiplied and added one by one in the order of K. Bytes, signed (i8) or not (ui8), go to m16n8k32, `b` as [N, K]; their sums are i32 and wrap around.
 
     In layout `wgmma_acc` groups of four warps have 64 rows each; `b` comes from swizzled shared memory, `a` from there or from registers (layout `wgmma_a`). Such a product is begun, not
     done: until a `tile.dot_wait` its result may only be the `init` of another one or be carried by a loop, and its operands stay as they are. In front of it stands a `tile.dot_fence`.

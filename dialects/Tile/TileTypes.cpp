@@ -105,6 +105,8 @@ int64_t SharedType::getStageBytes() const {
   return llvm::alignTo(bytes, getAlignment());
 }
 
+bool isByte(Type element) { return element.isSignlessInteger(8) || element.isUnsignedInteger(8); }
+
 // --- !tile.reg<64x64xf32, #tile.layout<acc, 2x2>>
 // -----------------------------------------------------------------------------------------
 
@@ -140,19 +142,18 @@ LogicalResult RegType::verify(function_ref<InFlightDiagnostic()> emitError, int6
       return emitError() << "needs 32-bit elements in an accumulator, got " << element;
     return needs(16, 8);
   case LayoutKind::A:
-  case LayoutKind::WgmmaA:
-    if (bits != 16)
-      return emitError() << "needs 16-bit elements in an operand, got " << element;
-    // Every column of warps holds all of the depth.
-    if (rows % (16 * layout.getWarpsM()) != 0 || cols % 16 != 0)
-      return emitError() << "needs whole fragments of 16x16 for each of " << layout.getWarpsM() << " warps, got " << rows << "x" << cols;
-    return success();
   case LayoutKind::B:
-    if (bits != 16)
-      return emitError() << "needs 16-bit elements in an operand, got " << element;
-    if (rows % (8 * layout.getWarpsN()) != 0 || cols % 16 != 0)
-      return emitError() << "needs whole fragments of 8x16 for each of " << layout.getWarpsN() << " warps, got " << rows << "x" << cols;
+  case LayoutKind::WgmmaA: {
+    if (bits != 16 && (!isByte(element) || layout.getKind() == LayoutKind::WgmmaA))
+      return emitError() << "needs 16-bit elements in an operand, or bytes in layouts a and b, got " << element;
+    // Every column of warps holds all of the depth of its rows, every row of them that of its columns.
+    bool right = layout.getKind() == LayoutKind::B;
+    int64_t fragmentRows = right ? 8 : 16, fragmentCols = 256 / bits, warps = right ? layout.getWarpsN() : layout.getWarpsM();
+    if (rows % (fragmentRows * warps) != 0 || cols % fragmentCols != 0)
+      return emitError() << "needs whole fragments of " << fragmentRows << "x" << fragmentCols << " for each of " << warps << " warps, got "
+                         << rows << "x" << cols;
     return success();
+  }
   case LayoutKind::Row:
     if (bits != 32)
       return emitError() << "needs 32-bit elements in a row slice, got " << element;

@@ -86,9 +86,7 @@ Values TileLowering::expand(ValueRange values) {
 /// Maps `originals` to the values they expanded to.
 static unsigned takeOver(Value original, ValueRange from, DenseMap<Value, Values> &regs, DenseMap<Value, Value> &addresses) {
   if (auto reg = dyn_cast<tile::RegType>(original.getType())) {
-    // Packed operands hold two elements a register.
-    bool packed = reg.getKind() == tile::LayoutKind::A || reg.getKind() == tile::LayoutKind::B || reg.getKind() == tile::LayoutKind::WgmmaA;
-    unsigned count = reg.getThreadElements() / (packed ? 2 : 1);
+    unsigned count = reg.getThreadElements() / reg.getPerRegister();
     regs[original] = Values(from.take_front(count));
     return count;
   }

@@ -40,15 +40,17 @@ Value TileLowering::lowerExp2(Value x) { return inlineAsm("ex2.approx.ftz.f32 $0
 // --- products
 // ---------------------------------------------------------------------------------------------------------------------------------
 
-Values TileLowering::mma(Type element, ValueRange a, ValueRange bRegs, ValueRange c) {
-  StringRef name = element.isBF16() ? "bf16" : "f16";
-  std::string text =
-      ("mma.sync.aligned.m16n8k16.row.col.f32." + name + "." + name + ".f32 {$0,$1,$2,$3}, {$4,$5,$6,$7}, {$8,$9}, {$10,$11,$12,$13};")
-          .str();
+Values TileLowering::mma(Type left, Type right, ValueRange a, ValueRange bRegs, ValueRange c) {
+  auto name = [](Type t) { return t.isBF16() ? "bf16" : t.isF16() ? "f16" : t.isUnsignedInteger() ? "u8" : "s8"; };
+  bool bytes = tile::isByte(left);
+  std::string sum = bytes ? "s32" : "f32", shape = bytes ? "m16n8k32" : "m16n8k16";
+  std::string text = "mma.sync.aligned." + shape + ".row.col." + sum + "." + name(left) + "." + name(right) + "." + sum +
+                     " {$0,$1,$2,$3}, {$4,$5,$6,$7}, {$8,$9}, {$10,$11,$12,$13};";
   Values operands(a);
   llvm::append_range(operands, bRegs);
   llvm::append_range(operands, c);
-  return inlineAsm(text, "=f,=f,=f,=f,r,r,r,r,r,r,f,f,f,f", operands, SmallVector<Type>(4, b.getF32Type()));
+  StringRef constraints = bytes ? "=r,=r,=r,=r,r,r,r,r,r,r,r,r,r,r" : "=f,=f,=f,=f,r,r,r,r,r,r,f,f,f,f";
+  return inlineAsm(text, constraints, operands, SmallVector<Type>(4, c[0].getType()));
 }
 
 void TileLowering::lowerDot(tile::DotOp op) {
@@ -62,23 +64,25 @@ void TileLowering::lowerDot(tile::DotOp op) {
 void TileLowering::dotTensor(tile::DotOp op) {
   auto acc = cast<tile::RegType>(op.getInit().getType());
   auto right = cast<tile::SharedType>(op.getB().getType());
-  Type element = right.getElement();
-  int64_t depth = op.getTransB() ? right.getCols() : right.getRows();
-  int64_t rowFragments = acc.getWarpRows() / 16, colFragments = acc.getWarpCols() / 8, steps = depth / 16;
+  // A step of the depth is 32 bytes of a row.
+  auto leftTile = dyn_cast<tile::SharedType>(op.getA().getType());
+  Type element = leftTile ? leftTile.getElement() : cast<tile::RegType>(op.getA().getType()).getElement();
+  int64_t bytes = right.getElementBytes(), rowBytes = (op.getTransB() ? right.getCols() : right.getRows()) * bytes;
+  int64_t rowFragments = acc.getWarpRows() / 16, colFragments = acc.getWarpCols() / 8, steps = rowBytes / 32;
   Values sums = registers(op.getInit());
   // The left operand: registers, or read fragment by fragment.
   Values left;
   MatrixLoader leftLoader;
-  if (isa<tile::RegType>(op.getA().getType()))
+  if (!leftTile)
     left = registers(op.getA());
   else
-    leftLoader = matrixLoader(op.getA(), rem(lane, 16), div(lane, 16), warpRow(acc), i32(0), depth * 2);
+    leftLoader = matrixLoader(op.getA(), rem(lane, 16), div(lane, 16), warpRow(acc), i32(0), rowBytes);
   // The right one: [N, K] as it is stored gives fragments of columns; [K, N] is transposed on the way.
   MatrixLoader rightLoader;
   if (op.getTransB())
-    rightLoader = matrixLoader(op.getB(), add(rem(lane, 8), mul(div(lane, 16), 8)), rem(div(lane, 8), 2), warpCol(acc), i32(0), depth * 2);
+    rightLoader = matrixLoader(op.getB(), add(rem(lane, 8), mul(div(lane, 16), 8)), rem(div(lane, 8), 2), warpCol(acc), i32(0), rowBytes);
   else
-    rightLoader = matrixLoader(op.getB(), rem(lane, 16), div(lane, 16), i32(0), mul(warpCol(acc), 2), acc.getWarpCols() * 2);
+    rightLoader = matrixLoader(op.getB(), rem(lane, 16), div(lane, 16), i32(0), mul(warpCol(acc), bytes), acc.getWarpCols() * bytes);
   for (int64_t ks = 0; ks < steps; ++ks) {
     SmallVector<Values> rows;
     for (int64_t mi = 0; mi < rowFragments; ++mi) {
@@ -94,7 +98,7 @@ void TileLowering::dotTensor(tile::DotOp op) {
       for (int64_t j = 0; j < fragments; ++j)
         for (int64_t mi = 0; mi < rowFragments; ++mi) {
           auto at = sums.begin() + (mi * colFragments + ni + j) * 4;
-          Values next = mma(element, rows[mi], ArrayRef<Value>(cols).slice(j * 2, 2), ArrayRef<Value>(at, 4));
+          Values next = mma(element, right.getElement(), rows[mi], ArrayRef<Value>(cols).slice(j * 2, 2), ArrayRef<Value>(at, 4));
           llvm::copy(next, at);
         }
     }

@@ -236,25 +236,26 @@ void TileLowering::lowerLoad(tile::LoadOp op) {
     laneRow = add(rem(lane, 8), mul(div(lane, 16), 8)), laneChunk = rem(div(lane, 8), 2);
   else // stored [depth, column]
     laneRow = rem(lane, 16), laneChunk = div(lane, 16);
-  int64_t mine = left ? reg.getWarpRows() : reg.getRows() / reg.getLayout().getWarpsN();
+  int64_t mine = left ? reg.getWarpRows() : reg.getRows() / reg.getLayout().getWarpsN(), fragment = reg.getFragmentCols();
   Value first = left ? warpRow(reg) : mul(rem(warp, reg.getLayout().getWarpsN()), mine);
   MatrixLoader loader = transposed ? matrixLoader(op.getTile(), laneRow, laneChunk, i32(0), mul(first, 2), mine * 2)
-                                   : matrixLoader(op.getTile(), laneRow, laneChunk, first, i32(0), reg.getCols() * 2);
+                                   : matrixLoader(op.getTile(), laneRow, laneChunk, first, i32(0), reg.getCols() * type.getElementBytes());
   auto at = [&](int64_t row, int64_t depth, int64_t count) {
-    return transposed ? loadMatrices(loader, depth, row * 2, count, true) : loadMatrices(loader, row, depth * 2, count, false);
+    return transposed ? loadMatrices(loader, depth, row * 2, count, true)
+                      : loadMatrices(loader, row, depth * type.getElementBytes(), count, false);
   };
-  int64_t depths = reg.getCols() / 16;
+  int64_t depths = reg.getCols() / fragment;
   if (left) {
     for (int64_t mi = 0; mi < mine / 16; ++mi)
       for (int64_t ki = 0; ki < depths; ++ki)
-        llvm::append_range(out, at(mi * 16, ki * 16, 4));
+        llvm::append_range(out, at(mi * 16, ki * fragment, 4));
     return replace(op, out);
   }
   out.resize(mine / 8 * depths * 2);
   for (int64_t ni = 0; ni < mine / 8; ni += 2)
     for (int64_t ki = 0; ki < depths; ++ki) {
       int64_t fragments = std::min<int64_t>(2, mine / 8 - ni);
-      for (auto [i, v] : llvm::enumerate(at(ni * 8, ki * 16, fragments * 2)))
+      for (auto [i, v] : llvm::enumerate(at(ni * 8, ki * fragment, fragments * 2)))
         out[((ni + i / 2) * depths + ki) * 2 + i % 2] = v;
     }
   replace(op, out);

@@ -68,7 +68,8 @@ private:
   mlir::Value joinLanes(tile::Combine kind, mlir::Value x, int64_t width);
   void lowerConvert(tile::ConvertOp op);
   mlir::Value lowerExp2(mlir::Value x);
-  Values mma(mlir::Type element, mlir::ValueRange a, mlir::ValueRange b, mlir::ValueRange c);
+  /// One mma.sync of fragments whose elements have these types.
+  Values mma(mlir::Type left, mlir::Type right, mlir::ValueRange a, mlir::ValueRange b, mlir::ValueRange c);
   mlir::Value combine(tile::Combine kind, mlir::Value x, mlir::Value y);
   /// Row and column (index) within the tile of each element that the thread holds, in the order of registers.
   struct Place {

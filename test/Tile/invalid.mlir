@@ -66,8 +66,20 @@ func.func private @f(!tile.reg<16x8xf16, #tile.layout<acc, 1x1>>)
 func.func private @f(!tile.reg<24x8xf32, #tile.layout<acc, 1x1>>)
 
 // -----
-// expected-error @+1 {{needs 16-bit elements in an operand}}
+// expected-error @+1 {{needs 16-bit elements in an operand, or bytes in layouts a and b, got 'f32'}}
 func.func private @f(!tile.reg<16x16xf32, #tile.layout<a, 1x1>>)
+
+// -----
+// expected-error @+1 {{needs 16-bit elements in an operand, or bytes in layouts a and b, got 'i8'}}
+func.func private @f(!tile.reg<64x32xi8, #tile.layout<wgmma_a, 4x1>>)
+
+// -----
+// expected-error @+1 {{needs 16-bit elements in an operand, or bytes in layouts a and b, got 'si8'}}
+func.func private @f(!tile.reg<16x32xsi8, #tile.layout<a, 1x1>>)
+
+// -----
+// expected-error @+1 {{needs whole fragments of 16x32 for each of 1 warps, got 16x16}}
+func.func private @f(!tile.reg<16x16xi8, #tile.layout<a, 1x1>>)
 
 // -----
 // expected-error @+1 {{needs whole fragments of 16x16 for each of 1 warps, got 16x8}}
@@ -311,8 +323,50 @@ func.func @f(%x: f16) {
 
 // -----
 func.func @f(%a: !tile.shared<16x16xf16>, %c: !tile.reg<16x16xi32, #tile.layout<acc, 1x1>>) {
-  // expected-error @+1 {{sums in f32 in layout acc or wgmma_acc}}
+  // expected-error @+1 {{sums products of bytes in i32 and those of floats in f32, not 'f16' by 'f16' in 'i32'}}
   %0 = tile.dot %a, %a, %c : !tile.shared<16x16xf16>, !tile.shared<16x16xf16>, !tile.reg<16x16xi32, #tile.layout<acc, 1x1>>
+  return
+}
+
+// -----
+func.func @f(%a: !tile.shared<16x16xf16>, %c: !tile.reg<16x16xf64, #tile.layout<vector, 1x1>>) {
+  // expected-error @+1 {{sums in f32 or i32 in layout acc or wgmma_acc}}
+  %0 = tile.dot %a, %a, %c : !tile.shared<16x16xf16>, !tile.shared<16x16xf16>, !tile.reg<16x16xf64, #tile.layout<vector, 1x1>>
+  return
+}
+
+// -----
+func.func @f(%a: !tile.shared<16x32xi8>, %b: !tile.shared<8x32xui8>, %c: !tile.reg<16x8xf32, #tile.layout<acc, 1x1>>) {
+  // expected-error @+1 {{sums products of bytes in i32 and those of floats in f32, not 'i8' by 'ui8' in 'f32'}}
+  %0 = tile.dot %a, %b, %c {trans_b} : !tile.shared<16x32xi8>, !tile.shared<8x32xui8>, !tile.reg<16x8xf32, #tile.layout<acc, 1x1>>
+  return
+}
+
+// -----
+func.func @f(%a: !tile.shared<16x32xi8>, %b: !tile.shared<32x16xi8>, %c: !tile.reg<16x16xi32, #tile.layout<acc, 1x1>>) {
+  // expected-error @+1 {{reads a right operand of bytes as [columns, depth] (trans_b): ldmatrix transposes pairs of them}}
+  %0 = tile.dot %a, %b, %c : !tile.shared<16x32xi8>, !tile.shared<32x16xi8>, !tile.reg<16x16xi32, #tile.layout<acc, 1x1>>
+  return
+}
+
+// -----
+func.func @f(%a: !tile.shared<16x16xi8>, %b: !tile.shared<8x16xi8>, %c: !tile.reg<16x8xi32, #tile.layout<acc, 1x1>>) {
+  // expected-error @+1 {{needs a depth in multiples of 32, got 16}}
+  %0 = tile.dot %a, %b, %c {trans_b} : !tile.shared<16x16xi8>, !tile.shared<8x16xi8>, !tile.reg<16x8xi32, #tile.layout<acc, 1x1>>
+  return
+}
+
+// -----
+func.func @f(%a: !tile.shared<64x64xi8, swizzle = 64>, %c: !tile.reg<64x64xi32, #tile.layout<wgmma_acc, 4x1>>) {
+  // expected-error @+1 {{reads operands of a group of warps from swizzled shared memory, in 16 bits}}
+  %0 = tile.dot %a, %a, %c {trans_b} : !tile.shared<64x64xi8, swizzle = 64>, !tile.shared<64x64xi8, swizzle = 64>, !tile.reg<64x64xi32, #tile.layout<wgmma_acc, 4x1>>
+  return
+}
+
+// -----
+func.func @f(%t: !tile.shared<32x16xi8>) {
+  // expected-error @+1 {{transposes elements of 16 bits, not 'i8'}}
+  %0 = tile.load %t {transposed} : !tile.shared<32x16xi8> -> !tile.reg<16x32xi8, #tile.layout<a, 1x1>>
   return
 }
 
@@ -339,7 +393,7 @@ func.func @f(%a: !tile.shared<16x16xf16>, %b: !tile.shared<32x16xf16>, %c: !tile
 
 // -----
 func.func @f(%a: !tile.shared<16x16xf16>, %b: !tile.shared<16x16xbf16>, %c: !tile.reg<16x16xf32, #tile.layout<acc, 1x1>>) {
-  // expected-error @+1 {{multiplies f16, bf16 or f32 by the same, not 'f16' by 'bf16'}}
+  // expected-error @+1 {{multiplies f16, bf16 or f32 by the same, or bytes by bytes, not 'f16' by 'bf16'}}
   %0 = tile.dot %a, %b, %c : !tile.shared<16x16xf16>, !tile.shared<16x16xbf16>, !tile.reg<16x16xf32, #tile.layout<acc, 1x1>>
   return
 }

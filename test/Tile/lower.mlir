@@ -309,3 +309,41 @@ func.func @pages(%pool: !llvm.ptr, %table: !llvm.ptr, %first: index, %rows: inde
   }
   return
 }
+
+// -----
+
+// Bytes are fragments of 16-bit elements to ldmatrix: rows of 32 bytes, four elements a register. Signed ones meet unsigned ones; their sums
+// are integers.
+// CHECK-LABEL: func.func @bytes
+// The left operand, two fragments of its rows along the depth:
+// CHECK-COUNT-2: nvvm.ldmatrix {{.*}}layout = #nvvm.mma_layout<row>{{.*}}num = 4
+// CHECK-NOT: mma_layout<col>
+// The same one from shared memory, and two fragments of columns at a time:
+// CHECK: nvvm.ldmatrix {{.*}}num = 4
+// CHECK-COUNT-2: llvm.inline_asm "mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32 {$0,$1,$2,$3}, {$4,$5,$6,$7}, {$8,$9}, {$10,$11,$12,$13};", "=r,=r,=r,=r,r,r,r,r,r,r,r,r,r,r" {{.*}} -> !llvm.struct<(i32, i32, i32, i32)>
+// CHECK: nvvm.ldmatrix {{.*}}num = 4
+// CHECK-COUNT-2: llvm.inline_asm "mma.sync.aligned.m16n8k32.row.col.s32.s8.u8.s32
+// CHECK: nvvm.ldmatrix {{.*}}num = 4
+// CHECK: nvvm.ldmatrix {{.*}}num = 2
+// CHECK: llvm.inline_asm "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32
+// CHECK: nvvm.ldmatrix {{.*}}num = 4
+// CHECK: nvvm.ldmatrix {{.*}}num = 2
+// CHECK: llvm.inline_asm "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32
+func.func @bytes(%p: !llvm.ptr, %n: index) {
+  %c0 = arith.constant 0 : index
+  %i0 = arith.constant 0 : i32
+  tile.program threads 32 {
+    %c = tile.view %p rows %n cols %n stride %n align 4 : !llvm.ptr -> !tile.view<i32>
+    %a = tile.alloc : !tile.shared<16x64xi8, swizzle = 64>
+    %b = tile.alloc : !tile.shared<16x64xui8, swizzle = 64>
+    %d = tile.alloc : !tile.shared<8x64xi8, pad = 16>
+    %left = tile.load %a : !tile.shared<16x64xi8, swizzle = 64> -> !tile.reg<16x64xi8, #tile.layout<a, 1x1>>
+    %z = tile.splat %i0 : i32 -> !tile.reg<16x16xi32, #tile.layout<acc, 1x1>>
+    %x = tile.dot %left, %b, %z {trans_b} : !tile.reg<16x64xi8, #tile.layout<a, 1x1>>, !tile.shared<16x64xui8, swizzle = 64>, !tile.reg<16x16xi32, #tile.layout<acc, 1x1>>
+    tile.store %x, %c[%c0, %c0] : !tile.reg<16x16xi32, #tile.layout<acc, 1x1>>, !tile.view<i32>
+    %w = tile.splat %i0 : i32 -> !tile.reg<16x8xi32, #tile.layout<acc, 1x1>>
+    %y = tile.dot %a, %d, %w {trans_b} : !tile.shared<16x64xi8, swizzle = 64>, !tile.shared<8x64xi8, pad = 16>, !tile.reg<16x8xi32, #tile.layout<acc, 1x1>>
+    tile.store %y, %c[%c0, %c0] : !tile.reg<16x8xi32, #tile.layout<acc, 1x1>>, !tile.view<i32>
+  }
+  return
+}

@@ -1,63 +1,26 @@
 // Reductions written as linalg.generic. Where the innermost dimension of the input is reduced, lanes are partial results that are joined at
 // the end; otherwise lanes are results. The order in which elements are combined depends on the sizes only.
-#include "passes/CPU/Rows.h"
-
-#include "mlir/IR/Matchers.h"
+#include "passes/CPU/Reduction.h"
 
 using namespace mlir;
 
 namespace leat::cpu {
 namespace {
 
-/// acc' = combiner(acc, element) for each result, if the body has that form.
-static SmallVector<Operation *> combinersOf(linalg::GenericOp op) {
-  SmallVector<Operation *> all;
-  Operation *yield = op.getBody()->getTerminator();
-  for (auto [i, acc] : llvm::enumerate(op.getRegionOutputArgs())) {
-    Operation *combiner = yield->getOperand(i).getDefiningOp();
-    bool good = acc.hasOneUse() && combiner && *acc.getUsers().begin() == combiner && combiner->getNumOperands() == 2 &&
-                combiner->hasOneUse() && arith::getNeutralElement(combiner);
-    if (!good)
-      return {};
-    all.push_back(combiner);
-  }
-  return all;
-}
-
 class ReduceGenerator : public Generator {
+  Reduction reduction;
   linalg::GenericOp op;
-  SmallVector<Operation *> combiners;
-  SmallVector<unsigned> parallel, reduced;
   /// The loop that lies in lanes; none if the body allows no vectors.
   std::optional<unsigned> vectorLoop;
   bool lanesReduce = false;
 
-  Value identity(KernelBuilder &k, unsigned result) {
-    TypedAttr neutral = *arith::getNeutralElement(combiners[result]);
-    Type carried = KernelBuilder::carriedType(neutral.getType());
-    if (auto real = dyn_cast<FloatAttr>(neutral))
-      return k.constant(carried, real.getValueAsDouble());
-    return arith::ConstantOp::create(k.b, neutral);
-  }
-
-  LaneAccumulators::Combine combine(KernelBuilder &k, unsigned result) {
-    Operation *combiner = combiners[result];
-    return [&k, combiner](Value x, Value y) {
-      OperationState state(k.b.getLoc(), combiner->getName());
-      state.addOperands({x, y});
-      state.addTypes(x.getType());
-      state.addAttributes(combiner->getAttrs());
-      return k.b.create(state)->getResult(0);
-    };
-  }
-
   RowTasks split(KernelBuilder &k) {
     SmallVector<Value> bounds = Puller(k, 1).loopBounds(op), outer;
     Value perRow = k.idx(1);
-    for (unsigned d : parallel)
+    for (unsigned d : reduction.parallel)
       if (lanesReduce || d != vectorLoop)
         outer.push_back(bounds[d]);
-    for (unsigned d : reduced)
+    for (unsigned d : reduction.reduced)
       perRow = k.mul(perRow, bounds[d]);
     if (vectorLoop && !lanesReduce)
       perRow = k.mul(perRow, k.min(bounds[*vectorLoop], columns(k)));
@@ -69,28 +32,6 @@ class ReduceGenerator : public Generator {
     if (!vectorLoop || lanesReduce)
       return k.idx(1);
     return k.ceilDiv(Puller(k, 1).loopBounds(op)[*vectorLoop], columns(k));
-  }
-
-  SmallVector<Value> initial(Puller &p, ArrayRef<Idx> loops) {
-    SmallVector<Value> init;
-    for (OpOperand &operand : op.getDpsInitsMutable()) {
-      SmallVector<Idx> at;
-      for (AffineExpr expr : op.getMatchingIndexingMap(&operand).getResults())
-        at.push_back(isa<AffineDimExpr>(expr) ? loops[cast<AffineDimExpr>(expr).getPosition()] : p.at(0));
-      init.push_back(p.pullVector(operand.get(), at));
-    }
-    return init;
-  }
-
-  void emit(Puller &p, ArrayRef<Idx> loops, ArrayRef<Value> values) {
-    KernelBuilder &k = p.k;
-    for (auto [i, value] : llvm::enumerate(values))
-      p.bind(op.getResult(i), [value = value](Puller &, ArrayRef<Idx>) { return value; });
-    SmallVector<Idx> at;
-    for (AffineExpr expr : op.getMatchingIndexingMap(op.getDpsInitOperand(0)).getResults())
-      at.push_back(isa<AffineDimExpr>(expr) ? loops[cast<AffineDimExpr>(expr).getPosition()] : p.at(0));
-    for (unsigned r = 0; r < k.numResults(); ++r)
-      p.emitResult(r, at);
   }
 
   /// Loops over the reduced dimensions from `depth` on, except `skip`.
@@ -105,22 +46,9 @@ class ReduceGenerator : public Generator {
   }
 
 public:
-  explicit ReduceGenerator(linalg::GenericOp op) : op(op), combiners(combinersOf(op)) {
-    for (auto [d, kind] : llvm::enumerate(op.getIteratorTypesArray()))
-      (kind == utils::IteratorType::parallel ? parallel : reduced).push_back(d);
-    // The innermost dimension of the first input that is not 1.
-    for (OpOperand *input : op.getDpsInputOperands()) {
-      auto type = dyn_cast<RankedTensorType>(input->get().getType());
-      AffineMap map = op.getMatchingIndexingMap(input);
-      for (int64_t i = map.getNumResults(); type && i-- > 0 && !vectorLoop;)
-        if (auto dim = dyn_cast<AffineDimExpr>(map.getResult(i)); dim && type.getDimSize(i) != 1)
-          vectorLoop = dim.getPosition();
-      if (vectorLoop)
-        break;
-    }
-    if (vectorLoop)
-      lanesReduce = llvm::is_contained(reduced, *vectorLoop);
-    if (lanesReduce && combiners.empty())
+  explicit ReduceGenerator(linalg::GenericOp op)
+      : reduction(op), op(op), vectorLoop(reduction.innermost), lanesReduce(reduction.alongRows()) {
+    if (lanesReduce && !reduction.splits())
       vectorLoop = std::nullopt, lanesReduce = false;
   }
 
@@ -130,14 +58,14 @@ public:
     SmallVector<Value> bounds = Puller(k, 1).loopBounds(op);
     Value chunks = columnChunks(k);
     Value chunk = k.rem(task, chunks);
-    SmallVector<unsigned> outerReduced(reduced);
+    SmallVector<unsigned> outerReduced(reduction.reduced);
     if (lanesReduce)
       llvm::erase(outerReduced, *vectorLoop);
     split(k).forRows(k, k.div(task, chunks), [&](ValueRange row) {
       Puller outside(k, 1);
       SmallVector<Idx> loops(op.getNumLoops(), outside.at(0));
       unsigned next = 0;
-      for (unsigned d : parallel)
+      for (unsigned d : reduction.parallel)
         if (lanesReduce || d != vectorLoop)
           loops[d] = outside.at(row[next++]);
       if (lanesReduce)
@@ -148,8 +76,8 @@ public:
         if (vectorLoop)
           here[*vectorLoop] = Idx{i, width > 1, {}, width};
         Puller first(k, width);
-        SmallVector<Value> init = initial(first, here);
-        SmallVector<Value> values = nest(k, reduced, bounds, here, init, [&](SmallVector<Value> carried) {
+        SmallVector<Value> init = reduction.initial(first, here);
+        SmallVector<Value> values = nest(k, reduction.reduced, bounds, here, init, [&](SmallVector<Value> carried) {
           Puller p(k, width);
           SmallVector<Value> results = p.pullBody(op, here, carried);
           for (Value &v : results)
@@ -157,7 +85,7 @@ public:
           return results;
         });
         Puller p(k, width);
-        emit(p, here, values);
+        reduction.emit(p, here, values);
       };
       if (!vectorLoop)
         return column(k.idx(0), 1);
@@ -169,9 +97,9 @@ public:
   void runLanesReduce(KernelBuilder &k, ArrayRef<Value> bounds, SmallVector<Idx> loops, ArrayRef<unsigned> outerReduced) {
     SmallVector<Value> identities;
     SmallVector<LaneAccumulators::Combine> combine;
-    for (unsigned i = 0; i < combiners.size(); ++i) {
-      identities.push_back(identity(k, i));
-      combine.push_back(this->combine(k, i));
+    for (unsigned i = 0; i < reduction.size(); ++i) {
+      identities.push_back(reduction.identity(k, i));
+      combine.push_back(reduction.combine(k, i));
     }
     LaneAccumulators acc(k, k.target.lanes(), identities, combine);
     acc.state = nest(k, outerReduced, bounds, loops, acc.state, [&](SmallVector<Value> carried) {
@@ -188,10 +116,10 @@ public:
       return acc.state;
     });
     Puller p(k, 1);
-    SmallVector<Value> init = initial(p, loops), values = acc.finish();
+    SmallVector<Value> init = reduction.initial(p, loops), values = acc.finish();
     for (auto [i, value] : llvm::enumerate(values))
       value = combine[i](init[i], value);
-    emit(p, loops, values);
+    reduction.emit(p, loops, values);
   }
 };
 

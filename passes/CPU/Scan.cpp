@@ -1,4 +1,5 @@
 // Running sums, positions of extrema, coordinates of non-zero elements.
+#include "passes/CPU/Extremum.h"
 #include "passes/CPU/Rows.h"
 
 using namespace mlir;
@@ -15,6 +16,33 @@ static Value isNonZero(KernelBuilder &k, Value v) {
     return arith::CmpFOp::create(k.b, arith::CmpFPredicate::UNE, v, k.constant(v.getType(), 0));
   return k.compare(arith::CmpIPredicate::ne, v, v.getType().isIndex() ? k.idx(0) : k.constantInt(v.getType(), 0));
 }
+
+} // namespace
+
+Value Extremum::overtakes(KernelBuilder &k, Value x, Value than) const {
+  if (isFloat(x)) {
+    auto predicate = max ? (last ? arith::CmpFPredicate::OGE : arith::CmpFPredicate::OGT)
+                         : (last ? arith::CmpFPredicate::OLE : arith::CmpFPredicate::OLT);
+    return arith::CmpFOp::create(k.b, predicate, x, than);
+  }
+  return k.compare(max ? (last ? Less::sge : Less::sgt) : (last ? Less::sle : Less::slt), x, than);
+}
+
+SmallVector<Value> Extremum::choose(KernelBuilder &k, Value cond, ValueRange x, ValueRange y) {
+  return {arith::SelectOp::create(k.b, cond, x[0], y[0]), arith::SelectOp::create(k.b, cond, x[1], y[1])};
+}
+
+SmallVector<Value> Extremum::join(KernelBuilder &k, ValueRange x, ValueRange y) const {
+  Value equal =
+      isFloat(x[0]) ? arith::CmpFOp::create(k.b, arith::CmpFPredicate::OEQ, x[0], y[0]).getResult() : k.compare(Less::eq, x[0], y[0]);
+  Value first = k.compare(last ? Less::sgt : Less::slt, x[1], y[1]);
+  Value unequal = arith::XOrIOp::create(k.b, equal, k.constantInt(k.b.getI1Type(), 1));
+  Value wins =
+      arith::OrIOp::create(k.b, arith::AndIOp::create(k.b, equal, first), arith::AndIOp::create(k.b, unequal, overtakes(k, x[0], y[0])));
+  return choose(k, wins, x, y);
+}
+
+namespace {
 
 /// Kernels that walk along one axis; lanes lie along the last dimension if that is another.
 class AxisGenerator : public Generator {
@@ -97,21 +125,7 @@ public:
 };
 
 class ArgReduceGenerator : public AxisGenerator {
-  ArgReduceOp op;
-
-  Value better(KernelBuilder &k, Value x, Value than) {
-    bool last = op.getSelectLast(), max = op.getMax();
-    if (isFloat(x)) {
-      auto predicate = max ? (last ? arith::CmpFPredicate::OGE : arith::CmpFPredicate::OGT)
-                           : (last ? arith::CmpFPredicate::OLE : arith::CmpFPredicate::OLT);
-      return arith::CmpFOp::create(k.b, predicate, x, than);
-    }
-    return k.compare(max ? (last ? Less::sge : Less::sgt) : (last ? Less::sle : Less::slt), x, than);
-  }
-
-  SmallVector<Value> choose(KernelBuilder &k, Value cond, ValueRange x, ValueRange y) {
-    return {arith::SelectOp::create(k.b, cond, x[0], y[0]), arith::SelectOp::create(k.b, cond, x[1], y[1])};
-  }
+  Extremum extremum;
 
   Value positions(KernelBuilder &k, Value first, int64_t lanes, bool ascending) {
     Puller p(k, lanes);
@@ -120,7 +134,7 @@ class ArgReduceGenerator : public AxisGenerator {
   }
 
 public:
-  explicit ArgReduceGenerator(ArgReduceOp op) : AxisGenerator(op, op.getAxis()), op(op) {}
+  explicit ArgReduceGenerator(ArgReduceOp op) : AxisGenerator(op, op.getAxis()), extremum{op.getMax(), op.getSelectLast()} {}
 
   void run(KernelBuilder &k, Value task) override {
     Value length = k.dim(input, axis);
@@ -132,7 +146,7 @@ public:
         Puller p(k, width);
         SmallVector<Idx> at = coordinates(p, row, alongLast() ? p.at(i, width > 1, width) : p.at(i), column);
         Value x = p.pullVector(input, at);
-        return choose(k, better(k, x, carried[0]), {x, positions(k, i, width, alongLast())}, carried);
+        return Extremum::choose(k, extremum.overtakes(k, x, carried[0]), {x, positions(k, i, width, alongLast())}, carried);
       };
       int64_t width = k.target.lanes();
       if (!alongLast() || width == 1) {
@@ -144,13 +158,7 @@ public:
         vectors = k.forLoop(k.idx(0), whole, k.idx(width), vectors, [&](Value i, ValueRange carried) { return step(i, width, carried); });
         best = k.forLoop(k.idx(0), k.idx(width), k.idx(1), best, [&](Value lane, ValueRange carried) {
           SmallVector<Value> mine{vector::ExtractOp::create(k.b, vectors[0], lane), vector::ExtractOp::create(k.b, vectors[1], lane)};
-          Value equal = isFloat(first) ? arith::CmpFOp::create(k.b, arith::CmpFPredicate::OEQ, mine[0], carried[0]).getResult()
-                                       : k.compare(Less::eq, mine[0], carried[0]);
-          Value earlier = k.compare(op.getSelectLast() ? Less::sgt : Less::slt, mine[1], carried[1]);
-          Value unequal = arith::XOrIOp::create(k.b, equal, k.constantInt(k.b.getI1Type(), 1));
-          Value wins = arith::OrIOp::create(k.b, arith::AndIOp::create(k.b, equal, earlier),
-                                            arith::AndIOp::create(k.b, unequal, better(k, mine[0], carried[0])));
-          return choose(k, wins, mine, carried);
+          return extremum.join(k, mine, carried);
         });
         best = k.forLoop(whole, length, k.idx(1), best, [&](Value i, ValueRange carried) { return step(i, 1, carried); });
       }

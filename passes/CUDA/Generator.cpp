@@ -2,6 +2,8 @@
 #include "passes/CUDA/Generator.h"
 #include "passes/CUDA/TileGenerator.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+
 namespace leat::cuda {
 
 std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const GpuTarget &target) {
@@ -21,6 +23,8 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const GpuTarget 
     return createTiledAttention(attend, target);
   if (mlir::isa_and_nonnull<SoftmaxOp, LayerNormOp>(root))
     return createTiledRows(root, target);
+  if (mlir::isa_and_nonnull<ArgReduceOp, mlir::linalg::GenericOp>(root))
+    return createTiledReduce(root, target);
   return nullptr;
 }
 

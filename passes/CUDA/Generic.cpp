@@ -31,10 +31,9 @@ std::unique_ptr<cpu::Generator> createGenericGenerator(KernelFuncOp kernel) {
   return cpu::createGenerator(kernel, threadTarget());
 }
 
-/// Functions that become calls of a mathematical library, which device code does not have.
-static bool needsLibrary(func::FuncOp function) {
-  return function
-      .walk([](Operation *op) -> WalkResult {
+bool needsLibrary(Operation *root) {
+  return root
+      ->walk([](Operation *op) -> WalkResult {
         if (!isa<math::MathDialect>(op->getDialect()))
           return WalkResult::advance();
         if (isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::FloorOp, math::TruncOp, math::RoundEvenOp, math::RoundOp, math::CopySignOp,
@@ -48,7 +47,8 @@ static bool needsLibrary(func::FuncOp function) {
           expanded = matchPattern(power.getRhs(), m_Constant(&exponent)) &&
                      llvm::is_contained({0.0, 1.0, 2.0, 3.0, 4.0, 0.5, -0.5, -1.0, -2.0}, exponent.getValueAsDouble());
         }
-        return expanded && op->getResult(0).getType().isF32() ? WalkResult::advance() : WalkResult::interrupt();
+        return expanded && cpu::KernelBuilder::carriedType(op->getResult(0).getType()).isF32() ? WalkResult::advance()
+                                                                                               : WalkResult::interrupt();
       })
       .wasInterrupted();
 }

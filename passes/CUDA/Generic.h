@@ -11,6 +11,9 @@ cpu::Target threadTarget();
 /// The generator whose tasks threads take; null after an error. Roots whose CPU generators work on panels get one task per element.
 std::unique_ptr<cpu::Generator> createGenericGenerator(KernelFuncOp kernel);
 
+/// What `root` has inside calls a mathematical library, which device code does not have.
+bool needsLibrary(mlir::Operation *root);
+
 /// Writes the kernel's functions (as for the CPU), its entries and @k.geometry. If some function in it has no form in PTX, `onHost` is set:
 /// the kernel runs on the host, and there is @k.extents instead of entries and geometry.
 mlir::LogicalResult emitGeneric(KernelFuncOp kernel, bool &onHost);

@@ -84,5 +84,6 @@ std::unique_ptr<Generator> createTiledGemm(MatmulOp op, const GpuTarget &target)
 std::unique_ptr<Generator> createTiledNBits(MatmulNBitsOp op, const GpuTarget &target);
 std::unique_ptr<Generator> createTiledAttention(KVAttendOp op, const GpuTarget &target);
 std::unique_ptr<Generator> createTiledRows(mlir::Operation *root, const GpuTarget &target);
+std::unique_ptr<Generator> createTiledReduce(mlir::Operation *root, const GpuTarget &target);
 
 } // namespace leat::cuda

@@ -2,7 +2,7 @@
 // and a row fits shared memory; each thread keeps to its own elements of it.
 #include "passes/CPU/Products.h"
 #include "passes/CPU/Rows.h"
-#include "passes/CUDA/TileGenerator.h"
+#include "passes/CUDA/BlockFold.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -44,7 +44,7 @@ protected:
     thread = tile::ThreadIdOp::create(b, b.getIndexType());
     row = cpu::delinearize(k, tile::BlockIdOp::create(b, b.getIndexType(), 0), outer(k));
     count = k.product(inner(k));
-    partials = tile::AllocOp::create(b, tile::SharedType::get(b.getContext(), 1, kThreads / 32, f32, 0, 0, 1), IntegerAttr());
+    block.emplace(k, thread, kThreads, f32);
     kept = {};
     if (!ShapedType::isDynamic(length) && length <= kMostKept && length > 0)
       kept = tile::AllocOp::create(b, tile::SharedType::get(b.getContext(), 1, length, f32, 0, 0, 1), IntegerAttr());
@@ -91,19 +91,9 @@ private:
     auto combine = [&](Value x, Value y) -> Value {
       return kind == tile::Combine::Add ? arith::AddFOp::create(b, x, y).getResult() : arith::MaxNumFOp::create(b, x, y).getResult();
     };
-    Value mine = k.forLoop(thread, count, k.idx(kThreads), k.constant(f32, identity),
-                           [&](Value i, ValueRange carried) -> Values { return {combine(carried[0], term(i))}; })[0];
-    mine = tile::LanesOp::create(b, f32, kind, mine, 32);
-    tile::BarrierOp::create(b); // the fold before may still be read
-    k.ifThen(k.compare(arith::CmpIPredicate::eq, k.rem(thread, k.idx(32)), k.idx(0)),
-             [&] { tile::WriteOp::create(b, mine, partials, k.idx(0), k.div(thread, k.idx(32))); });
-    tile::BarrierOp::create(b);
-    Value all;
-    for (int64_t w = 0; w < kThreads / 32; ++w) {
-      Value part = tile::ReadOp::create(b, f32, partials, k.idx(0), k.idx(w));
-      all = all ? combine(all, part) : part;
-    }
-    return all;
+    Values mine = k.forLoop(thread, count, k.idx(kThreads), k.constant(f32, identity),
+                            [&](Value i, ValueRange carried) -> Values { return {combine(carried[0], term(i))}; });
+    return (*block)(mine, [&](ValueRange x, ValueRange y) -> Values { return {combine(x[0], y[0])}; })[0];
   }
 
   void emitRow(KernelBuilder &k, llvm::function_ref<Value(Puller &pull, Value i, ArrayRef<Idx> where)> value) {
@@ -180,7 +170,8 @@ private:
   int64_t axis, length; ///< the dimensions from `axis` on are a row
   // Of the program:
   Type f32;
-  Value thread, count, partials, kept;
+  Value thread, count, kept;
+  std::optional<BlockFold> block;
   SmallVector<Value> row;
 };
 

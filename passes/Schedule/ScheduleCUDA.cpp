@@ -4,6 +4,8 @@
 #include "dialects/Leat/Leat.h"
 #include "passes/CUDA/Target.h"
 
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+
 namespace leat::schedule {
 #define GEN_PASS_DEF_SCHEDULECUDA
 #include "passes/Schedule/Passes.h.inc"
@@ -132,6 +134,9 @@ struct ScheduleCUDA : impl::ScheduleCUDABase<ScheduleCUDA> {
         } else if (isa<MatmulNBitsOp>(op)) {
           llvm::append_range(params, codedTiles());
         } else if (!isa<SoftmaxOp, LayerNormOp>(op)) {
+          // Reductions may be pulled by another root behind them.
+          if (auto generic = dyn_cast<linalg::GenericOp>(op); isa<ArgReduceOp>(op) || (generic && generic.getNumReductionLoops() > 0))
+            strategy = "tile";
           continue;
         }
         strategy = "tile";

@@ -85,6 +85,30 @@ TEST_P(Order, ArgReduce) {
         }
 }
 
+/// Rows that a GPU gives to a block, or to several.
+TEST_P(Order, ArgReduceLongRows) {
+  for (bool known : {false, true})
+    for (bool last : {false, true})
+      for (int64_t n : {1, 33, 1024, 1025, 9000}) {
+        std::string in = "tensor<2x" + (known ? std::to_string(n) : "?") + "xf16>", out = "tensor<2x1xi64>";
+        auto kernels =
+            compile(text(std::string("%r = leat.arg_reduce %x {axis = 1 : i64, max = true") + (last ? ", select_last" : "") + "}",
+                         "%x: " + in, out, in, 1, "%r"));
+        ASSERT_TRUE(kernels);
+        Array x = Array::random("f16", {2, n}, 1, -3, 3), y("i64", {2, 1});
+        for (int64_t i : {n + n / 7, n + n / 2, 2 * n - 1}) // the second row has its maximum more than once
+          x.set(i, 4);
+        kernels->run("f", {&x}, {&y});
+        for (int64_t row = 0; row < 2; ++row) {
+          int64_t best = 0;
+          for (int64_t j = 1; j < n; ++j)
+            if (double v = x.at(row * n + j), b = x.at(row * n + best); last ? v >= b : v > b)
+              best = j;
+          ASSERT_EQ(y.at(row), best) << "n " << n << " last " << last;
+        }
+      }
+}
+
 TEST_P(Order, NonZero) {
   auto kernels =
       compile(text("%r, %c = leat.nonzero %x", "%x: tensor<?x?xf32>", "tensor<2x?xi64>, tensor<i64>", "tensor<?x?xf32>", 1, "%r, %c"));

@@ -263,6 +263,38 @@ leat.kernel_func @f inputs 1 -> [tensor<f32>] {
   }
 }
 
+/// Rows that a GPU gives to a block, or to several; lengths that are known choose before.
+TEST_P(Rows, LongReductions) {
+  struct Op {
+    const char *op, *init;
+    double start;
+    double (*fold)(double, double);
+    double tolerance;
+  };
+  for (const Op &op : {Op{"arith.addf", "0.0", 0, [](double a, double b) { return a + b; }, 1e-4},
+                       Op{"arith.maximumf", "0xFF800000", -INFINITY, [](double a, double b) { return std::fmax(a, b); }, 0}}) {
+    std::string text = reduceText("f32", op.op, op.init, true);
+    auto dynamic = compile(text);
+    ASSERT_TRUE(dynamic);
+    for (int64_t n : {3, 33, 1024, 1025, 4096, 4097, 12345}) {
+      Array x = Array::random("f32", {1, 2, n}, 4, -2, 2.9), y("f32", {1, 2});
+      std::vector<double> expected(2, op.start);
+      for (int64_t i = 0; i < x.size(); ++i)
+        expected[i / n] = op.fold(expected[i / n], x.at(i));
+      dynamic->run("f", {&x}, {&y}, {1, 2});
+      expectNear(y, expected, op.tolerance, std::string(op.op) + " n " + std::to_string(n));
+      std::string known = text, dims = "x?x" + std::to_string(n) + "xf32>";
+      for (size_t at; (at = known.find("x?x?xf32>")) != std::string::npos;)
+        known.replace(at, 9, dims);
+      auto fixed = compile(known);
+      ASSERT_TRUE(fixed);
+      Array z("f32", {1, 2});
+      fixed->run("f", {&x}, {&z}, {1, 2});
+      expectNear(z, expected, op.tolerance, std::string(op.op) + " known n " + std::to_string(n));
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Widths, Rows, ::testing::ValuesIn(Kernels::widths()));
 
 } // namespace

@@ -74,6 +74,14 @@ std::string pages(const std::string &name, const std::string &type, int size, in
          "\n  leat.yield %o : " + q + "\n}\n";
 }
 
+/// Along a row that is known, or of any length.
+std::string argmax(const std::string &name, const std::string &length) {
+  std::string x = "tensor<?x" + length + "xf32>";
+  return "leat.kernel_func @" + name + " inputs 1 -> [tensor<?x1xi64>] {\n^bb0(%x: " + x +
+         "):\n  %y = leat.arg_reduce %x {axis = 1 : i64, max = true} : (" + x +
+         ") -> tensor<?x1xi64>\n  leat.yield %y : tensor<?x1xi64>\n}\n";
+}
+
 std::string rows(const std::string &name, const std::string &op) {
   return "leat.kernel_func @" + name + " inputs 1 -> [tensor<?x768xf32>] {\n^bb0(%x: tensor<?x768xf32>):\n  %y = " + op +
          " : tensor<?x768xf32>\n  leat.yield %y : tensor<?x768xf32>\n}\n";
@@ -127,6 +135,10 @@ std::vector<std::pair<std::string, std::string>> variants() {
     all.push_back({name, pages(name, type, size, page)});
   }
   all.push_back({"softmax", rows("softmax", "leat.softmax %x {axis = 1 : i64}")});
+  for (const char *length : {"64", "49152", "?"}) {
+    std::string name = std::string("argmax_") + (*length == '?' ? "any" : length);
+    all.push_back({name, argmax(name, length)});
+  }
   // In the generic form: the assembler once spilled what it has room for, so that more blocks would fit.
   all.push_back({"cumsum", rows("cumsum", "leat.cumsum %x {axis = 1 : i64}")});
   return all;

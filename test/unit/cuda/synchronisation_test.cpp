@@ -43,6 +43,16 @@ leat.kernel_func @pages inputs 4 -> [tensor<1x4x?x64xbf16>] {
   %0 = leat.kv_attend q(%q) k(%x) v(%y) {scale = 0.125 : f64, causal} : (tensor<1x4x?x64xbf16>, tensor<1x2x?x64xbf16>, tensor<1x2x?x64xbf16>) -> tensor<1x4x?x64xbf16>
   leat.yield %0 : tensor<1x4x?x64xbf16>
 }
+leat.kernel_func @argmax inputs 1 -> [tensor<1x1xi64>] {
+^bb0(%x: tensor<1x5000xf32>):
+  %0 = leat.arg_reduce %x {axis = 1 : i64, max = true} : (tensor<1x5000xf32>) -> tensor<1x1xi64>
+  leat.yield %0 : tensor<1x1xi64>
+}
+leat.kernel_func @softmax inputs 1 -> [tensor<?x300xf32>] {
+^bb0(%x: tensor<?x300xf32>):
+  %0 = leat.softmax %x {axis = 1 : i64} : tensor<?x300xf32>
+  leat.yield %0 : tensor<?x300xf32>
+}
 leat.kernel_func @ring inputs 4 -> [tensor<1x4x?x16xf32>] {
 ^bb0(%q: tensor<1x4x?x16xf32>, %k: tensor<1x2x?x16xf32>, %v: tensor<1x2x?x16xf32>, %at: tensor<?xi64>):
   %0 = leat.kv_attend q(%q) k(%k) v(%v) k_pos(%at) {scale = 0.25 : f64, causal} : (tensor<1x4x?x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>, tensor<?xi64>) -> tensor<1x4x?x16xf32>
@@ -88,6 +98,8 @@ std::vector<Case> cases() {
                    {Array("bf16", {1, 4, queries, 64})},
                    {keys}});
   }
+  all.push_back({"argmax", {random("f32", {1, 5000})}, {Array("i64", {1, 1})}});
+  all.push_back({"softmax", {random("f32", {2, 300})}, {Array("f32", {2, 300})}});
   for (int64_t queries : {20, 1}) {
     Array positions("i64", {200});
     for (int64_t i = 0; i < 200; ++i)

@@ -16,6 +16,7 @@ constexpr int64_t kThreads = 256;
 constexpr int64_t kLanesRow = 1024; ///< longest row of a group of lanes
 constexpr int64_t kPerLane = 4;     ///< elements for which a group gets another lane
 constexpr int64_t kPart = 4096;     ///< elements of a row that are worth a block
+constexpr int64_t kUnroll = 4;      ///< loads of a thread in flight
 constexpr int64_t kMostParts = 64;  ///< blocks of a row
 
 /// What is folded.
@@ -191,10 +192,19 @@ private:
     return k.bytePtr(k.shared(), k.mul(k.mul(k.product(fold->outer(k)), parts(k)), k.idx(8 * i)));
   }
 
-  /// Elements first, first + step, ... below `last`.
-  Values walk(KernelBuilder &k, ValueRange row, Value first, Value last, int64_t step) {
-    return k.forLoop(first, last, k.idx(step), fold->begin(k, row),
-                     [&](Value i, ValueRange carried) { return fold->step(k, row, i, carried); });
+  /// Elements first + lane, first + lane + step, ... below `last`.
+  Values walk(KernelBuilder &k, ValueRange row, Value first, Value last, Value lane, int64_t step) {
+    auto steps = [&](Value i, int64_t count, ValueRange carried) {
+      Values next(carried);
+      for (int64_t u = 0; u < count; ++u)
+        next = fold->step(k, row, k.add(i, k.idx(u * step)), next);
+      return next;
+    };
+    // Whole rounds of all lanes first.
+    Value round = k.idx(kUnroll * step), whole = k.add(first, k.mul(k.div(k.sub(last, first), round), round));
+    Values done = k.forLoop(k.add(first, lane), whole, round, fold->begin(k, row),
+                            [&](Value i, ValueRange carried) { return steps(i, kUnroll, carried); });
+    return k.forLoop(k.add(whole, lane), last, k.idx(step), done, [&](Value i, ValueRange carried) { return steps(i, 1, carried); });
   }
 
   void foldRows(KernelBuilder &k, Value thread) {
@@ -204,7 +214,8 @@ private:
     // All lanes take part in shuffles: those without a row repeat the last one.
     Value mine = k.min(number, k.sub(rows, k.idx(1))), lane = k.rem(thread, k.idx(lanes));
     Values row = cpu::delinearize(k, mine, fold->outer(k));
-    Values all = foldLanes(k, walk(k, row, lane, length, lanes), lanes, [&](ValueRange x, ValueRange y) { return fold->join(k, x, y); });
+    Values all =
+        foldLanes(k, walk(k, row, k.idx(0), length, lane, lanes), lanes, [&](ValueRange x, ValueRange y) { return fold->join(k, x, y); });
     Value ends =
         arith::AndIOp::create(k.b, k.compare(arith::CmpIPredicate::eq, lane, k.idx(0)), k.compare(arith::CmpIPredicate::slt, number, rows));
     k.ifThen(ends, [&] { fold->end(k, row, all); });
@@ -215,8 +226,7 @@ private:
     Value part = tile::BlockIdOp::create(k.b, k.b.getIndexType(), 1), length = fold->length(k), count = parts(k);
     Value size = k.ceilDiv(length, count), first = k.mul(part, size), last = k.min(k.add(first, size), length);
     BlockFold combine(k, thread, kThreads, fold->types(k));
-    Values all =
-        combine(walk(k, row, k.add(first, thread), last, kThreads), [&](ValueRange x, ValueRange y) { return fold->join(k, x, y); });
+    Values all = combine(walk(k, row, first, last, thread, kThreads), [&](ValueRange x, ValueRange y) { return fold->join(k, x, y); });
     k.ifThen(k.compare(arith::CmpIPredicate::eq, thread, k.idx(0)), [&] {
       k.ifElse(
           k.compare(arith::CmpIPredicate::eq, count, k.idx(1)),

@@ -41,3 +41,12 @@ leat.kernel_func @attend inputs 3 -> [tensor<1x4x?x64xf16>] {
   %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125 : f64, causal} : (tensor<1x4x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>) -> tensor<1x4x?x64xf16>
   leat.yield %0 : tensor<1x4x?x64xf16>
 }
+
+// So are reductions; what else the kernel has decides the sizes.
+// CHECK-LABEL: leat.kernel_func @argmax
+// CHECK-SAME: #leat.schedule<"tile", {columns = 1 : i64, grain = 1 : i64}>
+leat.kernel_func @argmax inputs 1 -> [tensor<8x1xi64>] {
+^bb0(%a: tensor<8x64xf32>):
+  %0 = leat.arg_reduce %a {axis = 1 : i64, max = true} : (tensor<8x64xf32>) -> tensor<8x1xi64>
+  leat.yield %0 : tensor<8x1xi64>
+}

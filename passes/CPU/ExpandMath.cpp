@@ -1,5 +1,5 @@
-// Elementary functions of f32 as polynomials. The same operations serve a scalar and each lane of a vector, so a loop's tail gives the bits
-// of its body. Coefficients are near-minimax fits; the tests state the error of each function.
+// Elementary functions of f32, and exp of f64 where there is no library, as polynomials. The same operations serve a scalar and each lane
+// of a vector, so a loop's tail gives the bits of its body. Coefficients are near-minimax fits; the tests state the error of each function.
 #include "passes/CPU/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -25,6 +25,7 @@ public:
   Formula(ImplicitLocOpBuilder &b, Type like, bool fma) : b(b), like(like), hasFMA(fma) {}
 
   Value exp(Value x) { return scale(expPolynomial(x)); }
+  Value exp64(Value x); ///< of f64
   Value exp2(Value x);
   Value expm1(Value x);
   Value log(Value x);
@@ -129,6 +130,27 @@ Value Formula::scale(Scaled s) {
   Value half = arith::ShRSIOp::create(b, s.exponent, i(1)), rest = isub(s.exponent, half);
   auto power = [&](Value n) { return real(shl(iadd(n, i(127)), 23)); };
   return mul(mul(s.mantissa, power(half)), power(rest));
+}
+
+Value Formula::exp64(Value x) {
+  x = select(less(d(710.0), x), d(710.0), x);
+  x = select(less(x, d(-746.0)), d(-746.0), x);
+  constexpr double magic = 0x1.8p52; // as kMagic
+  Value shifted = fma(x, d(1.44269504088896340736), d(magic)), n = sub(shifted, d(magic));
+  // The first part of ln 2 has 33 bits: exact products.
+  Value r = fma(n, d(-1.90821492927058770002e-10), fma(n, d(-6.93147180369123816490e-01), x));
+  // Taylor's series: on half of ln 2 the next term is below 2^-58.
+  SmallVector<double> coefficients;
+  double factorial = 2;
+  for (int n = 2; n <= 13; factorial *= ++n)
+    coefficients.insert(coefficients.begin(), 1 / factorial);
+  Value p = fma(polynomial64(r, coefficients), mul(r, r), r);
+  Value exponent = arith::SubIOp::create(b, arith::BitcastOp::create(b, i64(), shifted), l(0x4338000000000000));
+  Value half = arith::ShRSIOp::create(b, exponent, l(1)), rest = arith::SubIOp::create(b, exponent, half);
+  auto power = [&](Value e) -> Value {
+    return arith::BitcastOp::create(b, f64(), arith::ShLIOp::create(b, arith::AddIOp::create(b, e, l(1023)), l(52)));
+  };
+  return mul(mul(add(p, d(1.0)), power(half)), power(rest));
 }
 
 Value Formula::exp2(Value x) {
@@ -330,6 +352,8 @@ struct ExpandMath : impl::ExpandMathBase<ExpandMath> {
         attr = DenseElementsAttr::get(vector, cast<Attribute>(TypedAttr(one)));
       return f.div(arith::ConstantOp::create(b, attr), f.sqrt(x));
     }
+    if (isa<math::ExpOp>(op) && !hasLibrary && getElementTypeOrSelf(type).isF64())
+      return f.exp64(x);
     if (!single)
       return {};
     if (isa<math::ExpOp>(op))

@@ -38,10 +38,11 @@ def ExpandMath : Pass<"leat-cpu-expand-math", ""> {
   let summary = "elementary functions as polynomials, the same for vectors and scalars";
   let description = [{
     exp, exp2, log, tanh, erf, sin, cos and their kin on f32 become arithmetic that gives the same bits for a vector lane and for a scalar, so that results do
-    not depend on where a loop's tail begins. Other types and functions are left for the math library.
+    not depend on where a loop's tail begins. Other types and functions are left for the math library; where there is none, exp of f64 becomes arithmetic, too.
   }];
   let options = [
     Option<"hasFMA", "fma", "bool", "false", "fused multiply-add in one instruction">,
+    Option<"hasLibrary", "library", "bool", "true", "functions of f64 are calls of the math library">,
     Option<"hasRound", "round", "bool", "false", "rounding to integers in one instruction">,
     Option<"hasTables", "tables", "bool", "false", "each of 16 lanes looks one of 16 numbers up in one instruction (AVX-512); f32 values are scalars or such vectors">
   ];

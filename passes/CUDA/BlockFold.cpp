@@ -84,7 +84,7 @@ BlockFold::BlockFold(KernelBuilder &k, Value thread, int64_t threads, TypeRange 
 }
 
 std::function<Values(Value)> BlockFold::share(ValueRange mine) {
-  bool once = isa<tile::ProgramOp>(k.b.getInsertionBlock()->getParentOp());
+  bool once = isa_and_nonnull<tile::ProgramOp>(k.b.getInsertionBlock()->getParentOp()); // not in a loop
   if (used || !once)
     tile::BarrierOp::create(k.b); // what was shared before may still be read
   used = true;

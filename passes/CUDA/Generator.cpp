@@ -25,6 +25,8 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const GpuTarget 
     return createTiledRows(root, target);
   if (mlir::isa_and_nonnull<ArgReduceOp, mlir::linalg::GenericOp>(root))
     return createTiledReduce(root, target);
+  if (auto sample = mlir::dyn_cast_or_null<SampleOp>(root))
+    return createTiledSample(sample, target);
   return nullptr;
 }
 

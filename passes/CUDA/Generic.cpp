@@ -47,8 +47,8 @@ bool needsLibrary(Operation *root) {
           expanded = matchPattern(power.getRhs(), m_Constant(&exponent)) &&
                      llvm::is_contained({0.0, 1.0, 2.0, 3.0, 4.0, 0.5, -0.5, -1.0, -2.0}, exponent.getValueAsDouble());
         }
-        return expanded && cpu::KernelBuilder::carriedType(op->getResult(0).getType()).isF32() ? WalkResult::advance()
-                                                                                               : WalkResult::interrupt();
+        Type type = cpu::KernelBuilder::carriedType(op->getResult(0).getType());
+        return (expanded && type.isF32()) || (isa<math::ExpOp>(op) && type.isF64()) ? WalkResult::advance() : WalkResult::interrupt();
       })
       .wasInterrupted();
 }

@@ -16,6 +16,7 @@ namespace leat::cuda {
 void buildToNVVM(OpPassManager &pm) {
   cpu::ExpandMathOptions math;
   math.hasFMA = math.hasRound = true;
+  math.hasLibrary = false;
   pm.addPass(createExpandPipelines());
   pm.addPass(createLowerTile());
   pm.addPass(createCanonicalizerPass());

@@ -85,5 +85,6 @@ std::unique_ptr<Generator> createTiledNBits(MatmulNBitsOp op, const GpuTarget &t
 std::unique_ptr<Generator> createTiledAttention(KVAttendOp op, const GpuTarget &target);
 std::unique_ptr<Generator> createTiledRows(mlir::Operation *root, const GpuTarget &target);
 std::unique_ptr<Generator> createTiledReduce(mlir::Operation *root, const GpuTarget &target);
+std::unique_ptr<Generator> createTiledSample(SampleOp op, const GpuTarget &target);
 
 } // namespace leat::cuda

@@ -133,7 +133,7 @@ struct ScheduleCUDA : impl::ScheduleCUDABase<ScheduleCUDA> {
             llvm::append_range(params, attentionGroups(attend));
         } else if (isa<MatmulNBitsOp>(op)) {
           llvm::append_range(params, codedTiles());
-        } else if (!isa<SoftmaxOp, LayerNormOp>(op)) {
+        } else if (!isa<SoftmaxOp, LayerNormOp, SampleOp>(op)) {
           // Reductions may be pulled by another root behind them.
           if (auto generic = dyn_cast<linalg::GenericOp>(op); isa<ArgReduceOp>(op) || (generic && generic.getNumReductionLoops() > 0))
             strategy = "tile";

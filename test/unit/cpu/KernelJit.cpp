@@ -44,6 +44,7 @@ std::vector<unsigned> Kernels::widths() { return {128, 256, 512}; }
 bool Kernels::oneForm() { return true; }
 bool Kernels::readsPacked() { return true; }
 bool Kernels::hasLibrary() { return true; }
+bool Kernels::isSimulated() { return false; }
 
 bool Kernels::hostHas(const std::string &feature) { return llvm::sys::getHostCPUFeatures().lookup(feature); }
 

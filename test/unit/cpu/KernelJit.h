@@ -47,6 +47,8 @@ public:
   static bool readsPacked();
   /// Elementary functions of f64 are there: calls of the mathematical library.
   static bool hasLibrary();
+  /// A run takes long.
+  static bool isSimulated();
   static bool hostHas(const std::string &feature);
   static leat::cpu::Target target(unsigned bits);
   /// False if this machine lacks the instructions.

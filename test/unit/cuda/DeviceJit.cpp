@@ -24,6 +24,7 @@ std::vector<unsigned> Kernels::widths() { return {128}; }
 bool Kernels::oneForm() { return false; }
 bool Kernels::readsPacked() { return false; }
 bool Kernels::hasLibrary() { return false; }
+bool Kernels::isSimulated() { return true; }
 bool Kernels::hostHas(const std::string &) { return false; }
 
 std::unique_ptr<Kernels> Kernels::compile(const std::string &text, unsigned, const std::vector<std::string> &) {

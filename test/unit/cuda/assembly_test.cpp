@@ -82,6 +82,17 @@ std::string argmax(const std::string &name, const std::string &length) {
          ") -> tensor<?x1xi64>\n  leat.yield %y : tensor<?x1xi64>\n}\n";
 }
 
+/// With all filters, or greedy.
+std::string sample(const std::string &name, const std::string &tokens, bool greedy) {
+  std::string x = "tensor<?x" + tokens + "xf32>";
+  std::string how =
+      greedy ? "temperature = 0.0 : f64"
+             : "temperature = 0.8 : f64, top_k = 50 : i64, top_p = 0.9 : f64, min_p = 0.01 : f64, repetition_penalty = 1.1 : f64";
+  return "leat.kernel_func @" + name + " inputs 2 -> [tensor<?xi64>] {\n^bb0(%x: " + x +
+         ", %h: tensor<?x?xi64>, %step: index):\n  %y = leat.sample %x history %h : tensor<?x?xi64> step %step {seed = 1 : i64, " + how +
+         "} : " + x + " -> tensor<?xi64>\n  leat.yield %y : tensor<?xi64>\n}\n";
+}
+
 std::string rows(const std::string &name, const std::string &op) {
   return "leat.kernel_func @" + name + " inputs 1 -> [tensor<?x768xf32>] {\n^bb0(%x: tensor<?x768xf32>):\n  %y = " + op +
          " : tensor<?x768xf32>\n  leat.yield %y : tensor<?x768xf32>\n}\n";
@@ -139,6 +150,11 @@ std::vector<std::pair<std::string, std::string>> variants() {
     std::string name = std::string("argmax_") + (*length == '?' ? "any" : length);
     all.push_back({name, argmax(name, length)});
   }
+  for (const char *tokens : {"1000", "49152", "?"})
+    for (bool greedy : {true, false}) {
+      std::string name = std::string(greedy ? "greedy_" : "sample_") + (*tokens == '?' ? "any" : tokens);
+      all.push_back({name, sample(name, tokens, greedy)});
+    }
   // In the generic form: the assembler once spilled what it has room for, so that more blocks would fit.
   all.push_back({"cumsum", rows("cumsum", "leat.cumsum %x {axis = 1 : i64}")});
   return all;

@@ -48,6 +48,11 @@ leat.kernel_func @argmax inputs 1 -> [tensor<1x1xi64>] {
   %0 = leat.arg_reduce %x {axis = 1 : i64, max = true} : (tensor<1x5000xf32>) -> tensor<1x1xi64>
   leat.yield %0 : tensor<1x1xi64>
 }
+leat.kernel_func @sample inputs 2 -> [tensor<?xi64>] {
+^bb0(%x: tensor<?x200xf32>, %h: tensor<?x?xi64>, %step: index):
+  %0 = leat.sample %x history %h : tensor<?x?xi64> step %step {seed = 3 : i64, temperature = 0.8 : f64, top_k = 40 : i64, top_p = 0.9 : f64, repetition_penalty = 1.5 : f64} : tensor<?x200xf32> -> tensor<?xi64>
+  leat.yield %0 : tensor<?xi64>
+}
 leat.kernel_func @softmax inputs 1 -> [tensor<?x300xf32>] {
 ^bb0(%x: tensor<?x300xf32>):
   %0 = leat.softmax %x {axis = 1 : i64} : tensor<?x300xf32>
@@ -99,6 +104,13 @@ std::vector<Case> cases() {
                    {keys}});
   }
   all.push_back({"argmax", {random("f32", {1, 5000})}, {Array("i64", {1, 1})}});
+  // Also with ties at the end of what is kept, whose order is looked for.
+  Array tied("f32", {2, 200});
+  for (int64_t i = 0; i < 200; ++i)
+    tied.set(i, i % 5), tied.set(200 + i, i % 97);
+  Array history = Array::i64({2, 3}, {7, 150, -1, 199, 96, 0});
+  for (const Array &x : {Array::random("f32", {2, 200}, 7, -2, 2), tied})
+    all.push_back({"sample", {x, history}, {Array("i64", {2})}, {5}});
   all.push_back({"softmax", {random("f32", {2, 300})}, {Array("f32", {2, 300})}});
   for (int64_t queries : {20, 1}) {
     Array positions("i64", {200});

@@ -28,16 +28,21 @@ def _product(name, n):
     return f"func.func @{name}(%a: {a}, %w: {w}) -> {a} {{\n  %y = leat.matmul %a, %w : ({a}, {w}) -> {a}\n  return %y : {a}\n}}\n"
 
 
-def _quantised(name, n, bits):
-    x, codes, scales = f"tensor<?x{n}xbf16>", f"tensor<{n}x{n // 32}x{4 * bits}xi8>", f"tensor<{n}x{n // 32}xf16>"
+# Weights in codes: bits, values that share a scale, and whether activations are coded as well.
+CODED = {"int4": (4, 32, False), "int8": (8, 32, False), "int4 x int8": (4, 32, True), "int8 x int8": (8, 256, True)}
+
+
+def _quantised(name, n, bits, block, activations):
+    x, codes, scales = f"tensor<?x{n}xbf16>", f"tensor<{n}x{n // block}x{block * bits // 8}xi8>", f"tensor<{n}x{n // block}xf16>"
     return (f"func.func @{name}(%x: {x}, %c: {codes}, %s: {scales}) -> {x} {{\n  %y = leat.matmul_nbits %x, %c, %s "
-            f"{{k = {n}, n = {n}, bits = {bits}, block = 32}} : ({x}, {codes}, {scales}) -> {x}\n  return %y : {x}\n}}\n")
+            f"{{{'int8_activations, ' if activations else ''}k = {n}, n = {n}, bits = {bits}, block = {block}}} : ({x}, {codes}, {scales}) -> {x}\n"
+            f"  return %y : {x}\n}}\n")
 
 
 FUNCTIONS = {"prefill_causal": _attention("prefill_causal", PREFILL_HEADS, ", causal"), "prefill_full": _attention("prefill_full", PREFILL_HEADS, ""),
              "decode": _attention("decode", DECODE_HEADS, "")}
 FUNCTIONS |= {f"bf16_{n}": _product(f"bf16_{n}", n) for n in WIDTHS}
-FUNCTIONS |= {f"int{bits}_{n}": _quantised(f"int{bits}_{n}", n, bits) for n in WIDTHS for bits in (4, 8)}
+FUNCTIONS |= {(name := f"{kind.replace(' ', '_')}_{n}"): _quantised(name, n, *how) for n in WIDTHS for kind, how in CODED.items()}
 # Artifacts of their own: each has caches.
 CACHED = {f"decode_{name}": coding.module(DECODE_HEADS, HEAD, "bf16") for name, coding in CODINGS.items()}
 
@@ -185,22 +190,22 @@ class Product(Benchmark):
 
 
 class Quantised(Product):
-    """kind: int4, int8. The peer multiplies by weights in 16 bits: what the model would cost without quantisation."""
+    """kind: of CODED. The peer multiplies by weights in 16 bits: what the model would cost without quantisation. Activations in codes are compared with
+    those that they stand for: the tolerance is several times what codes of 256 values lose."""
 
-    @property
-    def bits(self):
-        return int(self.kind[3:])
+    def function(self, size):
+        return super().function(size).replace(" ", "_")
 
     def inputs(self, rng, size):
-        n = size[1]
-        scales = Tensor.of("f16", rng.uniform(0.5, 1.5, (n, n // 32)) / 2**self.bits / n**0.5)
-        return [large(rng, "bf16", *size), large(rng, "i8", n, n // 32, 4 * self.bits), scales]
+        n, (bits, block, _) = size[1], CODED[self.kind]
+        scales = Tensor.of("f16", rng.uniform(0.5, 1.5, (n, n // block)) / 2**bits / n**0.5)
+        return [large(rng, "bf16", *size), large(rng, "i8", n, n // block, block * bits // 8), scales]
 
     def column(self, inputs, column):
         if len(inputs) == 2:  # the peer's
             return super().column(inputs, column)
         codes, scales = inputs[1].bits[column:column + 1], inputs[2][column:column + 1].f64()
-        return oracle.dequantise(codes, scales, None, inputs[0].shape[1], self.bits, 32)[0]
+        return oracle.dequantise(codes, scales, None, inputs[0].shape[1], *CODED[self.kind][:2])[0]
 
     def peers(self, torch, inputs):
         n = inputs[0].shape[1]
@@ -219,11 +224,12 @@ def _rows():
     coded = lambda batch, n: [CodedDecode(f"decode {batch} x {n // K}K {name}", name, (batch, 1, n), tiny(batch)) for name in CODINGS]
     product = lambda rows, n, kind=Product, of="bf16": kind(f"product {rows} x {n} x {n} {of}", of, (rows, n), (min(rows, 2), WIDTHS[0]))
     gemv = lambda of: product(1, 8192, Quantised, of)
+    many = [Quantised(f"product 8192 x 8192 x 8192 {of}", of, (8192, 8192), (16, WIDTHS[0])) for of in ("int8 x int8", "int4 x int8", "int8")]
     first = [prefill("causal", 8 * K), decode(32, 4 * K), decode(1, 64 * K), gemv("int4"), product(8192, 8192), product(1, 8192)]
     rest = coded(32, 4 * K) + [prefill(kind, n * K) for n in (2, 4, 8, 16, 32) for kind in ("causal", "full")]
     rest += [decode(batch, n * K) for batch in (1, 8, 32, 64) for n in (1, 4, 16, 64, 256)]
     rest += [row for batch, n in ((1, 64), (8, 16), (64, 4)) for row in coded(batch, n * K)]
-    rest += [gemv("int8"), product(16, 8192), product(64, 8192), product(4096, 4096)]
+    rest += [gemv("int8"), product(16, 8192), product(64, 8192), product(4096, 4096), *many]
     return first + [row for row in rest if row not in first]
 
 

@@ -93,7 +93,8 @@ def main():
         with tempfile.NamedTemporaryFile("w", suffix=f"-{name}.mlir") as source:
             source.write(sources.get(name, ""))
             source.flush()
-            given = [models[name], f"--weights={args.weights}"] if name in models else [source.name]
+            # Which products may code their activations, kernels say themselves.
+            given = [models[name], f"--weights={args.weights}"] if name in models else [source.name, "--int8-activations"]
             command = [leat, "compile", *given, "-o", args.folder / code / f"{name}.leat", "--target=cuda", f"--gpu={code}", "--target-cpu=generic"]
             done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
             if done.returncode:

@@ -93,16 +93,29 @@ add("matmul_silu_residual", ["?x512xbf16", "512x768xbf16", "?x768xbf16"], ["?x76
     lambda a, w, r: [(y := oracle.matmul(a, w)) / (1 + np.exp(-y)) + r], ROWS, FEW, tolerance=4e-2)
 
 
-def quantised(bits):
-    codes, bytes_ = f"768x16x{4 * bits}xi8", 4 * bits
-    add(f"matmul_int{bits}", ["?x512xf32", codes, "768x16xf16"], ["?x768xf32"],
-        f"%r0 = leat.matmul_nbits %0, %1, %2 {{{{k = 512, n = 768, bits = {bits}, block = 32}}}} : ({{0}}, {{1}}, {{2}}) -> {{r0}}",
-        lambda rng, rows: [normal(rng, "f32", rows, 512), Tensor("i8", rng.integers(-128, 128, (768, 16, bytes_))), Tensor.of("f16", rng.uniform(0.5, 1.5, (768, 16)) / 64)],
-        lambda x, c, s: [oracle.matmul_nbits(x, c.astype(np.int8), s, k=512, bits=bits, block=32)], ROWS, FEW)
+def coded_rows(x, block):
+    """Rows in 8 bits, a block at a time, by the kernel's arithmetic in f32: which code a number gets must not depend on rounding. Few rows stay as they are."""
+    if len(x) <= 8:
+        return x
+    parts = x.astype(np.float32).reshape(len(x), -1, block)
+    peak = np.abs(parts).max(-1, keepdims=True)
+    return (np.rint(parts * (np.float32(127) / peak)).astype(np.float64) * peak / 127).reshape(x.shape)
 
 
-quantised(4)
-quantised(8)
+def quantised(bits, block=32, activations=None):
+    blocks, bytes_ = 512 // block, block * bits // 8
+    rows_of = (lambda x: coded_rows(x, block)) if activations else (lambda x: x)
+    add(f"matmul_int{bits}{'_int8' if activations else ''}", ["?x512xf32", f"768x{blocks}x{bytes_}xi8", f"768x{blocks}xf16"], ["?x768xf32"],
+        f"%r0 = leat.matmul_nbits %0, %1, %2 {{{{{'int8_activations, ' if activations else ''}k = 512, n = 768, bits = {bits}, block = {block}}}}} : "
+        "({0}, {1}, {2}) -> {r0}",
+        lambda rng, rows: [normal(rng, "f32", rows, 512), Tensor("i8", rng.integers(-128, 128, (768, blocks, bytes_))),
+                           Tensor.of("f16", rng.uniform(0.5, 1.5, (768, blocks)) / 64)],
+        lambda x, c, s: [oracle.matmul_nbits(rows_of(x), c.astype(np.int8), s, k=512, bits=bits, block=block)], ROWS, FEW)
+
+
+for bits in (4, 8):
+    quantised(bits)
+    quantised(bits, 32 if bits == 4 else 256, activations="int8")
 
 # Attention: 8 query heads on 2 KV heads. A size is (batch, queries, keys): prefill, decode over one range of keys and over several.
 

@@ -107,6 +107,7 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
     pm.addPass(schedule::createNarrowScales());
     schedule::ScheduleCUDAOptions tiles;
     tiles.gpu = options.gpu;
+    tiles.int8Activations = options.int8Activations;
     pm.addPass(schedule::createScheduleCUDA(tiles));
   } else {
     if (llvm::is_contained(target.features, "f16c") || llvm::is_contained(target.features, "+f16c"))

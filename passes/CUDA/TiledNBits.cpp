@@ -1,65 +1,17 @@
 // leat.matmul_nbits. Few rows: codes are read four or eight bytes of a column at a time and become f32 where they are used. Many: a block
-// makes a tile of the output by tensor cores, and codes become 16-bit numbers on their way to shared memory, once for all of its rows.
+// makes a tile of the output by tensor cores, and codes become 16-bit numbers on their way to shared memory, once for all of its rows; or,
+// where activations may be coded as well, bytes meet bytes (Int8Gemm.h).
 #include "passes/CPU/Products.h"
+#include "passes/CUDA/Codes.h"
 #include "passes/CUDA/FewRows.h"
 #include "passes/CUDA/GemmTile.h"
+#include "passes/CUDA/Int8Gemm.h"
 
 using namespace mlir;
 
 namespace leat::cuda {
 
 namespace {
-
-/// The weights: of columns of the output, in runs along the depth.
-class Codes {
-public:
-  Codes(MatmulNBitsOp op, KernelBuilder &k) : op(op), k(k) {}
-  static constexpr int64_t kRun = 8;
-
-  /// kRun codes of `column` from `depth` on, a multiple of kRun, as f32.
-  Values run(Value column, Value depth) {
-    auto &b = k.b;
-    int64_t bits = op.getBits(), perWord = 32 / bits;
-    auto shape = cast<RankedTensorType>(op.getCodes().getType()).getShape();
-    Type f32 = b.getF32Type(), i32 = b.getI32Type();
-    Value offset = k.add(k.mul(column, k.idx(shape[1] * shape[2])), k.div(k.mul(depth, k.idx(bits)), k.idx(8)));
-    Values codes;
-    for (Value word : loadWords(k, k.buffer(cast<BlockArgument>(op.getCodes())), b.getI8Type(), offset, kRun / perWord))
-      for (int64_t i = 0; i < perWord; ++i) {
-        // The code as the low bits of a float of exponent 23 is 2^23 + code: exact, and no conversion.
-        Value code =
-            arith::AndIOp::create(b, arith::ShRUIOp::create(b, word, k.constantInt(i32, i * bits)), k.constantInt(i32, (1 << bits) - 1));
-        Value large = arith::BitcastOp::create(b, f32, arith::OrIOp::create(b, code, k.constantInt(i32, 0x4b000000)));
-        codes.push_back(arith::SubFOp::create(b, large, k.constant(f32, 8388608.0)));
-      }
-    return codes;
-  }
-  Value blockOf(Value depth) { return k.div(depth, k.idx(int64_t(op.getBlock()))); }
-  Value scaleOf(Value column, Value block) {
-    Puller pull(k, 1);
-    return cpu::convertCarried(k, pull.pull(op.getScales(), pull.at({column, block})), k.b.getF32Type());
-  }
-  /// Zeros are numbers of the codes' kind.
-  bool hasWholeZeros() { return !op.getZeros() || !isa<FloatType>(cast<RankedTensorType>(op.getZeros().getType()).getElementType()); }
-  /// The zero of a column's block: given as a number, packed like the codes, or the middle of the range.
-  Value zeroOf(Value column, Value block) {
-    auto &b = k.b;
-    int64_t bits = op.getBits();
-    Type f32 = b.getF32Type(), i32 = b.getI32Type();
-    if (!op.getZeros())
-      return k.constant(f32, 1 << (bits - 1));
-    Puller pull(k, 1);
-    if (isa<FloatType>(cast<RankedTensorType>(op.getZeros().getType()).getElementType()))
-      return cpu::convertCarried(k, pull.pull(op.getZeros(), pull.at({column, block})), f32);
-    Value bit = k.mul(block, k.idx(bits));
-    Value byte = arith::ExtUIOp::create(b, i32, pull.pull(op.getZeros(), pull.at({column, k.div(bit, k.idx(8))})));
-    Value code = arith::ShRUIOp::create(b, byte, arith::IndexCastOp::create(b, i32, k.rem(bit, k.idx(8))));
-    return arith::UIToFPOp::create(b, f32, arith::AndIOp::create(b, code, k.constantInt(i32, (1 << bits) - 1)));
-  }
-
-  MatmulNBitsOp op;
-  KernelBuilder &k;
-};
 
 /// Emits the program of tiles. Codes are exact in 16 bits, so tensor cores add up a step's products with them, and the step's sum is scaled
 /// by the block's scale in f32. Rows in f32 are the sum of three bf16: each keeps what the ones before round away.
@@ -207,16 +159,26 @@ public:
   }
 
 protected:
-  enum Phase : unsigned { Few, Many };
-  unsigned phases() override { return NBitsProgram::fits(op) ? 2 : 1; }
-  int64_t threads(KernelBuilder &, unsigned) override { return kFewRowsThreads; }
+  // Few rows are bound by reading the weights, and rows in f32 are there already: they stay as they are. For many, the first launch of two
+  // codes the rows, or there is only the second.
+  enum Phase : unsigned { Few, Many, Product };
+  unsigned phases() override { return Int8Gemm::fits(op) ? 3 : NBitsProgram::fits(op) ? 2 : 1; }
+  int64_t threads(KernelBuilder &k, unsigned phase) override { return phase == Product ? Int8Gemm(op, k).threads() : kFewRowsThreads; }
   Values grid(KernelBuilder &k, unsigned phase) override {
-    Values blocks = phase == Many ? NBitsProgram(op, k).grid() : fewRowsGrid(k, rows(k), k.idx(op.getN()), false);
-    if (phases() > 1) {
-      Value isFew = k.compare(arith::CmpIPredicate::sle, rows(k), k.idx(kFewRows));
-      blocks[0] = k.mul(blocks[0], arith::SelectOp::create(k.b, isFew, k.idx(phase == Few), k.idx(phase == Many)));
-    }
+    Values blocks;
+    if (phase == Few)
+      blocks = fewRowsGrid(k, rows(k), k.idx(op.getN()), false);
+    else if (!Int8Gemm::fits(op))
+      blocks = NBitsProgram(op, k).grid();
+    else
+      blocks = phase == Product ? Int8Gemm(op, k).grid() : Int8Gemm(op, k).codingGrid();
+    if (phases() > 1)
+      blocks[0] = k.mul(blocks[0], arith::SelectOp::create(k.b, areFew(k), k.idx(phase == Few), k.idx(phase != Few)));
     return blocks;
+  }
+
+  Value joined(KernelBuilder &k) override {
+    return Int8Gemm::fits(op) ? arith::SelectOp::create(k.b, areFew(k), k.idx(0), Int8Gemm(op, k).codedBytes()).getResult() : k.idx(0);
   }
 
   cpu::Cost cost(KernelBuilder &k) override {
@@ -227,8 +189,16 @@ protected:
     // A block of the grid reads its rows and its columns, whatever others read. The grid of a form that is not taken is empty.
     for (unsigned phase = 0; phase < phases(); ++phase) {
       Values blocks = grid(k, phase);
-      Value others = k.mul(k.mul(blocks[1], blocks[2]), k.min(blocks[0], k.idx(1)));
-      requested = k.add(requested, k.add(k.mul(lhs, blocks[0]), k.mul(weights, others)));
+      Value taken = k.min(blocks[0], k.idx(1)), others = k.mul(k.mul(blocks[1], blocks[2]), taken), left = lhs;
+      if (phase > Few && Int8Gemm::fits(op)) {
+        Value coded = Int8Gemm(op, k).codedBytes();
+        if (phase == Many) {
+          requested = k.add(requested, k.mul(taken, k.add(lhs, coded)));
+          continue;
+        }
+        left = coded;
+      }
+      requested = k.add(requested, k.add(k.mul(left, blocks[0]), k.mul(weights, others)));
     }
     Value operations = k.mul(rows(k), k.idx(2 * int64_t(op.getK()) * int64_t(op.getN())));
     return {k.add(k.add(lhs, out), weights), operations, requested};
@@ -236,8 +206,10 @@ protected:
 
   void program(KernelBuilder &k, unsigned phase) override {
     cpu::checkEpilogue(k, op.getOutput());
+    if (phase == Product)
+      return Int8Gemm(op, k).multiply();
     if (phase == Many)
-      return NBitsProgram(op, k).multiply();
+      return Int8Gemm::fits(op) ? Int8Gemm(op, k).codeRows() : NBitsProgram(op, k).multiply();
     Values dims;
     for (int64_t d = 0; d + 1 < outType.getRank(); ++d)
       dims.push_back(k.dim(op.getOutput(), d));
@@ -263,6 +235,8 @@ private:
       all = k.mul(all, k.dim(op.getOutput(), d));
     return all;
   }
+
+  Value areFew(KernelBuilder &k) { return k.compare(arith::CmpIPredicate::sle, rows(k), k.idx(kFewRows)); }
 
   MatmulNBitsOp op;
   RankedTensorType outType;

@@ -48,7 +48,8 @@ def ScheduleCUDA : Pass<"leat-schedule-cuda", "mlir::ModuleOp"> {
 
       - `thread`, which every kernel can take: a thread handles one row of a reduction (`columns` results of one that runs along another dimension) and `grain` elements of
         elementwise work;
-      - `tile`, for products, attention and rows that are normalised: a block makes a tile of the result, from tiles in shared memory with `stages` steps in flight. Products: `rows` x `cols` of the output, `depth` a step.
+      - `tile`, for products, attention and rows that are normalised: a block makes a tile of the result, from tiles in shared memory with `stages` steps in flight. Products: `rows` x `cols` of the output, `depth` a step;
+        `int8`: 1 if activations of a matmul_nbits may be quantised to 8 bits (the op allows it and it was asked for).
         Attention: `rows` of queries, `keys` a step; on Hopper also `group_rows` and `group_keys`, for many rows in 16 bits by groups of four warps, from what a thread's registers and the
         shared memory hold. Where no tuned generator takes the kernel it runs as `thread`.
 
@@ -60,7 +61,8 @@ def ScheduleCUDA : Pass<"leat-schedule-cuda", "mlir::ModuleOp"> {
     leat.kernel_func @softmax_0 inputs 1 -> [tensor<?x64xf32>] attributes {schedule = #leat.schedule<"thread", {columns = 1 : i64, grain = 1 : i64}>} {...}
     ```
   }];
-  let options = [Option<"gpu", "gpu", "std::string", "\"sm_80\"", "the GPU: sm_80, sm_90a, ...">];
+  let options = [Option<"gpu", "gpu", "std::string", "\"sm_80\"", "the GPU: sm_80, sm_90a, ...">,
+                 Option<"int8Activations", "int8-activations", "bool", "false", "let products that allow it quantise their activations to 8 bits">];
   let dependentDialects = ["leat::LeatDialect"];
 }
 

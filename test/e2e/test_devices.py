@@ -192,6 +192,21 @@ def test_decoder_with_weights_in_fewer_bits(device, cpu, compile_model, tmp_path
     np.testing.assert_allclose(stream(device.load(on_device).session(), tokens, [5]), want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.skipif("avx512_vnni" not in Path("/proc/cpuinfo").read_text(), reason="this processor has no AVX-512 VNNI: its activations stay f32")
+@pytest.mark.parametrize("kind, depth", [("int8", 600), ("int8(g=512)", 1024), ("int4", 96)])
+def test_coded_activations_give_what_they_give_on_the_cpu(device, cpu, compile_model, tmp_path, kind, depth):
+    """Codes are the same, their sums are integers, and blocks are scaled and added in one order."""
+    rng = np.random.default_rng(5)
+    case = Case("MatMul", [(rng.standard_normal((2, 23, depth)).astype(np.float32), ["b", "s", depth]), Const(rng.standard_normal((depth, 70)).astype(np.float32))])
+    model, values, outputs = make_model(case)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    want, got = (library.load(artifact).session().run("main", values)[outputs[0]]
+                 for library, artifact in zip((cpu, device), both(compile_model, tmp_path / "model.onnx", f"--weights={kind}", "--int8-activations")))
+    np.testing.assert_array_equal(got, want)
+    exact = device.load(compile_model(tmp_path / "model.onnx", "--target=cuda", f"--weights={kind}")).session().run("main", values)[outputs[0]]
+    assert 1e-3 < np.linalg.norm(got - exact) / np.linalg.norm(exact) < 3e-2
+
+
 def test_a_state_is_saved_loaded_and_forked(device, compile_model, tmp_path):
     path = export(tmp_path / "model.onnx", "decomposed", CONFIG, RandomWeights(CONFIG))
     model = device.load(compile_model(path, "--target=cuda"))
@@ -334,8 +349,8 @@ def test_ptxas_takes_every_kernel(leat, minilm, smollm2_sizes, recording_ptxas, 
     ptxas, reports = recording_ptxas
     decomposed, gqa = smollm2_sizes["decomposed"], smollm2_sizes["gqa"]
     builds = [("minilm", minilm, []), ("smollm2", decomposed, []), ("smollm2", decomposed, ["--weights=f16", SINK]), ("smollm2-gqa", gqa, []),
-              ("smollm2-gqa", gqa, [SINK + ",prec=f16"])]
-    table = ["model                                   kernel                                    threads  registers  shared bytes  blocks  warps"]
+              ("smollm2-gqa", gqa, [SINK + ",prec=f16"]), ("smollm2", decomposed, ["--weights=int8", "--int8-activations"])]
+    table = ["model                                       kernel                                    threads  registers  shared bytes  blocks  warps"]
     for name, model, options in builds:
         done = leat("compile", model, "-o", tmp_path / "model.leat", "--target=cuda", f"--gpu={gpu_name}", "--ptxas", ptxas, *options)
         assert "device code:" not in done.stderr, (name, options)
@@ -345,7 +360,7 @@ def test_ptxas_takes_every_kernel(leat, minilm, smollm2_sizes, recording_ptxas, 
         for entry in entries:
             assert entry["registers"] > 0 and blocks_of(entry, gpu_name) > 0, (name, options, entry)
             columns = entry["threads"], entry["registers"], entry["shared_bytes"], blocks_of(entry, gpu_name), blocks_of(entry, gpu_name) * entry["threads"] // 32
-            table.append("%-40s%-42s%7d %10d %13d %7d %6d" % (" ".join([name, *options]), entry["symbol"].removeprefix("leat_"), *columns))
+            table.append("%-44s%-42s%7d %10d %13d %7d %6d" % (" ".join([name, *options]), entry["symbol"].removeprefix("leat_"), *columns))
     (BUILD / f"model-resources-{gpu_name}.txt").write_text("\n".join(table) + "\n")
     said = [path.read_text() for path in reports.iterdir()]
     slow = {name: seconds for report in said for name, seconds in assembly_seconds(report).items() if seconds > 1}

@@ -48,6 +48,7 @@ std::unique_ptr<DeviceKernels> DeviceKernels::compile(const std::string &text, c
   PassManager lower(&context);
   schedule::ScheduleCUDAOptions scheduleOptions;
   scheduleOptions.gpu = gpu;
+  scheduleOptions.int8Activations = true; // of the products that allow it
   lower.addPass(schedule::createScheduleCUDA(scheduleOptions));
   cuda::LowerKernelsToCUDAOptions lowerOptions;
   lowerOptions.gpu = gpu;

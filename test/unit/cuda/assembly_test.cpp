@@ -26,12 +26,14 @@ std::string product(const std::string &name, const std::string &lhs, const std::
          ">\n  leat.yield %z : tensor<?x768x" + out + ">\n}\n";
 }
 
-std::string quantised(const std::string &name, int bits) {
-  std::string codes = "tensor<768x16x" + std::to_string(32 * bits / 8) + "xi8>";
-  return "leat.kernel_func @" + name + " inputs 3 -> [tensor<?x768xf32>] {\n^bb0(%a: tensor<?x512xf32>, %c: " + codes +
-         ", %s: tensor<768x16xf16>):\n  %y = leat.matmul_nbits %a, %c, %s {k = 512, n = 768, bits = " + std::to_string(bits) +
-         ", block = 32} : (tensor<?x512xf32>, " + codes +
-         ", tensor<768x16xf16>) -> tensor<?x768xf32>\n  leat.yield %y : tensor<?x768xf32>\n}\n";
+/// `options`: further attributes of the product.
+std::string quantised(const std::string &name, int bits, int block = 32, int n = 768, const std::string &options = "") {
+  std::string columns = std::to_string(n), shape = columns + "x" + std::to_string(512 / block), out = "tensor<?x" + columns + "xf32>";
+  std::string codes = "tensor<" + shape + "x" + std::to_string(block * bits / 8) + "xi8>", scales = "tensor<" + shape + "xf16>";
+  return "leat.kernel_func @" + name + " inputs 3 -> [" + out + "] {\n^bb0(%a: tensor<?x512xf32>, %c: " + codes + ", %s: " + scales +
+         "):\n  %y = leat.matmul_nbits %a, %c, %s {k = 512, n = " + columns + ", bits = " + std::to_string(bits) +
+         ", block = " + std::to_string(block) + options + "} : (tensor<?x512xf32>, " + codes + ", " + scales + ") -> " + out +
+         "\n  leat.yield %y : " + out + "\n}\n";
 }
 
 /// A ring beside its sinks, of queries under two rotations, as far as a length in memory goes.
@@ -111,6 +113,11 @@ std::vector<std::pair<std::string, std::string>> variants() {
   }
   for (int bits : {4, 8})
     all.push_back({"nbits_" + std::to_string(bits), quantised("nbits_" + std::to_string(bits), bits)});
+  // Activations in 8 bits, too: blocks of several steps and of one, few columns and many.
+  for (auto [bits, block, n] : {std::tuple(8, 256, 1536), {8, 256, 768}, {8, 64, 1536}, {4, 32, 1536}, {4, 32, 768}, {4, 128, 1536}}) {
+    std::string name = "nbits_" + std::to_string(bits) + "_int8_g" + std::to_string(block) + "_" + std::to_string(n);
+    all.push_back({name, quantised(name, bits, block, n, ", int8_activations")});
+  }
   for (int size : {64, 96, 128, 256})
     for (const char *type : {"f16", "bf16"}) {
       std::string name = std::string("attend_") + type + "_" + std::to_string(size);

@@ -32,7 +32,7 @@ class InfoStruct(Struct):
 
 
 class ModelOptions(Struct):
-    _fields_ = [("struct_size", c.c_size_t), ("threads", c.c_int32), ("skip_weight_checksum", c.c_int32), ("device", c.c_char_p), ("weight_pages", c.c_int32)]
+    _fields_ = [("struct_size", c.c_size_t), ("threads", c.c_int32), ("skip_weight_checksum", c.c_int32), ("device", c.c_char_p), ("weight_pages", c.c_int32), ("gemm", c.c_int32)]
 
 
 class SessionOptions(Struct):

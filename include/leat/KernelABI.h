@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define LEAT_KERNEL_ABI 5
+#define LEAT_KERNEL_ABI 6
 #define LEAT_MAX_RANK 8
 
 /* A dense row-major tensor. i1 is stored as one byte (0 or 1), sub-byte integers are unpacked to one byte at the border. */
@@ -69,8 +69,8 @@ typedef int64_t (*LeatFunction)(LeatFrame *frame);
 
 /* What a run of a kernel costs, by its own model. Bytes at least: those of its operands and results, once (of
  * products: of the two factors and of the product, without what an epilogue reads). Requested: what its tasks (on a
- * device: its blocks) ask the memory for, which is more where several want the same. Unfused: what the ops that it was made of would read and
- * write if each were a kernel, attention by its definition, with logits and weights of all pairs in memory. */
+ * device: its blocks) ask the memory for, which is more where several want the same. Unfused: what the ops that it was made of would read
+ * and write if each were a kernel, attention by its definition, with logits and weights of all pairs in memory. */
 #define LEAT_COST_BYTES 0
 #define LEAT_COST_OPERATIONS 1
 #define LEAT_COST_REQUESTED 2
@@ -126,6 +126,24 @@ typedef struct LeatGeometry {
   LeatTensorMap maps[LEAT_MAX_TENSOR_MAPS];
 } LeatGeometry;
 
+/* A matrix of each batch of a product: its rows' elements are adjacent in memory, or if it is `transposed`, its columns'. */
+typedef struct LeatGemmMatrix {
+  int64_t buffer;       /* index into the entry's pointers */
+  int64_t offset;       /* bytes from there on */
+  int64_t dtype;        /* ONNX's number of the element type */
+  int64_t transposed;   /* 0 or 1 */
+  int64_t stride;       /* elements from row to row; transposed: from column to column */
+  int64_t batch_stride; /* elements from matrix to matrix; 0: all batches have the same */
+} LeatGemmMatrix;
+
+/* A launch of a kernel that is a plain product, for whoever has a library that multiplies: output [m, n] = left [m, k] * right [k, n] +
+ * bias [n], summed in f32 and rounded once. m is 0 where the rows are so few that the kernel is not to be replaced. */
+typedef struct LeatGemm {
+  int64_t m, n, k, batch;
+  LeatGemmMatrix left, right, output;
+  int64_t bias; /* index into the entry's pointers, of elements of the output's type; -1: none */
+} LeatGemm;
+
 /* What a kernel does with a buffer. */
 #define LEAT_ACCESS_READ 0
 #define LEAT_ACCESS_WRITE 1
@@ -138,6 +156,8 @@ typedef struct LeatDeviceKernel {
   void (*geometry)(const int64_t *scalars, LeatGeometry *out);
   /* For kernels that run on the host, on copies of their buffers: out[2i] is the size of buffer i in bytes, out[2i+1] LEAT_ACCESS_... */
   void (*extents)(const int64_t *scalars, int64_t *out);
+  /* Null for kernels that are no plain product. */
+  void (*gemm)(const int64_t *scalars, LeatGemm *out);
 } LeatDeviceKernel;
 
 /* Symbols that the shared object in an artifact exports:

@@ -124,12 +124,21 @@ typedef enum leat_weight_pages {
   LEAT_WEIGHT_PAGES_HUGE = 2    /* copied at load, once per model; where memory is short or the system has no such pages, mapped */
 } leat_weight_pages;
 
+/* Who multiplies on a GPU where a kernel is a plain matrix product. Results of the two differ in their last bits; a model that is loaded
+ * keeps to one for each kernel and shape. */
+typedef enum leat_gemm {
+  LEAT_GEMM_SCHEDULED = 0, /* what the model was compiled with (cublaslt=1 in a kernel's schedule), where cuBLASLt can be opened */
+  LEAT_GEMM_GENERATED = 1, /* the model's own code */
+  LEAT_GEMM_CUBLASLT = 2   /* cuBLASLt; LEAT_UNSUPPORTED if it cannot be opened */
+} leat_gemm;
+
 typedef struct leat_model_options {
   size_t struct_size;
   int32_t threads;              /* threads that work on kernels, the calling one included; 0: one per CPU that this process may use */
   int32_t skip_weight_checksum; /* nonzero: do not read all weights at load only to check them */
   const char *device;           /* "cpu", "cuda"; NULL: what the model was compiled for */
   int32_t weight_pages;         /* leat_weight_pages; 0: LEAT_WEIGHT_PAGES_AUTO */
+  int32_t gemm;                 /* leat_gemm; 0: LEAT_GEMM_SCHEDULED */
 } leat_model_options;
 
 /* An input or output as the model declares it. */

@@ -112,6 +112,7 @@ struct ModelOptions {
   bool verifyWeights = true;
   std::string device = {}; // "cpu", "cuda"; empty: what the model was compiled for
   leat_weight_pages weightPages = LEAT_WEIGHT_PAGES_AUTO;
+  leat_gemm gemm = LEAT_GEMM_SCHEDULED;
 };
 
 class Model {
@@ -121,6 +122,7 @@ public:
     given.threads = options.threads;
     given.device = options.device.empty() ? nullptr : options.device.c_str();
     given.weight_pages = options.weightPages;
+    given.gemm = options.gemm;
     given.skip_weight_checksum = !options.verifyWeights;
     leat_model *made = nullptr;
     check(leat_model_load(path.c_str(), &given, &made));

@@ -218,7 +218,7 @@ flatbuffers::Offset<fb::Kernel> Writer::kernel(DictionaryAttr info) {
       entries.push_back(fb::CreateEntry(b, b.CreateString(symbol), known.registers, shared, item.getAs<IntegerAttr>("threads").getInt()));
     }
   return fb::CreateKernel(b, text("name"), text("description"), text("strategy"), text("kind"), module, b.CreateVector(entries),
-                          number("buffers", 0), number("scalars", 0));
+                          number("buffers", 0), number("scalars", 0), text("gemm"), number("cublaslt", 0) != 0);
 }
 
 /// Null for artifacts without device code.

@@ -24,7 +24,7 @@ Command verifyCommand();
 Command tokenizeCommand();
 Command tuneCommand();
 
-/// What run, generate and bench share: --threads, --device and --weight-pages. On a malformed value sets `error`.
+/// What run, generate and bench share: --threads, --device, --weight-pages and --gemm. On a malformed value sets `error`.
 std::vector<OptionSpec> modelOptionSpecs();
 rt::ModelOptions modelOptions(const Args &args, std::string &error);
 

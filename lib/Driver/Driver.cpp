@@ -31,15 +31,20 @@ ExitCode exitCode(const rt::Status &status) {
 int fail(const rt::Status &status) { return fail(exitCode(status), status.message()); }
 
 std::vector<OptionSpec> modelOptionSpecs() {
-  return {{"threads", "N", "worker threads (0: one per CPU)", "Execution"},
-          {"device", "NAME",
-           "cpu, cuda, sim: the kernels of a GPU executed on the CPU, sim:checked: and races and the like found (what the model was "
-           "compiled for)",
-           "Execution"},
-          {"weight-pages", "auto|mapped|huge",
-           "what the CPU reads weights from: the file's mapping, or a copy in huge pages, faster where memory is the limit (auto: huge for "
-           "large weights where memory is plentiful)",
-           "Execution"}};
+  return {
+      {"threads", "N", "worker threads (0: one per CPU)", "Execution"},
+      {"device", "NAME",
+       "cpu, cuda, sim: the kernels of a GPU executed on the CPU, sim:checked: and races and the like found (what the model was "
+       "compiled for)",
+       "Execution"},
+      {"weight-pages", "auto|mapped|huge",
+       "what the CPU reads weights from: the file's mapping, or a copy in huge pages, faster where memory is the limit (auto: huge for "
+       "large weights where memory is plentiful)",
+       "Execution"},
+      {"gemm", "scheduled|generated|cublaslt",
+       "who multiplies on a GPU where a kernel is a plain product: what its schedule says, as far as cuBLASLt can be opened; the model's "
+       "own code; cuBLASLt, or it is an error (scheduled)",
+       "Execution"}};
 }
 
 rt::ModelOptions modelOptions(const Args &args, std::string &error) {
@@ -53,6 +58,13 @@ rt::ModelOptions modelOptions(const Args &args, std::string &error) {
     options.weightPages = rt::WeightPages::Huge;
   else if (pages != "auto")
     error = "--weight-pages is auto, mapped or huge, got '" + pages + "'";
+  std::string gemm = args.get("gemm", "scheduled");
+  if (gemm == "generated")
+    options.gemm = rt::GemmChoice::Generated;
+  else if (gemm == "cublaslt")
+    options.gemm = rt::GemmChoice::CublasLt;
+  else if (gemm != "scheduled")
+    error = "--gemm is scheduled, generated or cublaslt, got '" + gemm + "'";
   options.opener = rt::openSimDevice;
   return options;
 }

@@ -97,6 +97,10 @@ llvm::json::Value artifactJson(const rt::Artifact &a) {
             llvm::json::Object{{"symbol", e.symbol}, {"threads", e.threads}, {"registers", e.registers}, {"shared_bytes", e.sharedBytes}});
       kernel["kind"] = k.kind;
       kernel["entries"] = std::move(entries);
+      if (!k.gemm.empty()) {
+        kernel["gemm"] = k.gemm;
+        kernel["cublaslt"] = k.cublaslt;
+      }
     }
     kernels.push_back(std::move(kernel));
   }
@@ -204,6 +208,9 @@ int inspectArtifact(const Args &args, const std::string &path) {
     outs() << formatv("  {0}  {1}  {2}\n", k.name, k.strategy, k.description);
     if (!k.kind.empty())
       outs() << "      " << entriesText(k) << "\n";
+    if (!k.gemm.empty())
+      outs() << formatv("      plain product {0}: {1}\n", k.gemm,
+                        k.cublaslt ? "by cuBLASLt, where it can be opened" : "generated, cuBLASLt can be asked for");
   }
   if (args.has("params")) {
     outs() << "parameters\n";

@@ -96,7 +96,7 @@ void Splitter::addTable(ModuleOp part, StringRef name, ArrayRef<std::string> fun
 }
 
 /// const LeatKernel leat_kernels[]: seven function pointers per kernel, in manifest order; with device code, const LeatDeviceKernel
-/// leat_device_kernels[]: two.
+/// leat_device_kernels[]: three.
 LogicalResult Splitter::addKernelTables(ModuleOp part) {
   std::vector<std::string> functions, deviceFunctions;
   for (DictionaryAttr kernel : kernelList(module)) {
@@ -114,6 +114,8 @@ LogicalResult Splitter::addKernelTables(ModuleOp part) {
         return module.emitError("internal error: kernel '") << name << "' has no function '" << symbol << "'";
       deviceFunctions.push_back(exists(symbol) ? symbol : "");
     }
+    std::string gemm = (name + ".gemm").str();
+    deviceFunctions.push_back(exists(gemm) ? gemm : "");
   }
   addTable(part, "leat_kernels", functions);
   if (module->hasAttr("leat.device"))
@@ -143,6 +145,7 @@ FailureOr<std::vector<Part>> Splitter::run() {
       add(suffix);
     add(".geometry");
     add(".extents");
+    add(".gemm");
   }
 
   auto part = [&](ArrayRef<Operation *> roots, bool isHost) {

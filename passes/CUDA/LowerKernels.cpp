@@ -4,6 +4,7 @@
 #include "passes/CUDA/Generator.h"
 #include "passes/CUDA/Generic.h"
 #include "passes/CUDA/Passes.h"
+#include "passes/CUDA/PlainProduct.h"
 
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -23,6 +24,7 @@ struct LowerKernelsToCUDA : impl::LowerKernelsToCUDABase<LowerKernelsToCUDA> {
     if (std::unique_ptr<Generator> tuned = createGenerator(kernel, target)) {
       if (failed(tuned->emit(kernel)))
         return std::nullopt;
+      emitGemm(kernel);
       return "tuned";
     }
     bool onHost;
@@ -40,9 +42,13 @@ struct LowerKernelsToCUDA : impl::LowerKernelsToCUDABase<LowerKernelsToCUDA> {
       std::optional<StringRef> kind = lower(kernel, target);
       if (!kind)
         return signalPassFailure();
-      facts[kernel.getSymName()] = {b.getNamedAttr("kind", b.getStringAttr(*kind)),
-                                    b.getNamedAttr("buffers", b.getI64IntegerAttr(bufferCount(kernel))),
-                                    b.getNamedAttr("scalars", b.getI64IntegerAttr(scalarCount(kernel)))};
+      auto &known = facts[kernel.getSymName()];
+      known = {b.getNamedAttr("kind", b.getStringAttr(*kind)), b.getNamedAttr("buffers", b.getI64IntegerAttr(bufferCount(kernel))),
+               b.getNamedAttr("scalars", b.getI64IntegerAttr(scalarCount(kernel)))};
+      if (module.lookupSymbol((kernel.getSymName() + ".gemm").str())) {
+        known.push_back(b.getNamedAttr("gemm", b.getStringAttr(PlainProduct::of(kernel)->describe())));
+        known.push_back(b.getNamedAttr("cublaslt", b.getBoolAttr(cpu::scheduled(kernel, "cublaslt", 0) != 0)));
+      }
       kernel.erase();
     }
     auto list = module->getAttrOfType<ArrayAttr>("leat.kernels");

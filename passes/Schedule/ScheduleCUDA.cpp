@@ -2,6 +2,7 @@
 #include "passes/Schedule/Passes.h"
 
 #include "dialects/Leat/Leat.h"
+#include "passes/CUDA/PlainProduct.h"
 #include "passes/CUDA/Target.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -136,6 +137,9 @@ struct ScheduleCUDA : impl::ScheduleCUDABase<ScheduleCUDA> {
           llvm::append_range(params, productTiles(matmul));
           if (hopper)
             llvm::append_range(params, productGroups(matmul));
+          // Our code, until somebody has measured that the library's is faster there.
+          if (cuda::PlainProduct::of(kernel))
+            params.push_back({"cublaslt", 0});
         } else if (auto attend = dyn_cast<KVAttendOp>(op)) {
           llvm::append_range(params, attentionTiles(attend));
           if (hopper)

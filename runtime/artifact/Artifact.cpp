@@ -179,7 +179,7 @@ Result<std::unique_ptr<LoadedCode>> LoadedCode::load(const Artifact &artifact) {
       return missing("leat_device_kernels");
   }
   for (size_t i = 0; i < info.kernels.size(); ++i)
-    if (info.kernels[i].onDevice() ? !loaded->devices[i].geometry
+    if (info.kernels[i].onDevice() ? !loaded->devices[i].geometry || (!info.kernels[i].gemm.empty() && !loaded->devices[i].gemm)
                                    : !loaded->table[i].run || !loaded->table[i].tasks || (loaded->devices && !loaded->devices[i].extents))
       return error(Code::BadFile, "kernel '%s' has no code: recompile with leat compile", printable(info.kernels[i].name).c_str());
   for (const FunctionInfo &function : info.functions) {

@@ -124,6 +124,8 @@ Status decodeKernel(const fb::Kernel *from, size_t modules, KernelInfo &to) {
   to.module = from->device_module();
   to.buffers = from->buffers();
   to.scalars = from->scalars();
+  to.gemm = str(from->gemm());
+  to.cublaslt = from->cublaslt();
   std::string where = "kernel '" + to.name + "'";
   bool device = to.kind == "tuned" || to.kind == "generic";
   if (!device && to.kind != "host" && !to.kind.empty())
@@ -138,6 +140,8 @@ Status decodeKernel(const fb::Kernel *from, size_t modules, KernelInfo &to) {
     return damaged(where, "no kind, in an artifact with device code");
   if (!to.kind.empty() && (to.buffers < LEAT_DEVICE_BUFFERS || to.scalars < 0 || to.buffers > maxArguments || to.scalars > maxArguments))
     return damaged(where, "an absurd number of arguments");
+  if (!device && (!to.gemm.empty() || to.cublaslt))
+    return damaged(where, "a product for a library, without device code");
   if (host)
     return to.module == -1 && to.entries.empty() ? Status() : damaged(where, "device code that its kind does not have");
   if (to.module < 0 || static_cast<size_t>(to.module) >= modules)

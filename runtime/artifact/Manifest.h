@@ -57,6 +57,8 @@ struct KernelInfo {
   int module = -1;
   std::vector<EntryInfo> entries; // one per phase
   int buffers = 0, scalars = 0;   // what an entry takes
+  std::string gemm;               // of a plain product: what it multiplies, for people
+  bool cublaslt = false;          // the schedule's choice for a plain product
 
   bool onDevice() const { return module >= 0; }
 };

@@ -106,7 +106,10 @@ leat_status *leat_model_load(const char *path, const leat_model_options *options
     return give(error(Code::InvalidArgument, "threads must be 0 (one per CPU) or more, given %d", given.threads));
   if (given.weight_pages < LEAT_WEIGHT_PAGES_AUTO || given.weight_pages > LEAT_WEIGHT_PAGES_HUGE)
     return give(error(Code::InvalidArgument, "weight_pages must be a leat_weight_pages (0 to 2), given %d", given.weight_pages));
+  if (given.gemm < LEAT_GEMM_SCHEDULED || given.gemm > LEAT_GEMM_CUBLASLT)
+    return give(error(Code::InvalidArgument, "gemm must be a leat_gemm (0 to 2), given %d", given.gemm));
   ModelOptions internal;
+  internal.gemm = static_cast<GemmChoice>(given.gemm);
   internal.weightPages = static_cast<WeightPages>(given.weight_pages);
   internal.threads = given.threads;
   internal.verifyWeights = !given.skip_weight_checksum;

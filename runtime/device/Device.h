@@ -39,6 +39,9 @@ public:
   virtual Status zero(void *at, int64_t bytes) = 0;
   // `arguments`: a pointer to the value of each parameter. `name` is the kernel's, for messages.
   virtual Status launch(void *entry, const LaunchShape &shape, std::span<void *const> arguments, const char *name) = 0;
+  // A product by the library that Device::openGemmLibrary opened, `buffers` as a kernel's pointers. False: it has nothing for this product.
+  // `name` is the kernel's in whose place it is.
+  virtual Result<bool> multiply(const LeatGemm &gemm, void *const *buffers, const char *name) { return false; }
   // Returns when all work is done; says what went wrong in it.
   virtual Status synchronize() = 0;
   // Launches from here on belong to the sequence `which`, which runs again and again with other arguments; a device may send them together.
@@ -72,6 +75,8 @@ public:
   // The 128 bytes that a kernel takes as a tensor map over memory at `base`.
   virtual Status encodeTensorMap(const LeatTensorMap &map, void *base, void *bytes) = 0;
 
+  // Opens a library of products for queues that are made later. An error says what was looked for.
+  virtual Status openGemmLibrary() { return error(Code::Unsupported, "%s has no library of products", name().c_str()); }
   virtual Result<std::unique_ptr<Queue>> createQueue() = 0;
 };
 

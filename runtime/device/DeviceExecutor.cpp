@@ -174,9 +174,26 @@ int64_t DeviceExecutor::launch(LeatFrame *frame, int64_t index, void *const *buf
   return 0;
 }
 
+Result<bool> DeviceExecutor::multiplyByLibrary(size_t index, void *const *buffers, const int64_t *scalars) {
+  const KernelInfo &kernel = manifest.kernels[index];
+  LeatGemm gemm;
+  code.deviceKernels()[index].gemm(scalars, &gemm);
+  if (gemm.m <= 0 || gemm.n <= 0 || gemm.k <= 0 || gemm.batch <= 0 || gemm.batch > INT32_MAX)
+    return false;
+  auto has = [&](int64_t buffer) { return buffer >= 0 && buffer < kernel.buffers - LEAT_DEVICE_BUFFERS; };
+  if (!has(gemm.left.buffer) || !has(gemm.right.buffer) || !has(gemm.output.buffer) || (gemm.bias != -1 && !has(gemm.bias)))
+    return error(Code::Internal, "kernel '%s' multiplies a buffer that it does not have", kernel.name.c_str());
+  return queue.multiply(gemm, buffers, kernel.name.c_str());
+}
+
 Status DeviceExecutor::launchOnDevice(size_t index, void *const *buffers, const int64_t *scalars) {
   const KernelInfo &kernel = manifest.kernels[index];
   const std::vector<void *> &entries = program.entries(index);
+  if (program.asksLibrary(index)) {
+    Result<bool> multiplied = multiplyByLibrary(index, buffers, scalars);
+    if (!multiplied.ok() || *multiplied)
+      return multiplied.takeStatus();
+  }
   LeatGeometry phases[LEAT_MAX_PHASES];
   code.deviceKernels()[index].geometry(scalars, phases);
   int64_t scratchBytes = 0, joinedBytes = 0;

@@ -43,13 +43,15 @@ private:
   Status enqueue(size_t function, LeatBuffer *outputs);
   Status bringInputs(const FunctionInfo &function, const LeatBuffer *inputs);
   Status bringOutputs(const FunctionInfo &function, LeatBuffer *outputs);
+  // False: the kernel has to be launched.
+  Result<bool> multiplyByLibrary(size_t kernel, void *const *buffers, const int64_t *scalars);
   Status launchOnDevice(size_t kernel, void *const *buffers, const int64_t *scalars);
   Status launchOnHost(size_t kernel, void *const *buffers, const int64_t *scalars);
 
   DeviceProgram &program;
   Queue &queue;
   KernelRunner runner;
-  std::vector<DeviceMemory> memory; // of the slots
+  std::vector<DeviceMemory> memory;      // of the slots
   DeviceMemory scratch, joined, tickets; // LEAT_DEVICE_BUFFERS
   std::vector<Input> inputMemory;
   std::vector<LeatBuffer> inputBuffers;

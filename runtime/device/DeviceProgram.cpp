@@ -3,7 +3,7 @@
 
 namespace leat::rt {
 
-Result<std::unique_ptr<DeviceProgram>> DeviceProgram::create(std::shared_ptr<Device> device, const Artifact &artifact) {
+Result<std::unique_ptr<DeviceProgram>> DeviceProgram::create(std::shared_ptr<Device> device, const Artifact &artifact, GemmChoice gemm) {
   std::unique_ptr<DeviceProgram> program(new DeviceProgram);
   program->owner = std::move(device);
   const ManifestInfo &manifest = artifact.manifest();
@@ -25,6 +25,15 @@ Result<std::unique_ptr<DeviceProgram>> DeviceProgram::create(std::shared_ptr<Dev
       entries.push_back(*entry);
     }
   }
+  bool forced = gemm == GemmChoice::CublasLt, any = false;
+  for (const KernelInfo &kernel : manifest.kernels)
+    any |= program->byLibrary.emplace_back(!kernel.gemm.empty() && gemm != GemmChoice::Generated && (forced || kernel.cublaslt));
+  if (any || forced)
+    if (Status status = program->owner->openGemmLibrary(); !status.ok()) {
+      if (forced)
+        return std::move(status).withContext("products by cuBLASLt were asked for");
+      program->byLibrary.assign(manifest.kernels.size(), false);
+    }
   std::span<const uint8_t> weights = artifact.section(SectionKind::Weights);
   LEAT_RETURN_IF_ERROR(program->weights.adopt(*program->owner, weights.data(), static_cast<int64_t>(weights.size()), "the weights"));
   for (const ParamInfo &param : manifest.params)

@@ -50,8 +50,11 @@ Result<std::shared_ptr<Model>> Model::load(const std::string &path, const ModelO
   Result<std::shared_ptr<Device>> device = chooseDevice(model->manifest().device, options);
   if (!device.ok())
     return device.takeStatus().withContext("'" + printable(path, 400) + "'");
+  if (!*device && options.gemm == GemmChoice::CublasLt)
+    return error(Code::InvalidArgument, "products by cuBLASLt were asked for, and the CPU has none: run '%s' on a GPU",
+                 printable(path, 400).c_str());
   if (*device) {
-    Result<std::unique_ptr<DeviceProgram>> program = DeviceProgram::create(std::move(*device), *model->file);
+    Result<std::unique_ptr<DeviceProgram>> program = DeviceProgram::create(std::move(*device), *model->file, options.gemm);
     if (!program.ok())
       return program.takeStatus().withContext("'" + printable(path, 400) + "'");
     model->onDevice = std::move(*program);

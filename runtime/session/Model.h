@@ -20,6 +20,7 @@ struct ModelOptions {
   bool verifyWeights = true;                   // check the weights' checksum at load
   WeightPages weightPages = WeightPages::Auto; // what the CPU reads weights from
   std::string device;                          // "cpu", "cuda", or one that `opener` knows; empty: what the artifact was compiled for
+  GemmChoice gemm = GemmChoice::Scheduled;     // who multiplies on a device, where a kernel is a plain product
   DeviceOpener opener = nullptr;               // devices that this program brings, as "sim"; tried first
 };
 

@@ -20,7 +20,7 @@ leat.kernel_func @given inputs 1 -> [tensor<8x64xf32>] attributes {schedule = #l
 
 // Products and attention are made in tiles.
 // CHECK-LABEL: leat.kernel_func @exact
-// CHECK-SAME: #leat.schedule<"tile", {cols = 64 : i64, columns = 1 : i64, depth = 16 : i64, grain = 1 : i64, rows = 64 : i64, stages = 3 : i64}>
+// CHECK-SAME: #leat.schedule<"tile", {cols = 64 : i64, columns = 1 : i64, cublaslt = 0 : i64, depth = 16 : i64, grain = 1 : i64, rows = 64 : i64, stages = 3 : i64}>
 leat.kernel_func @exact inputs 2 -> [tensor<?x32xf32>] {
 ^bb0(%a: tensor<?x64xf32>, %b: tensor<64x32xf32>):
   %0 = leat.matmul %a, %b : (tensor<?x64xf32>, tensor<64x32xf32>) -> tensor<?x32xf32>
@@ -33,6 +33,15 @@ leat.kernel_func @half inputs 2 -> [tensor<?x32xf16>] {
 ^bb0(%a: tensor<?x64xf16>, %b: tensor<64x32xf16>):
   %0 = leat.matmul %a, %b : (tensor<?x64xf16>, tensor<64x32xf16>) -> tensor<?x32xf16>
   leat.yield %0 : tensor<?x32xf16>
+}
+
+// Only where a product is all there is, a library may have it instead.
+// CHECK-LABEL: leat.kernel_func @mixed
+// CHECK-NOT: cublaslt
+leat.kernel_func @mixed inputs 2 -> [tensor<?x32xf32>] {
+^bb0(%a: tensor<?x64xf32>, %b: tensor<64x32xbf16>):
+  %0 = leat.matmul %a, %b : (tensor<?x64xf32>, tensor<64x32xbf16>) -> tensor<?x32xf32>
+  leat.yield %0 : tensor<?x32xf32>
 }
 
 // CHECK-LABEL: leat.kernel_func @attend

@@ -49,10 +49,11 @@ def library():
 
 @pytest.fixture
 def fake_gpu(tmp_path):
-    """Variables of an environment in which a stand-in for NVIDIA's driver has a GPU, of the architecture sm_80."""
+    """Variables of an environment in which stand-ins for NVIDIA's driver and cuBLASLt have a GPU, of the architecture sm_80."""
     folder = tmp_path / "driver"
     folder.mkdir()
     (folder / "libcuda.so.1").symlink_to(BUILD / "lib" / "libleat_fake_cuda.so")
+    (folder / "libcublasLt.so.13").symlink_to(BUILD / "lib" / "libleat_fake_cublaslt.so")
     return {"LD_LIBRARY_PATH": str(folder)}
 
 

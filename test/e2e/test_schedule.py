@@ -122,7 +122,7 @@ def test_override_on_a_gpu(leat, tiles, tmp_path):
         leat("compile", tiles, "-o", tmp_path / "m.leat", "--target=cuda", "--quiet", "--schedule", tmp_path / "schedule")
         results.append(device.load(tmp_path / "m.leat").session().run("main", feed))
     sizes = schedule_of(leat, tmp_path / "m.leat")
-    assert [{k: v for k, v in params.items() if k not in ("columns", "grain")} for _, params in sizes.values()] == [
+    assert [{k: v for k, v in params.items() if k not in ("columns", "grain", "cublaslt")} for _, params in sizes.values()] == [
         dict(rows=128, cols=128, depth=32, stages=4), dict(rows=128, keys=128, stages=4)]
     for other in results[1:]:
         np.testing.assert_allclose(other["y"], results[0]["y"], rtol=1e-5, atol=1e-4)
@@ -148,3 +148,34 @@ def test_tune_passes_over_what_does_not_fit(leat, fake_gpu, tmp_path):
     done = leat("tune", source, "--target=cuda", "--tokens=20", "--repetitions=4", "--share=0", "--gain=0.99", "--parameter=stages", env=fake_gpu)
     assert "stages=4 does not fit attend_1: the GPU's driver failed to set a kernel's shared memory" in done.stderr
     assert "stages, value 3 of its list: 1 kernels" in done.stderr
+
+
+def test_tune_measures_the_library(leat, fake_gpu, tmp_path):
+    """The stand-in for cuBLASLt multiplies on the CPU, which the simulator's interpretation of a kernel cannot be as fast as."""
+    source = tmp_path / "product.mlir"
+    source.write_text("""func.func @main(%a: tensor<?x96xf32> {onnx.name = "a", onnx.dims = ["n", ""]}, %w: tensor<96x160xf32> {onnx.name = "w"})
+    -> (tensor<?x160xf32> {onnx.name = "y"}) {
+  %0 = leat.matmul %a, %w : (tensor<?x96xf32>, tensor<96x160xf32>) -> tensor<?x160xf32>
+  return %0 : tensor<?x160xf32>
+}
+""")
+    tune = ["tune", source, "-o", tmp_path / "tuned", "--target=cuda", "--size=n=70", "--repetitions=4", "--share=0", "--parameter=cublaslt"]
+    assert "cublaslt, value 2 of its list: 1 kernels, faster in 1" in leat(*tune, env=fake_gpu).stderr
+    assert "matmul_0 cublaslt=1" in (tmp_path / "tuned").read_text()
+    leat("compile", source, "-o", tmp_path / "m.leat", "--target=cuda", "--quiet", "--schedule", tmp_path / "tuned")
+    assert "plain product f32 x f32 -> f32: by cuBLASLt, where it can be opened" in leat("inspect", tmp_path / "m.leat").stdout
+    results = {}
+    for choice, device in (("scheduled", "cuda"), ("generated", "cuda"), ("cublaslt", "cuda"), ("scheduled", "sim")):
+        folder = tmp_path / f"{choice}-{device}"
+        folder.mkdir()
+        leat("run", tmp_path / "m.leat", "--input=a=70x96xf32=rand(1,-1,1)", "--input=w=96x160xf32=rand(2,-1,1)", f"--gemm={choice}", f"--device={device}",
+             "--output-dir", folder, env=fake_gpu)
+        results[choice, device] = np.load(folder / "y.npy")
+    np.testing.assert_array_equal(results["scheduled", "cuda"], results["cublaslt", "cuda"])
+    np.testing.assert_array_equal(results["generated", "cuda"], results["scheduled", "sim"])
+    np.testing.assert_allclose(results["cublaslt", "cuda"], results["generated", "cuda"], atol=1e-4)
+    assert not np.array_equal(results["cublaslt", "cuda"], results["generated", "cuda"])  # another order of sums
+    done = leat("run", tmp_path / "m.leat", "--gemm=cublaslt", "--device=sim", check=False)
+    assert done.returncode == 3 and "GPU simulator has no library of products" in done.stderr
+    done = leat("run", tmp_path / "m.leat", "--gemm=cublas", check=False)
+    assert done.returncode == 2 and "--gemm is scheduled, generated or cublaslt, got 'cublas'" in done.stderr

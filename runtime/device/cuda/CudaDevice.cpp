@@ -14,7 +14,7 @@ namespace {
 
 class CudaDevice : public Device {
 public:
-  static rt::Result<std::shared_ptr<Device>> open(const char *library);
+  static rt::Result<std::shared_ptr<Device>> open(const char *library, const char *gemmLibrary);
   ~CudaDevice() override;
 
   const std::string &name() const override { return title; }
@@ -27,7 +27,10 @@ public:
   rt::Result<void *> load(const ModuleCode &code, const std::string &name) override;
   rt::Result<void *> entry(void *module, const std::string &symbol) override;
   Status encodeTensorMap(const LeatTensorMap &map, void *base, void *bytes) override;
-  rt::Result<std::unique_ptr<Queue>> createQueue() override { return CudaQueue::create(driver, context, *this, cache); }
+  Status openGemmLibrary() override;
+  rt::Result<std::unique_ptr<Queue>> createQueue() override {
+    return CudaQueue::create(driver, context, *this, cache, blas.handle ? &blas : nullptr);
+  }
 
 private:
   Status check(Result code, const char *what) const {
@@ -43,14 +46,17 @@ private:
   ContextHandle *context = nullptr;
   int major = 0, minor = 0, cache = 0, processors = 0; // compute capability; bytes of the second-level cache
   std::string title;
+  std::string blasName; // of a library that stands in for cuBLASLt
+  blaslt::Library blas; // without a handle: not opened
   std::vector<ModuleHandle *> modules;
 };
 
-rt::Result<std::shared_ptr<Device>> CudaDevice::open(const char *library) {
+rt::Result<std::shared_ptr<Device>> CudaDevice::open(const char *library, const char *gemmLibrary) {
   rt::Result<Driver> driver = openDriver(library);
   if (!driver.ok())
     return driver.takeStatus();
   auto opened = std::make_shared<CudaDevice>();
+  opened->blasName = gemmLibrary ? gemmLibrary : "";
   const Driver &d = opened->driver = *driver;
   int32_t count = 0;
   Result code = d.init(0);
@@ -78,9 +84,20 @@ CudaDevice::~CudaDevice() {
   if (!context)
     return;
   use();
+  if (blas.handle)
+    blas.destroy(blas.handle);
   for (ModuleHandle *module : modules)
     driver.unloadModule(module);
   driver.releaseContext(device);
+}
+
+Status CudaDevice::openGemmLibrary() {
+  use();
+  rt::Result<blaslt::Library> opened = blaslt::open(blasName.empty() ? nullptr : blasName.c_str());
+  if (!opened.ok())
+    return opened.takeStatus();
+  blas = *opened;
+  return {};
 }
 
 rt::Result<void *> CudaDevice::allocate(int64_t bytes, const char *what) {
@@ -250,6 +267,8 @@ Status CudaDevice::encodeTensorMap(const LeatTensorMap &map, void *base, void *b
 } // namespace
 } // namespace cuda
 
-Result<std::shared_ptr<Device>> openCudaDevice(const char *library) { return cuda::CudaDevice::open(library); }
+Result<std::shared_ptr<Device>> openCudaDevice(const char *library, const char *gemmLibrary) {
+  return cuda::CudaDevice::open(library, gemmLibrary);
+}
 
 } // namespace leat::rt

@@ -6,8 +6,8 @@
 
 namespace leat::rt {
 
-// The first GPU. Errors say what is missing: a driver, a GPU. `library` stands in for libcuda.so.1 if it is not null.
-Result<std::shared_ptr<Device>> openCudaDevice(const char *library = nullptr);
+// The first GPU. Errors say what is missing: a driver, a GPU. What is not null stands in for libcuda.so.1, and for cuBLASLt.
+Result<std::shared_ptr<Device>> openCudaDevice(const char *library = nullptr, const char *gemmLibrary = nullptr);
 
 } // namespace leat::rt
 

@@ -13,8 +13,11 @@ Status CudaQueue::check(Result code, const char *what) const {
                lastKernel.empty() ? "" : "'", driver.describe(code).c_str());
 }
 
-rt::Result<std::unique_ptr<Queue>> CudaQueue::create(const Driver &driver, ContextHandle *context, Device &device, int64_t cacheBytes) {
+rt::Result<std::unique_ptr<Queue>> CudaQueue::create(const Driver &driver, ContextHandle *context, Device &device, int64_t cacheBytes,
+                                                     const blaslt::Library *blas) {
   std::unique_ptr<CudaQueue> queue(new CudaQueue(driver, context, device, cacheBytes));
+  if (blas)
+    queue->products.emplace(*blas, device);
   LEAT_RETURN_IF_ERROR(queue->check(driver.setContext(context), "to use its context"));
   LEAT_RETURN_IF_ERROR(queue->check(driver.createStream(&queue->stream, streamNonBlocking), "to make a stream"));
   for (EventHandle *&event : queue->events)
@@ -89,6 +92,33 @@ Status CudaQueue::launch(void *entry, const LaunchShape &shape, std::span<void *
   Result code = driver.launchKernel(&config, function, const_cast<void **>(arguments.data()), nullptr);
   lastKernel = name;
   return check(code, "to launch a kernel");
+}
+
+// The first product of a shape is sent by itself, not as a part of a graph: the library may load code for it.
+rt::Result<bool> CudaQueue::multiply(const LeatGemm &gemm, void *const *buffers, const char *name) {
+  if (!products)
+    return false;
+  use();
+  LibraryGemm::Plan *plan = products->find(gemm, buffers);
+  bool isNew = !plan;
+  if (isNew) {
+    LEAT_RETURN_IF_ERROR(flush());
+    rt::Result<LibraryGemm::Plan *> made = products->add(gemm, buffers);
+    if (!made.ok())
+      return made.takeStatus();
+    plan = *made;
+  }
+  if (!plan->usable)
+    return false;
+  LEAT_RETURN_IF_ERROR(isNew ? recordStart() : beginWork());
+  blaslt::Code code = products->run(*plan, gemm, buffers, stream);
+  lastKernel = name;
+  // Some algorithms say only now that they are not for this GPU.
+  if (isNew && code == blaslt::notSupported)
+    return plan->usable = false;
+  if (code != blaslt::done)
+    return products->check(code, formatText("to multiply for kernel '%s'", name).c_str());
+  return true;
 }
 
 Status CudaQueue::synchronize() {

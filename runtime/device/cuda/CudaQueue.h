@@ -4,6 +4,7 @@
 
 #include "runtime/device/Device.h"
 #include "runtime/device/cuda/Driver.h"
+#include "runtime/device/cuda/LibraryGemm.h"
 
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace leat::rt::cuda {
 // gaps between kernels. What the host has to wait for cuts a sequence in two.
 class CudaQueue : public Queue {
 public:
-  // `device` gives memory; `cacheBytes`: of its second-level cache.
-  static rt::Result<std::unique_ptr<Queue>> create(const Driver &driver, ContextHandle *context, Device &device, int64_t cacheBytes);
+  // `device` gives memory; `cacheBytes`: of its second-level cache; `blas`: null if there is none.
+  static rt::Result<std::unique_ptr<Queue>> create(const Driver &driver, ContextHandle *context, Device &device, int64_t cacheBytes,
+                                                   const blaslt::Library *blas);
   ~CudaQueue() override;
 
   Status copyIn(void *to, const void *host, int64_t bytes) override;
@@ -23,6 +25,7 @@ public:
   Status copy(void *to, const void *from, int64_t bytes) override;
   Status zero(void *at, int64_t bytes) override;
   Status launch(void *entry, const LaunchShape &shape, std::span<void *const> arguments, const char *name) override;
+  rt::Result<bool> multiply(const LeatGemm &gemm, void *const *buffers, const char *name) override;
   Status synchronize() override;
   Status startTimer(bool cold) override;
   rt::Result<int64_t> stopTimer() override;
@@ -51,6 +54,7 @@ private:
   StreamHandle *stream = nullptr;
   EventHandle *events[2] = {nullptr, nullptr};
   bool timerWaits = false, coldStart = false;
+  std::optional<LibraryGemm> products;
   DeviceMemory displacer; // more than the cache holds: writing it leaves nothing else there
   std::string lastKernel; // the last one launched: faults show later
   bool inSequence = false, capturing = false;

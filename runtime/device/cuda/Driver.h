@@ -25,8 +25,8 @@ struct GraphHandle;
 struct GraphExecHandle;
 
 constexpr int32_t multiprocessorCount = 16, cacheBytes = 38, capabilityMajor = 75, capabilityMinor = 76; // CUdevice_attribute
-constexpr int32_t maxDynamicShared = 8;                                        // CUfunction_attribute
-constexpr int32_t jitErrorLog = 5, jitErrorLogBytes = 6;                       // CUjit_option
+constexpr int32_t maxDynamicShared = 8;                                                                  // CUfunction_attribute
+constexpr int32_t jitErrorLog = 5, jitErrorLogBytes = 6;                                                 // CUjit_option
 constexpr uint32_t streamNonBlocking = 1;
 constexpr int32_t captureRelaxed = 2;             // CUstreamCaptureMode: other sessions allocate meanwhile
 constexpr uint32_t attributeClusterDimension = 4; // CUlaunchAttributeID

@@ -16,7 +16,7 @@ class DeviceModel : public testing::Test {
 protected:
   DeviceModel() : base(testing::TempDir() + "leat_device_test_" + std::to_string(getpid())) {}
   ~DeviceModel() override {
-    for (const char *suffix : {".mlir", ".leat", ".state"})
+    for (const char *suffix : {".mlir", ".leat", ".state", ".schedule"})
       unlink((base + suffix).c_str());
   }
 
@@ -28,6 +28,10 @@ protected:
     options.gpu = gpu;
     options.targetCpu = "native";
     options.verifyEach = true;
+    if (!schedule.empty()) {
+      std::ofstream(base + ".schedule") << schedule;
+      options.scheduleFile = base + ".schedule";
+    }
     std::string errors;
     Outcome outcome = compileFile(base + ".mlir", {}, options, path(), [&](const Message &message) {
       if (message.error)
@@ -44,6 +48,7 @@ protected:
     options.device = device;
     options.opener = opener;
     options.threads = 1;
+    options.gemm = gemm;
     auto model = rt::Model::load(path(), options);
     if (!model.ok()) {
       error = model.status().message();
@@ -85,6 +90,8 @@ protected:
   }
 
   std::string base, error;
+  std::string schedule; ///< of what is compiled
+  rt::GemmChoice gemm = rt::GemmChoice::Scheduled;
 };
 
 /// A stream whose step appends its input to a cache and gives the sums of all rows so far; rank 2, capacity decided by the session.

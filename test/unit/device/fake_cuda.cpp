@@ -44,9 +44,11 @@ struct Module {
   std::map<std::string, std::unique_ptr<Function>> functions;
 };
 
-/// A launch or copy, with copies of its arguments.
+/// A launch, a call of the host or a copy, with copies of its arguments.
 struct Node {
-  Function *function = nullptr; // null: a copy
+  Function *function = nullptr; // null: none
+  void (*host)(void *) = nullptr;
+  void *data = nullptr;
   sim::LaunchConfig config;
   std::vector<std::vector<std::byte>> arguments;
   void *to = nullptr;
@@ -54,6 +56,8 @@ struct Node {
   size_t bytes = 0;
 
   Code run() const {
+    if (host)
+      return host(data), 0;
     if (!function) {
       std::memmove(to, from, bytes);
       return 0;
@@ -225,6 +229,11 @@ EXPORT Code cuLaunchKernelEx(const LaunchConfig *config, Function *function, voi
   }
   return enqueue(reinterpret_cast<Stream *>(config->stream), std::move(node));
 }
+EXPORT Code cuLaunchHostFunc(Stream *stream, void (*function)(void *), void *data) {
+  Node node;
+  node.host = function, node.data = data;
+  return enqueue(stream, std::move(node));
+}
 EXPORT Code cuStreamCreate(Stream **stream, uint32_t) {
   if (!current)
     return invalidContext;
@@ -244,9 +253,9 @@ EXPORT Code cuGraphInstantiateWithFlags(Graph **exec, Graph *graph, unsigned lon
   return *exec = new Graph(*graph), ++state.graphsMade, 0;
 }
 EXPORT Code cuGraphExecUpdate_v2(Graph *exec, Graph *graph, rt::cuda::GraphUpdateInfo *) {
-  bool same =
-      exec->nodes.size() == graph->nodes.size() && std::equal(exec->nodes.begin(), exec->nodes.end(), graph->nodes.begin(),
-                                                              [](const Node &a, const Node &b) { return a.function == b.function; });
+  bool same = exec->nodes.size() == graph->nodes.size() &&
+              std::equal(exec->nodes.begin(), exec->nodes.end(), graph->nodes.begin(),
+                         [](const Node &a, const Node &b) { return a.function == b.function && a.host == b.host; });
   if (!same)
     return graphUpdateFailure;
   return exec->nodes = graph->nodes, ++state.graphsUpdated, 0;

@@ -181,6 +181,8 @@ TEST(Artifact, ManifestsThatLie) {
       {"of arguments", [](fb::ManifestT &m) { withDevice(m)->kernels[1]->buffers = 0; }},
       {"of arguments", [](fb::ManifestT &m) { withDevice(m)->kernels[0]->scalars = 1 << 20; }},
       {"does not have", [](fb::ManifestT &m) { withDevice(m)->kernels[1]->device_module = 0; }},
+      {"for a library", [](fb::ManifestT &m) { withDevice(m)->kernels[1]->gemm = "f16 x f16 -> f16"; }},
+      {"for a library", [](fb::ManifestT &m) { withDevice(m)->kernels[1]->cublaslt = true; }},
       {"no kind", [](fb::ManifestT &m) { withDevice(m)->kernels[2]->kind = ""; }},
       {"of kind 'magic'", [](fb::ManifestT &m) { withDevice(m)->kernels[2]->kind = "magic"; }},
   };

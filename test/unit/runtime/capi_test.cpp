@@ -91,6 +91,10 @@ TEST_F(CApiTest, WeightPages) {
   leat_model *none = nullptr;
   EXPECT_NE(take(leat_model_load(large.path.c_str(), &options, &none), LEAT_INVALID_ARGUMENT).find("given 3"), std::string::npos);
   EXPECT_EQ(none, nullptr);
+  options.weight_pages = 0, options.gemm = 4;
+  EXPECT_NE(take(leat_model_load(large.path.c_str(), &options, &none), LEAT_INVALID_ARGUMENT).find("given 4"), std::string::npos);
+  options.gemm = LEAT_GEMM_CUBLASLT; // this model runs on the CPU
+  EXPECT_NE(take(leat_model_load(large.path.c_str(), &options, &none), LEAT_INVALID_ARGUMENT).find("the CPU has none"), std::string::npos);
   // Callers from before there was a choice.
   options.struct_size = offsetof(leat_model_options, weight_pages);
   ASSERT_EQ(leat_model_load(large.path.c_str(), &options, &none), nullptr);

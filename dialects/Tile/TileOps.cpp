@@ -13,6 +13,8 @@ LogicalResult ProgramOp::verify() {
   int64_t threads = getThreads();
   if (threads < 32 || threads > 1024 || threads % 32 != 0)
     return emitOpError("needs whole warps, 32 to 1024 threads, got ") << threads;
+  if (getCluster() && (clusterSize() < 2 || clusterSize() > 8))
+    return emitOpError("has a cluster of 2 to 8 blocks, got ") << clusterSize();
   if ((*this)->getParentOfType<ProgramOp>())
     return emitOpError("cannot stand inside another program");
   // A tile in registers is spread over all of the block's warps, or over those of its role.

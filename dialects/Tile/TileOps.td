@@ -13,10 +13,17 @@ def Tile_ProgramOp : Tile_Op<"program", [SingleBlockImplicitTerminator<"YieldOp"
   let description = [{
     All threads run the region; control flow around tile ops is the same for all of them. Shared memory of its `tile.alloc` ops is the block's dynamic shared
     memory; the lowering writes how much that is on the function, as `tile.shared_bytes`.
+
+    `cluster`: so many neighbours along dimension 1 of the grid run at the same time and reach each other's shared memory (sm_90). They wait for each other at the program's end, and
+    in front of its roles.
   }];
-  let arguments = (ins I64Attr:$threads);
+  let arguments = (ins I64Attr:$threads, OptionalAttr<I64Attr>:$cluster);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "`threads` $threads attr-dict-with-keyword $body";
+  let assemblyFormat = "`threads` $threads (`cluster` $cluster^)? attr-dict-with-keyword $body";
+  let extraClassDeclaration = [{
+    /// Blocks that form a cluster, 1 if there is none.
+    int64_t clusterSize() { return getCluster() ? int64_t(*getCluster()) : 1; }
+  }];
   let hasVerifier = 1;
 }
 
@@ -376,16 +383,21 @@ def Tile_ExpectOp : Tile_Op<"expect"> {
 
 def Tile_ArriveOp : Tile_Op<"arrive"> {
   let summary = "each group of four consumer warps arrives at a barrier once";
-  let description = "One thread arrives for its group: what the group read was read by products that it has waited for, which none of its warps can do before all have begun them.";
-  let arguments = (ins Tile_MBarriersType:$barriers, Index:$stage);
+  let description = [{
+    One thread arrives for its group: what the group read was read by products that it has waited for, which none of its warps can do before all have begun them.
+    `everywhere`: at the barrier of each block of the cluster.
+  }];
+  let arguments = (ins Tile_MBarriersType:$barriers, Index:$stage, UnitAttr:$everywhere);
   let assemblyFormat = "$barriers `[` $stage `]` attr-dict `:` type($barriers)";
   let hasVerifier = 1;
 }
 
 def Tile_AwaitOp : Tile_Op<"await"> {
   let summary = "waits for the end of the phase of a barrier that has this parity";
-  let arguments = (ins Tile_MBarriersType:$barriers, Index:$stage, Index:$parity);
+  let description = "`everywhere`: threads of other blocks of the cluster arrive there, too.";
+  let arguments = (ins Tile_MBarriersType:$barriers, Index:$stage, Index:$parity, UnitAttr:$everywhere);
   let assemblyFormat = "$barriers `[` $stage `]` `parity` $parity attr-dict `:` type($barriers)";
+  let hasVerifier = 1;
 }
 
 def Tile_CopyTensorOp : Tile_Op<"copy_tensor"> {
@@ -394,8 +406,11 @@ def Tile_CopyTensorOp : Tile_Op<"copy_tensor"> {
     `map` points to 128 bytes that the runtime makes of a LeatTensorMap (include/leat/KernelABI.h): a view of memory in up to five dimensions, innermost first. Its box is a tile of at most
     `swizzle` bytes of the innermost dimension and, over the others, the rows of the tile in order; slabs of a tile with more columns are copied one by one. `coordinates` say where the tile
     begins; elements outside of the view arrive as zero.
+
+    `multicast`: all blocks of the cluster want the same tile. Each copies its share of the rows, one after the other in the order of blocks, to the tiles of all of them, where its bytes are counted
+    by the barrier in the same place; the box has the rows of a share. Nobody may have a use for what was in these tiles any more.
   }];
-  let arguments = (ins AnyType:$map, Variadic<Index>:$coordinates, Tile_SharedType:$tile, Tile_MBarriersType:$barriers, Index:$stage);
+  let arguments = (ins AnyType:$map, Variadic<Index>:$coordinates, Tile_SharedType:$tile, Tile_MBarriersType:$barriers, Index:$stage, UnitAttr:$multicast);
   let assemblyFormat = "$map `[` $coordinates `]` `to` $tile `signal` $barriers `[` $stage `]` attr-dict `:` type($map) `to` type($tile) `signal` type($barriers)";
   let hasVerifier = 1;
 }

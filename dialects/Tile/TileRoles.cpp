@@ -64,6 +64,14 @@ LogicalResult TicketOp::verify() {
   return verifyRole(*this, /*produces=*/true);
 }
 
+/// The op does something with other blocks of the cluster.
+static LogicalResult verifyCluster(Operation *op, StringRef attribute) {
+  auto program = op->getParentOfType<ProgramOp>();
+  if (program && program.clusterSize() > 1)
+    return success();
+  return op->emitOpError("is `") << attribute << "` in a program without a cluster";
+}
+
 LogicalResult CopyTensorOp::verify() {
   auto tile = cast<SharedType>(getTile().getType());
   if (!isa<LLVM::LLVMPointerType>(getMap().getType()))
@@ -72,10 +80,22 @@ LogicalResult CopyTensorOp::verify() {
     return emitOpError("needs two to five coordinates, got ") << rank;
   if (!tile.getSwizzle() || tile.getStages() != 1)
     return emitOpError("needs one stage of a tile with a swizzle, got ") << Type(tile);
-  return verifyRole(*this, /*produces=*/true);
+  if (failed(verifyRole(*this, /*produces=*/true)) || (getMulticast() && failed(verifyCluster(*this, "multicast"))))
+    return failure();
+  // A swizzle repeats after 8 rows, and a share begins with it.
+  int64_t blocks = getMulticast() ? (*this)->getParentOfType<ProgramOp>().clusterSize() : 1;
+  if (tile.getRows() % (8 * blocks) != 0 && blocks > 1)
+    return emitOpError("cannot share ") << tile.getRows() << " rows out to " << blocks << " blocks in multiples of 8";
+  return success();
 }
 
-LogicalResult ArriveOp::verify() { return verifyRole(*this, /*produces=*/false); }
+LogicalResult ArriveOp::verify() {
+  if (failed(verifyRole(*this, /*produces=*/false)))
+    return failure();
+  return getEverywhere() ? verifyCluster(*this, "everywhere") : success();
+}
+
+LogicalResult AwaitOp::verify() { return getEverywhere() ? verifyCluster(*this, "everywhere") : success(); }
 LogicalResult TakeTurnOp::verify() { return verifyRole(*this, /*produces=*/false); }
 LogicalResult GiveTurnOp::verify() { return verifyRole(*this, /*produces=*/false); }
 

@@ -10,7 +10,8 @@ constexpr int64_t kConsumerRegisters = 232, kProducerRegisters = 40;
 
 static int64_t rowsOf(MatmulOp op) { return cpu::scheduled(op->getParentOfType<KernelFuncOp>(), "group_rows", 0); }
 
-GroupGemm::GroupGemm(MatmulOp op, KernelBuilder &k) : GemmTile(op, k), op(op), rhsType(cast<RankedTensorType>(op.getRhs().getType())) {
+GroupGemm::GroupGemm(MatmulOp op, KernelBuilder &k, int64_t cluster)
+    : GemmTile(op, k), op(op), rhsType(cast<RankedTensorType>(op.getRhs().getType())), cluster(cluster) {
   bm = rowsOf(op);
   bn = cpu::scheduled(k.kernel, "group_cols", 128);
   bk = cpu::scheduled(k.kernel, "group_depth", 64);
@@ -25,6 +26,8 @@ bool GroupGemm::fits(MatmulOp op) {
 }
 
 int64_t GroupGemm::threads(MatmulOp op) { return (rowsOf(op) / kGroupRows + 1) * kGroupThreads; }
+
+int64_t GroupGemm::clusterOf(MatmulOp op) { return cpu::scheduled(op->getParentOfType<KernelFuncOp>(), "group_cluster", 1); }
 
 Values GroupGemm::grid() { return {k.ceilDiv(n, k.idx(bn)), k.ceilDiv(rows, k.idx(bm)), batch}; }
 
@@ -42,7 +45,7 @@ SmallVector<TensorMap> GroupGemm::tensorMaps() {
     return dims.size() > 5 ? std::nullopt : tensorMapOf(k, tensor, dims, tileType(boxRows, boxCols, 1));
   };
   auto [rightRows, rightCols] = rightShape();
-  auto left = matrix(op.getLhs(), bm, bk, flat ? rows : Value()), right = matrix(op.getRhs(), rightRows, rightCols, {});
+  auto left = matrix(op.getLhs(), bm, bk, flat ? rows : Value()), right = matrix(op.getRhs(), rightRows / cluster, rightCols, {});
   if (!left || !right)
     return {};
   return {*left, *right};
@@ -55,7 +58,7 @@ void GroupGemm::multiply() {
   Values buffers;
   for (auto type : {tileType(bm, bk, stages), tileType(rightRows, rightCols, stages)})
     buffers.push_back(tile::AllocOp::create(k.b, type, IntegerAttr()));
-  Ring ring(k, buffers, groups, /*late=*/true);
+  Ring ring(k, buffers, groups, /*late=*/true, cluster);
   // Without a depth one step stands in, of zeros from outside of the operands.
   Value steps = k.max(k.ceilDiv(depth, k.idx(bk)), k.idx(1));
   auto roles = tile::RolesOp::create(k.b, groups * kGroupThreads, kConsumerRegisters, kProducerRegisters);
@@ -83,7 +86,7 @@ void GroupGemm::produce(Ring &ring, ValueRange maps, Value steps) {
     Values tiles = ring.acquire(i);
     Value k0 = k.add(first, k.mul(i, k.idx(bk)));
     ring.copy(maps[0], at(lhsType, flat, row0, k0), tiles[0], i);
-    ring.copy(maps[1], op.getTransB() ? at(rhsType, false, n0, k0) : at(rhsType, false, k0, n0), tiles[1], i);
+    ring.copy(maps[1], op.getTransB() ? at(rhsType, false, n0, k0) : at(rhsType, false, k0, n0), tiles[1], i, cluster > 1);
   });
 }
 

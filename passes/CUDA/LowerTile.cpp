@@ -15,7 +15,8 @@ namespace leat::cuda {
 
 static constexpr StringLiteral kSharedName = "tile_shared";
 
-TileLowering::TileLowering(tile::ProgramOp program) : program(program), b(program.getLoc(), program), threads(program.getThreads()) {}
+TileLowering::TileLowering(tile::ProgramOp program)
+    : program(program), b(program.getLoc(), program), threads(program.getThreads()), cluster(program.clusterSize()) {}
 
 SharedPlan planShared(tile::ProgramOp program) {
   SharedPlan plan;
@@ -56,6 +57,10 @@ LogicalResult TileLowering::run() {
   lowerBlock(program.getBody().front());
   if (failed)
     return failure();
+  // No block leaves while another may still arrive at its barriers.
+  b.setInsertionPoint(program.getBody().front().getTerminator());
+  if (cluster > 1)
+    meetCluster();
   Operation *function = program->getParentOfType<FunctionOpInterface>();
   function->setAttr("tile.threads", b.getI64IntegerAttr(threads));
   function->setAttr("tile.shared_bytes", b.getI64IntegerAttr(plan.bytes));

@@ -28,6 +28,11 @@ void TileLowering::lowerBarrier(tile::BarrierOp op) {
     NVVM::Barrier0Op::create(b);
 }
 
+void TileLowering::meetCluster() {
+  instruction("barrier.cluster.arrive.release;", "", {});
+  instruction("barrier.cluster.wait.acquire;", "", {});
+}
+
 Value TileLowering::uniform(Value x) {
   return NVVM::ShflOp::create(b, b.getI32Type(), i32(-1), x, i32(0), i32(31), NVVM::ShflKind::idx, UnitAttr());
 }
@@ -37,8 +42,13 @@ Value TileLowering::uniform(Value x) {
 
 void TileLowering::lowerRoles(tile::RolesOp op) {
   // mbarriers are seen by tensor copies behind the fence, and by other threads behind the barrier.
-  fenceProducts();
-  NVVM::Barrier0Op::create(b);
+  if (cluster > 1) {
+    instruction("fence.mbarrier_init.release.cluster;", "", {});
+    meetCluster();
+  } else {
+    fenceProducts();
+    NVVM::Barrier0Op::create(b);
+  }
   int64_t consumers = op.getConsumers(), all = threads;
   auto branch = scf::IfOp::create(b, less(tid, i32(consumers)), /*withElseRegion=*/true);
   auto lowerRegion = [&](Region &region, Block *into) {
@@ -111,15 +121,22 @@ void TileLowering::lowerExpect(tile::ExpectOp op) {
 }
 
 void TileLowering::lowerArrive(tile::ArriveOp op) {
-  Value at = mbarrier(op.getBarriers(), op.getStage());
-  when(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, rem(tid, kGroup), i32(0)),
-       [&] { instruction("mbarrier.arrive.shared::cta.b64 _, [$0];", "r", at); });
   dead.push_back(op);
+  Value at = mbarrier(op.getBarriers(), op.getStage()), thread = rem(tid, kGroup);
+  if (op.getEverywhere()) // a thread for each block
+    return when(less(thread, i32(cluster)), [&] {
+      Value there = inlineAsm("mapa.shared::cluster.u32 $0, $1, $2;", "=r,r,r", {at, thread}, b.getI32Type())[0];
+      instruction("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [$0];", "r", there);
+    });
+  when(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, thread, i32(0)),
+       [&] { instruction("mbarrier.arrive.shared::cta.b64 _, [$0];", "r", at); });
 }
 
 void TileLowering::lowerAwait(tile::AwaitOp op) {
-  instruction("{\n\t.reg .pred done;\n\tagain: mbarrier.try_wait.parity.shared::cta.b64 done, [$0], $1;\n\t@!done bra again;\n\t}", "r,r",
-              {mbarrier(op.getBarriers(), op.getStage()), toI32(op.getParity())});
+  std::string order = op.getEverywhere() ? ".acquire.cluster" : "";
+  instruction("{\n\t.reg .pred done;\n\tagain: mbarrier.try_wait.parity" + order +
+                  ".shared::cta.b64 done, [$0], $1;\n\t@!done bra again;\n\t}",
+              "r,r", {mbarrier(op.getBarriers(), op.getStage()), toI32(op.getParity())});
   dead.push_back(op);
 }
 
@@ -136,15 +153,26 @@ void TileLowering::lowerCopyTensor(tile::CopyTensorOp op) {
     list += (d ? ", $" : "$") + std::to_string(2 + d);
     kinds += ",r";
   }
-  std::string text = "cp.async.bulk.tensor." + std::to_string(rank) + "d.shared::cluster.global.mbarrier::complete_tx::bytes [$0], [$1, {" +
-                     list + "}], [$" + std::to_string(2 + rank) + "];";
-  Value signal = mbarrier(op.getBarriers(), op.getStage()), first = coordinates[0];
+  std::string text = "cp.async.bulk.tensor." + std::to_string(rank) + "d.shared::cluster.global.mbarrier::complete_tx::bytes" +
+                     (op.getMulticast() ? ".multicast::cluster" : "") + " [$0], [$1, {" + list + "}], [$" + std::to_string(2 + rank) + "]";
+  Value signal = mbarrier(op.getBarriers(), op.getStage()), first = coordinates[0], tile = addresses[op.getTile()];
+  Values last{signal};
+  kinds += ",r";
+  if (op.getMulticast()) {
+    Value mine = mul(NVVM::ClusterId::create(b, b.getI32Type()), type.getRows() / cluster); // this block's share
+    coordinates[1] = add(coordinates[1], mine);
+    tile = add(tile, mul(mine, span));
+    text += ", $" + std::to_string(3 + rank);
+    kinds += ",h";
+    last.push_back(arith::ConstantOp::create(b, b.getI16IntegerAttr(static_cast<int16_t>((1 << cluster) - 1))));
+  }
+  text += ";";
   for (int64_t slab = 0; slab < type.getCols() / perSlab; ++slab) {
     coordinates[0] = add(first, slab * perSlab);
-    Values operands{add(addresses[op.getTile()], slab * type.getRows() * span), op.getMap()};
+    Values operands{add(tile, slab * type.getRows() * span), op.getMap()};
     llvm::append_range(operands, coordinates);
-    operands.push_back(signal);
-    instruction(text, "r,l" + kinds + ",r", operands);
+    llvm::append_range(operands, last);
+    instruction(text, "r,l" + kinds, operands);
   }
   dead.push_back(op);
 }

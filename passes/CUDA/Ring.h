@@ -11,14 +11,16 @@ public:
   /// `buffers`: tiles in shared memory of one number of stages, filled together; `groups`: of four consumer warps, all of which empty them;
   /// 0: they are filled once.
   /// `late`: consumers are done with a step only when they have begun with the next one (releaseBefore).
-  Ring(KernelBuilder &k, mlir::ValueRange buffers, int64_t groups, bool late = false);
+  /// `cluster`: blocks whose producers bring tiles to each other, so that a stage is empty when the consumers of all of them are done with
+  /// it.
+  Ring(KernelBuilder &k, mlir::ValueRange buffers, int64_t groups, bool late = false, int64_t cluster = 1);
 
   /// The producer waits until the stage of a step is empty and announces its bytes. Returns its tiles.
   Values acquire(mlir::Value step);
   /// The same for a step whose stage nobody has used.
   Values begin(mlir::Value step);
-  /// Copies `tile` of the stage by a tensor map.
-  void copy(mlir::Value map, mlir::ValueRange coordinates, mlir::Value tile, mlir::Value step);
+  /// Copies `tile` of the stage by a tensor map. `multicast`: this block's share of it, to all blocks of the cluster.
+  void copy(mlir::Value map, mlir::ValueRange coordinates, mlir::Value tile, mlir::Value step, bool multicast = false);
   /// A consumer waits until the stage is full. Returns its tiles.
   Values await(mlir::Value step);
   /// Tiles of a stage that has been waited for.
@@ -37,7 +39,7 @@ private:
   KernelBuilder &k;
   Values buffers;
   int64_t stages, bytes = 0;
-  bool late;
+  bool late, shared; ///< `shared`: by the blocks of a cluster
   mlir::Value full, empty;
 };
 

@@ -51,7 +51,7 @@ LogicalResult TileGenerator::emit(KernelFuncOp kernel) {
     k.func.setSymName(function);
     k.func->setAttr(kProgramAttr, k.b.getUnitAttr());
     int64_t count = threads(k, phase);
-    auto op = tile::ProgramOp::create(k.b, count);
+    auto op = tile::ProgramOp::create(k.b, count, cluster(phase) > 1 ? k.b.getI64IntegerAttr(cluster(phase)) : IntegerAttr());
     {
       OpBuilder::InsertionGuard guard(k.b);
       k.b.setInsertionPointToStart(&op.getBody().emplaceBlock());
@@ -76,7 +76,7 @@ LogicalResult TileGenerator::emit(KernelFuncOp kernel) {
       for (unsigned d = 0; d < 3; ++d) {
         put(phase, offsetof(LeatGeometry, grid) + 8 * d, blocks[d]);
         put(phase, offsetof(LeatGeometry, block) + 8 * d, k.idx(d == 0 ? count : 1));
-        put(phase, offsetof(LeatGeometry, cluster) + 8 * d, k.idx(1));
+        put(phase, offsetof(LeatGeometry, cluster) + 8 * d, k.idx(d == 1 ? cluster(phase) : 1));
       }
       put(phase, offsetof(LeatGeometry, dynamic_shared), k.idx(sharedBytes[phase]));
       put(phase, offsetof(LeatGeometry, scratch), k.idx(0));

@@ -42,6 +42,8 @@ protected:
   virtual mlir::Value joined(KernelBuilder &k) { return k.idx(0); }
   /// Blocks of a multiprocessor that work on the phase's grid together, where each takes tiles as long as there are some (Tickets.h).
   virtual int64_t resident(KernelBuilder &k, unsigned phase) { return 0; }
+  /// Neighbours along y that form a cluster; the grid has whole ones.
+  virtual int64_t cluster(unsigned phase) { return 1; }
   /// Bytes moved (a lower bound) and operations.
   virtual cpu::Cost cost(KernelBuilder &k) = 0;
 };

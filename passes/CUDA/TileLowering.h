@@ -97,6 +97,8 @@ private:
   void fenceProducts();
   /// Waits at a barrier of the multiprocessor for `count` threads.
   void meet(mlir::Value barrier, int64_t count);
+  /// All threads of the cluster's blocks meet.
+  void meetCluster();
   /// Address (i32) of one of several mbarriers.
   mlir::Value mbarrier(mlir::Value barriers, mlir::Value stage);
   void when(mlir::Value condition, llvm::function_ref<void()> body);
@@ -137,6 +139,7 @@ private:
   tile::ProgramOp program;
   mlir::ImplicitLocOpBuilder b;
   int64_t threads; ///< of the program, or of the consumers where their role is lowered
+  int64_t cluster; ///< blocks that form one
   bool inRole = false;
   SharedPlan plan;
   mlir::Value tid, lane, warp, sharedBase; ///< i32

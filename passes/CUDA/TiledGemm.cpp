@@ -1,6 +1,7 @@
 // leat.matmul in tiles on any GPU: copies in flight, tensor cores for 16-bit operands, multiply-adds for f32. On Hopper products in 16 bits
 // have a program of their own where operands allow it (GroupGemm.h).
 #include "passes/CUDA/FewRows.h"
+#include "passes/CUDA/Generic.h"
 #include "passes/CUDA/GroupGemm.h"
 
 using namespace mlir;
@@ -109,12 +110,17 @@ private:
 
 class TiledGemm : public TileGenerator {
 public:
-  TiledGemm(MatmulOp op, const GpuTarget &target) : op(op), hopper(target.hopper()) {
+  TiledGemm(MatmulOp op, const GpuTarget &target) : op(op), hopper(target.hopper()), clusterSize(1) {
     lhsType = cast<RankedTensorType>(op.getLhs().getType());
     rhsType = cast<RankedTensorType>(op.getRhs().getType());
     outType = cast<RankedTensorType>(op.getOutput().getType());
     packed = cpu::operandLayout(op->getParentOfType<KernelFuncOp>(), op.getRhs()).starts_with("panel64");
     trans = op.getTransB() && !packed;
+    if (GroupGemm::clusterOf(op) > 1) {
+      KernelBuilder probe(op->getParentOfType<KernelFuncOp>(), threadTarget(), KernelBuilder::Part::Cost);
+      clusterSize = byGroups(probe) ? GroupGemm::clusterOf(op) : 1;
+      probe.func.erase();
+    }
   }
 
   static bool fits(MatmulOp op) {
@@ -128,24 +134,30 @@ public:
   }
 
 protected:
-  // Tiles, and where the weights allow it a form for few rows; which, the number of rows decides at the launch.
-  unsigned phases() override { return hasFew() ? 2 : 1; }
+  // Tiles; where the weights allow it a form for few rows; and one with clusters, for grids that have whole ones. Which, the number of rows
+  // decides at the launch.
+  unsigned phases() override { return 1 + hasFew() + (clusterSize > 1); }
+  bool isFew(unsigned phase) { return phase == 1 && hasFew(); }
+  int64_t cluster(unsigned phase) override { return phase && !isFew(phase) ? clusterSize : 1; }
   int64_t threads(KernelBuilder &k, unsigned phase) override {
-    return phase ? kFewRowsThreads : byGroups(k) ? GroupGemm::threads(op) : 128;
+    return isFew(phase) ? kFewRowsThreads : byGroups(k) ? GroupGemm::threads(op) : 128;
   }
 
   Values grid(KernelBuilder &k, unsigned phase) override {
     GemmProgram p(op, k);
-    Values blocks = phase ? fewRowsGrid(k, p.rows, p.n, !trans) : byGroups(k) ? GroupGemm(op, k).grid() : p.grid();
-    if (hasFew()) {
-      Value few = k.compare(arith::CmpIPredicate::sle, p.rows, k.idx(kFewRows));
-      blocks[0] = arith::SelectOp::create(k.b, few, phase ? blocks[0] : k.idx(0), phase ? k.idx(0) : blocks[0]);
-    }
+    Values blocks = isFew(phase) ? fewRowsGrid(k, p.rows, p.n, !trans) : byGroups(k) ? GroupGemm(op, k, cluster(phase)).grid() : p.grid();
+    auto only = [&](Value condition, bool wanted) {
+      blocks[0] = arith::SelectOp::create(k.b, condition, wanted ? blocks[0] : k.idx(0), wanted ? k.idx(0) : blocks[0]);
+    };
+    if (hasFew())
+      only(k.compare(arith::CmpIPredicate::sle, p.rows, k.idx(kFewRows)), isFew(phase));
+    if (clusterSize > 1 && !isFew(phase))
+      only(k.compare(arith::CmpIPredicate::eq, k.rem(blocks[1], k.idx(clusterSize)), k.idx(0)), cluster(phase) > 1);
     return blocks;
   }
 
   SmallVector<TensorMap> tensorMaps(KernelBuilder &k, unsigned phase) override {
-    return phase == 0 && byGroups(k) ? GroupGemm(op, k).tensorMaps() : SmallVector<TensorMap>();
+    return !isFew(phase) && byGroups(k) ? GroupGemm(op, k, cluster(phase)).tensorMaps() : SmallVector<TensorMap>();
   }
 
   cpu::Cost cost(KernelBuilder &k) override {
@@ -161,20 +173,20 @@ protected:
     for (unsigned phase = 0; phase < phases(); ++phase) {
       Values blocks = grid(k, phase);
       read(lhsType, p.rows, blocks[0]);
-      read(rhsType, p.n, k.mul(blocks[1], k.min(blocks[0], k.idx(1))));
+      read(rhsType, p.n, k.mul(k.div(blocks[1], k.idx(cluster(phase))), k.min(blocks[0], k.idx(1))));
     }
     return {least, k.mul(macs, k.idx(2)), requested};
   }
 
   void program(KernelBuilder &k, unsigned phase) override {
-    if (phase)
+    if (isFew(phase))
       return fewRows(k);
     cpu::checkEpilogue(k, op.getOutput());
-    byGroups(k) ? GroupGemm(op, k).multiply() : GemmProgram(op, k).multiply();
+    byGroups(k) ? GroupGemm(op, k, cluster(phase)).multiply() : GemmProgram(op, k).multiply();
   }
 
 private:
-  bool byGroups(KernelBuilder &k) { return hopper && GroupGemm::fits(op) && !GroupGemm(op, k).tensorMaps().empty(); }
+  bool byGroups(KernelBuilder &k) { return hopper && GroupGemm::fits(op) && !GroupGemm(op, k, 1).tensorMaps().empty(); }
 
   /// The weights are one matrix in memory, of whole accesses, which all rows share.
   bool hasFew() {
@@ -216,7 +228,8 @@ private:
   MatmulOp op;
   RankedTensorType lhsType, rhsType, outType;
   bool hopper;
-  bool packed, trans; ///< as in GemmProgram
+  int64_t clusterSize; ///< blocks of a cluster, where the grid has whole ones; 1: there are none
+  bool packed, trans;  ///< as in GemmProgram
 };
 
 } // namespace

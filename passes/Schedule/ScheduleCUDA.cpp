@@ -62,7 +62,8 @@ constexpr int64_t kWideRegisters = 24;
 
 /// Sizes of a product by wgmma: 128 rows (64 where there are no more) by as many columns as finish first, by a model of a multiprocessor's
 /// clocks. A step is bound by the tensor cores or by what comes from the second cache; steps of one wave run at the same time, and what
-/// lies outside of the output is wasted.
+/// lies outside of the output is wasted. Two blocks of different rows may be a cluster and bring half of their common columns each, unless
+/// it is known that the grid has an odd number of them. Of what takes as long, that is chosen which asks for fewer bytes.
 Sizes productGroups(MatmulOp op) {
   constexpr int64_t multiprocessors = 132, depth = 64, stages = 4;
   constexpr double operations = 4096, cacheBytes = 48; // a clock: operations of the tensor cores in 16 bits, bytes that arrive
@@ -71,18 +72,24 @@ Sizes productGroups(MatmulOp op) {
   if (lhs.getElementType().isF32())
     return {};
   int64_t rows = !ShapedType::isDynamic(m) && m <= 64 ? 64 : 128;
-  int64_t best = 0;
-  double least = 0;
-  for (int64_t cols : {256, 128, 64}) {
-    double clocks = std::max(2.0 * rows * cols * depth / operations, (rows + cols) * depth * 2 / cacheBytes);
-    double blocks = ShapedType::isDynamic(n) ? 1.0 / double(cols) : double(llvm::divideCeil(n, cols));
-    // With all sizes known there is a last wave; else as many blocks as it takes.
-    if (!ShapedType::isDynamic(m) && !ShapedType::isDynamic(n))
-      blocks = double(llvm::divideCeil(int64_t(blocks) * llvm::divideCeil(m, rows), multiprocessors));
-    if (best == 0 || blocks * clocks < least)
-      best = cols, least = blocks * clocks;
-  }
-  return {{"group_rows", rows}, {"group_cols", best}, {"group_depth", depth}, {"group_stages", stages}};
+  bool pairs = ShapedType::isDynamic(m) || llvm::divideCeil(m, rows) % 2 == 0;
+  int64_t best = 0, cluster = 1;
+  std::pair<double, double> least; // clocks, bytes
+  for (int64_t cols : {256, 128, 64})
+    for (int64_t blocksTogether : {1, 2}) {
+      if (blocksTogether == 2 && !pairs)
+        continue;
+      double bytes = (rows + double(cols) / blocksTogether) * depth * 2;
+      double clocks = std::max(2.0 * rows * cols * depth / operations, bytes / cacheBytes);
+      double tiles = ShapedType::isDynamic(n) ? 1.0 / double(cols) : double(llvm::divideCeil(n, cols)), waves = tiles;
+      // With all sizes known there is a last wave; else as many blocks as it takes.
+      if (!ShapedType::isDynamic(m) && !ShapedType::isDynamic(n))
+        waves = double(llvm::divideCeil(int64_t(tiles) * llvm::divideCeil(m, rows), multiprocessors));
+      std::pair cost(waves * clocks, tiles * bytes);
+      if (best == 0 || cost < least)
+        best = cols, cluster = blocksTogether, least = cost;
+    }
+  return {{"group_rows", rows}, {"group_cols", best}, {"group_depth", depth}, {"group_stages", stages}, {"group_cluster", cluster}};
 }
 
 /// Entries of a page of the keys; 0 if they are in no pages.

@@ -11,12 +11,18 @@ constexpr Tunable kAttention[] = {{"keys", 4, 1024, 4, 64, kKeys}};
 // Tiles of GPU kernels: of the output (rows, cols), of what a step reads (depth, keys), steps in flight. ScheduleCUDA knows the standard
 // ones; what does not fit a multiprocessor is found out by whoever tries it.
 constexpr int64_t kTileRows[] = {32, 64, 128}, kTileCols[] = {32, 64, 128, 256}, kTileDepths[] = {16, 32, 64}, kTileKeys[] = {32, 64, 128},
-                  kStages[] = {2, 3, 4}, kYesNo[] = {0, 1}, kGroupCols[] = {64, 128, 256},
+                  kStages[] = {2, 3, 4}, kYesNo[] = {0, 1}, kClusters[] = {1, 2}, kGroupCols[] = {64, 128, 256},
                   kGroupKeys[] = {64, 80, 96, 112, 128, 144, 160, 176};
-constexpr Tunable kTile[] = {
-    {"rows", 32, 256, 32, 64, kTileRows},         {"cols", 32, 256, 32, 64, kTileCols},  {"depth", 16, 128, 16, 32, kTileDepths},
-    {"keys", 16, 256, 16, 64, kTileKeys},         {"stages", 2, 8, 1, 3, kStages},       {"group_cols", 64, 256, 64, 128, kGroupCols},
-    {"group_keys", 16, 256, 16, 128, kGroupKeys}, {"group_stages", 2, 8, 1, 4, kStages}, {"cublaslt", 0, 1, 1, 0, kYesNo}};
+constexpr Tunable kTile[] = {{"rows", 32, 256, 32, 64, kTileRows},
+                             {"cols", 32, 256, 32, 64, kTileCols},
+                             {"depth", 16, 128, 16, 32, kTileDepths},
+                             {"keys", 16, 256, 16, 64, kTileKeys},
+                             {"stages", 2, 8, 1, 3, kStages},
+                             {"group_cols", 64, 256, 64, 128, kGroupCols},
+                             {"group_keys", 16, 256, 16, 128, kGroupKeys},
+                             {"group_stages", 2, 8, 1, 4, kStages},
+                             {"group_cluster", 1, 2, 1, 1, kClusters},
+                             {"cublaslt", 0, 1, 1, 0, kYesNo}};
 constexpr Tunable kGrain[] = {{"grain", 1, 1 << 26, 1, 4096, kGrains}};
 } // namespace
 

@@ -38,6 +38,21 @@ leat.kernel_func @half inputs 3 -> [tensor<?x96xf16>] {
   leat.yield %z : tensor<?x96xf16>
 }
 
+// With two rows of blocks, or four, ... a launch of its own, in which both blocks of a cluster bring half of the right operand to both.
+// CHECK-LABEL: func.func @half.program2(
+// CHECK-SAME: %[[LEFT:[a-z0-9]*]]: !llvm.ptr, %[[RIGHT:[a-z0-9]*]]: !llvm.ptr) attributes {leat.program}
+// CHECK: tile.program threads 384 cluster 2
+// CHECK: tile.mbarriers arrivals 1 :
+// CHECK: tile.mbarriers arrivals 4 :
+// CHECK: tile.roles consume 256
+// CHECK:     tile.arrive {{.*}} {everywhere}
+// CHECK: produce registers
+// CHECK:     tile.await {{.*}} {everywhere}
+// CHECK:     tile.expect {{.*}} bytes 32768
+// CHECK:     tile.copy_tensor %[[LEFT]][
+// CHECK-NOT: multicast
+// CHECK:     tile.copy_tensor %[[RIGHT]][{{.*}} {multicast} :
+
 // A batch of matrices has a dimension of the map for each of the batch's.
 // CHECK-LABEL: func.func @batch.program0(
 // CHECK: tile.copy_tensor %{{.*}}[%{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}, %{{[^,]*}}] to

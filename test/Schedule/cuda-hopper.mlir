@@ -2,9 +2,10 @@
 
 // On Hopper, sizes by what a multiprocessor has, beside those of the form for all GPUs.
 
-// Many columns: the widest tile reads least for what it multiplies. Few, or a last wave that is nearly empty: narrower ones.
+// Many columns: the widest tile reads least for what it multiplies. Few, or a last wave that is nearly empty: narrower ones. Two blocks of rows
+// share their columns, where it may be that there are two.
 // CHECK-LABEL: leat.kernel_func @wide
-// CHECK-SAME: group_cols = 256 : i64, group_depth = 64 : i64, group_rows = 128 : i64, group_stages = 4 : i64
+// CHECK-SAME: group_cluster = 2 : i64, group_cols = 256 : i64, group_depth = 64 : i64, group_rows = 128 : i64, group_stages = 4 : i64
 leat.kernel_func @wide inputs 2 -> [tensor<?x4096xf16>] {
 ^bb0(%a: tensor<?x64xf16>, %b: tensor<64x4096xf16>):
   %0 = leat.matmul %a, %b : (tensor<?x64xf16>, tensor<64x4096xf16>) -> tensor<?x4096xf16>
@@ -12,7 +13,7 @@ leat.kernel_func @wide inputs 2 -> [tensor<?x4096xf16>] {
 }
 
 // CHECK-LABEL: leat.kernel_func @narrow
-// CHECK-SAME: group_cols = 128 : i64
+// CHECK-SAME: group_cluster = 2 : i64, group_cols = 128 : i64
 leat.kernel_func @narrow inputs 2 -> [tensor<?x96xf16>] {
 ^bb0(%a: tensor<?x64xf16>, %b: tensor<64x96xf16>):
   %0 = leat.matmul %a, %b : (tensor<?x64xf16>, tensor<64x96xf16>) -> tensor<?x96xf16>
@@ -20,11 +21,27 @@ leat.kernel_func @narrow inputs 2 -> [tensor<?x96xf16>] {
 }
 
 // CHECK-LABEL: leat.kernel_func @one_wave
-// CHECK-SAME: group_cols = 64 : i64
+// CHECK-SAME: group_cluster = 1 : i64, group_cols = 64 : i64
 leat.kernel_func @one_wave inputs 2 -> [tensor<128x4096xf16>] {
 ^bb0(%a: tensor<128x64xf16>, %b: tensor<64x4096xf16>):
   %0 = leat.matmul %a, %b : (tensor<128x64xf16>, tensor<64x4096xf16>) -> tensor<128x4096xf16>
   leat.yield %0 : tensor<128x4096xf16>
+}
+
+// CHECK-LABEL: leat.kernel_func @even
+// CHECK-SAME: group_cluster = 2 : i64
+leat.kernel_func @even inputs 2 -> [tensor<512x4096xf16>] {
+^bb0(%a: tensor<512x64xf16>, %b: tensor<64x4096xf16>):
+  %0 = leat.matmul %a, %b : (tensor<512x64xf16>, tensor<64x4096xf16>) -> tensor<512x4096xf16>
+  leat.yield %0 : tensor<512x4096xf16>
+}
+
+// CHECK-LABEL: leat.kernel_func @odd
+// CHECK-SAME: group_cluster = 1 : i64
+leat.kernel_func @odd inputs 2 -> [tensor<384x4096xf16>] {
+^bb0(%a: tensor<384x64xf16>, %b: tensor<64x4096xf16>):
+  %0 = leat.matmul %a, %b : (tensor<384x64xf16>, tensor<64x4096xf16>) -> tensor<384x4096xf16>
+  leat.yield %0 : tensor<384x4096xf16>
 }
 
 // f32 has no products of groups of warps.

@@ -842,3 +842,65 @@ func.func @f(%p: !llvm.ptr, %n: index) {
   %0 = tile.ticket %p of %n : !llvm.ptr
   return
 }
+
+// -----
+func.func @f() {
+  // expected-error @+1 {{has a cluster of 2 to 8 blocks, got 9}}
+  tile.program threads 128 cluster 9 {
+  }
+  return
+}
+
+// -----
+func.func @f(%i: index) {
+  tile.program threads 256 {
+    %b = tile.mbarriers arrivals 2 : !tile.mbarriers<2>
+    tile.roles consume 128 registers 240 {
+      // expected-error @+1 {{is `everywhere` in a program without a cluster}}
+      tile.arrive %b[%i] {everywhere} : !tile.mbarriers<2>
+    } produce registers 24 {
+    }
+  }
+  return
+}
+
+// -----
+func.func @f(%i: index) {
+  tile.program threads 256 {
+    %b = tile.mbarriers arrivals 2 : !tile.mbarriers<2>
+    tile.roles consume 128 registers 240 {
+    } produce registers 24 {
+      // expected-error @+1 {{is `everywhere` in a program without a cluster}}
+      tile.await %b[%i] parity %i {everywhere} : !tile.mbarriers<2>
+    }
+  }
+  return
+}
+
+// -----
+func.func @f(%map: !llvm.ptr, %i: index) {
+  tile.program threads 256 {
+    %t = tile.alloc : !tile.shared<64x64xbf16, swizzle = 128>
+    %b = tile.mbarriers arrivals 2 : !tile.mbarriers<2>
+    tile.roles consume 128 registers 240 {
+    } produce registers 24 {
+      // expected-error @+1 {{is `multicast` in a program without a cluster}}
+      tile.copy_tensor %map[%i, %i] to %t signal %b[%i] {multicast} : !llvm.ptr to !tile.shared<64x64xbf16, swizzle = 128> signal !tile.mbarriers<2>
+    }
+  }
+  return
+}
+
+// -----
+func.func @f(%map: !llvm.ptr, %i: index) {
+  tile.program threads 256 cluster 2 {
+    %t = tile.alloc : !tile.shared<24x64xbf16, swizzle = 128>
+    %b = tile.mbarriers arrivals 2 : !tile.mbarriers<2>
+    tile.roles consume 128 registers 240 {
+    } produce registers 24 {
+      // expected-error @+1 {{cannot share 24 rows out to 2 blocks in multiples of 8}}
+      tile.copy_tensor %map[%i, %i] to %t signal %b[%i] {multicast} : !llvm.ptr to !tile.shared<24x64xbf16, swizzle = 128> signal !tile.mbarriers<2>
+    }
+  }
+  return
+}

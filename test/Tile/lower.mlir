@@ -230,6 +230,45 @@ func.func @roles(%map: !llvm.ptr, %i: index) {
 
 // -----
 
+// A cluster: blocks meet before the roles and at the end. Each brings a share of the rows to all of them, and the consumers' groups arrive at
+// the barriers of all, a thread for each.
+// CHECK-LABEL: func.func @cluster
+// CHECK: llvm.inline_asm has_side_effects "fence.mbarrier_init.release.cluster;", ""
+// CHECK-NEXT: llvm.inline_asm has_side_effects "barrier.cluster.arrive.release;", ""
+// CHECK-NEXT: llvm.inline_asm has_side_effects "barrier.cluster.wait.acquire;", ""
+// CHECK-NOT: nvvm.barrier0
+// CHECK: scf.if
+// CHECK:   %[[THREAD:.*]] = arith.remui %{{.*}}, %c128_i32
+// CHECK:   %[[FIRST:.*]] = arith.cmpi slt, %[[THREAD]], %c2_i32
+// CHECK:   scf.if %[[FIRST]]
+// CHECK:     %[[THERE:.*]] = llvm.inline_asm "mapa.shared::cluster.u32 $0, $1, $2;", "=r,r,r" %{{.*}}, %[[THREAD]]
+// CHECK:     llvm.inline_asm has_side_effects "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [$0];", "r" %[[THERE]]
+// CHECK: } else {
+// CHECK:   llvm.inline_asm has_side_effects {{.*}}mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64
+// CHECK:   %[[RANK:.*]] = nvvm.read.ptx.sreg.cluster.ctarank
+// CHECK:   %[[SHARE:.*]] = arith.muli %[[RANK]], %c32_i32
+// CHECK:   %[[ROW:.*]] = arith.addi %{{.*}}, %[[SHARE]]
+// CHECK:   arith.muli %[[RANK]], %c4096_i32
+// CHECK-COUNT-2: llvm.inline_asm has_side_effects "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [$0], [$1, {$2, $3}], [$4], $5;", "r,l,r,r,r,h" %{{.*}}, %{{.*}}, %{{.*}}, %[[ROW]], %{{.*}}, %c3_i16
+// CHECK: llvm.inline_asm has_side_effects "barrier.cluster.arrive.release;", ""
+// CHECK-NEXT: llvm.inline_asm has_side_effects "barrier.cluster.wait.acquire;", ""
+// CHECK-NEXT: return
+func.func @cluster(%map: !llvm.ptr, %i: index) {
+  tile.program threads 384 cluster 2 {
+    %t = tile.alloc : !tile.shared<64x128xbf16, swizzle = 128>
+    %b = tile.mbarriers arrivals 4 : !tile.mbarriers<2>
+    tile.roles consume 256 registers 240 {
+      tile.arrive %b[%i] {everywhere} : !tile.mbarriers<2>
+    } produce registers 24 {
+      tile.await %b[%i] parity %i {everywhere} : !tile.mbarriers<2>
+      tile.copy_tensor %map[%i, %i] to %t signal %b[%i] {multicast} : !llvm.ptr to !tile.shared<64x128xbf16, swizzle = 128> signal !tile.mbarriers<2>
+    }
+  }
+  return
+}
+
+// -----
+
 // Blocks that stay: each round asks anew where its threads stand, and the producer draws what comes next. The last number wraps the counter to 0.
 // CHECK-LABEL: func.func @rounds
 // CHECK: nvvm.setmaxregister increase 240

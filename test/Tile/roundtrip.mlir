@@ -163,6 +163,25 @@ func.func @roles(%map: !llvm.ptr, %x: f32, %i: index) {
   return
 }
 
+// CHECK-LABEL: func.func @cluster
+func.func @cluster(%map: !llvm.ptr, %i: index) {
+  // CHECK: tile.program threads 256 cluster 4 {
+  tile.program threads 256 cluster 4 {
+    %t = tile.alloc : !tile.shared<64x64xbf16, swizzle = 128>
+    %b = tile.mbarriers arrivals 4 : !tile.mbarriers<2>
+    tile.roles consume 128 registers 240 {
+      // CHECK: tile.arrive %{{.*}}[%{{.*}}] {everywhere} : {{.*}}<2>
+      tile.arrive %b[%i] {everywhere} : !tile.mbarriers<2>
+    } produce registers 24 {
+      // CHECK: tile.await %{{.*}}[%{{.*}}] parity %{{.*}} {everywhere} : {{.*}}<2>
+      tile.await %b[%i] parity %i {everywhere} : !tile.mbarriers<2>
+      // CHECK: tile.copy_tensor %{{.*}}[%{{.*}}, %{{.*}}] to %{{.*}} signal %{{.*}}[%{{.*}}] {multicast} : !llvm.ptr to
+      tile.copy_tensor %map[%i, %i] to %t signal %b[%i] {multicast} : !llvm.ptr to !tile.shared<64x64xbf16, swizzle = 128> signal !tile.mbarriers<2>
+    }
+  }
+  return
+}
+
 // CHECK-LABEL: func.func @pages
 func.func @pages(%pool: !llvm.ptr, %table: !llvm.ptr, %n: index) {
   tile.program threads 32 {

@@ -40,12 +40,13 @@ static void moveBulk(Cluster &cluster, const BulkCopy &copy) {
     if (cluster.launch->races)
       cluster.launch->races->accessRange(warp, *copy.op, copy.lane, address, bytes, false);
   };
+  auto count = [&](u64 address, u64 bytes) { cluster.counters.bulkSectors += copy.again ? 0 : sectorsOf(address, bytes); };
   if (copy.kind == BulkCopy::Linear) {
     if (const u8 *from = globalPlace(warp, *copy.op, copy.source, copy.bytes, copy.lane, false)) {
       noteRead(copy.source, copy.bytes);
       std::memcpy(shared + copy.destination, from, copy.bytes);
     }
-    cluster.counters.bulkSectors += sectorsOf(copy.source, copy.bytes);
+    count(copy.source, copy.bytes);
     return;
   }
   TensorMapSpec map;
@@ -60,7 +61,7 @@ static void moveBulk(Cluster &cluster, const BulkCopy &copy) {
         noteRead(from, bytes);
         std::memcpy(row + first * size, data, bytes);
       }
-      cluster.counters.bulkSectors += sectorsOf(from, bytes);
+      count(from, bytes);
     }
     for (u32 i = 0; i < rowBytes; i += 16)
       std::memcpy(shared + swizzle(copy.destination + offset + i, map.swizzleBytes), row + i, 16);
@@ -146,8 +147,10 @@ Flow bulkLoad(Warp &warp, const Op &op, u32 mask) {
     if (ctas >> cluster.ctas.size())
       report(warp, op, l, Kind::TensorCopy, "the multicast names CTAs 0x%x of a cluster of %zu", ctas, cluster.ctas.size());
     for (u32 rank = 0; rank < cluster.ctas.size(); ++rank)
-      if (ctas >> rank & 1)
+      if (ctas >> rank & 1) {
         issue(warp, op, copy, *cluster.ctas[rank], swizzleBytes);
+        copy.again = true;
+      }
   }
   return next(warp);
 }

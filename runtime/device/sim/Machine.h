@@ -129,6 +129,7 @@ struct BulkCopy {
   u32 sequence;       // Arrive: the clock of the arrival
   u64 copySerial = 0; // Arrive: the last cp.async before it
   bool copied = false;
+  bool again = false; // memory was asked for it already: for another CTA of a multicast
 };
 
 struct WgmmaOp {

@@ -85,8 +85,8 @@ std::unique_ptr<DeviceKernels> DeviceKernels::compile(const std::string &text, c
 
 unsigned DeviceKernels::phases(const std::string &name) const { return impl->entries.count(name) ? impl->entries.at(name).size() : 0; }
 
-std::array<int64_t, LEAT_COSTS> DeviceKernels::cost(const std::string &name, const std::vector<Array *> &inputs, const std::vector<Array *> &results,
-                                           const std::vector<int64_t> &given) {
+std::array<int64_t, LEAT_COSTS> DeviceKernels::cost(const std::string &name, const std::vector<Array *> &inputs,
+                                                    const std::vector<Array *> &results, const std::vector<int64_t> &given) {
   std::vector<int64_t> scalars = impl->signatures.at(name).launchScalars(name, inputs, results, given);
   std::array<int64_t, LEAT_COSTS> out{};
   reinterpret_cast<void (*)(const int64_t *, int64_t *)>(lookup(*impl->host, name + ".cost"))(scalars.data(), out.data());
@@ -151,7 +151,7 @@ DeviceKernels::Outcome DeviceKernels::run(const std::string &name, const std::ve
     auto dim = [](const int64_t *v) { return sim::Dim3{uint32_t(v[0]), uint32_t(v[1]), uint32_t(v[2])}; };
     if (phase.resident > 0)
       phase.grid[0] = std::min(phase.grid[0], phase.resident * multiprocessors);
-    sim::LaunchConfig config{dim(phase.grid), dim(phase.block), {}, uint32_t(phase.dynamic_shared)};
+    sim::LaunchConfig config{dim(phase.grid), dim(phase.block), dim(phase.cluster), uint32_t(phase.dynamic_shared)};
     std::vector<const void *> arguments{buffers.data(), scalars.data()};
     alignas(64) uint8_t maps[LEAT_MAX_TENSOR_MAPS][128];
     for (int64_t i = 0; i < phase.tensor_maps; ++i) {

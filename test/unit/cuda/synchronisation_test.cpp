@@ -90,6 +90,8 @@ struct Case {
 std::vector<Case> cases() {
   std::vector<Case> all;
   auto random = [](const char *type, std::vector<int64_t> dims) { return Array::random(type, std::move(dims), 7); };
+  // On Hopper 140 rows are two blocks, a cluster.
+  all.push_back({"gemm", {random("f16", {140, 1104}), random("f16", {1104, 72})}, {Array("f16", {140, 72})}});
   for (int64_t rows : {40, 3}) {
     all.push_back({"gemm", {random("f16", {rows, 1104}), random("f16", {1104, 72})}, {Array("f16", {rows, 72})}});
     all.push_back({"mixed", {random("f32", {rows, 1104}), random("bf16", {64, 1104})}, {Array("f32", {rows, 64})}});
@@ -170,7 +172,7 @@ std::vector<Mutant> mutants(const std::string &ptx, const std::string &entry) {
   if (begin == std::string::npos)
     return all;
   static const std::regex order(
-      R"((bar\.sync|barrier\.sync|barrier\.cta\.sync|bar\.arrive|cp\.async\.commit_group|cp\.async\.wait_group|cp\.async\.bulk\.tensor|fence\.proxy|mbarrier\.init|mbarrier\.arrive|again: mbarrier\.try_wait[^;]*;\s*@!done bra|wgmma\.fence|wgmma\.commit_group|wgmma\.wait_group)[^;\n]*;)");
+      R"((bar\.sync|barrier\.sync|barrier\.cta\.sync|bar\.arrive|cp\.async\.commit_group|cp\.async\.wait_group|cp\.async\.bulk\.tensor|fence\.proxy|mbarrier\.init|mbarrier\.arrive|again: mbarrier\.try_wait[^;]*;\s*@!done bra|barrier\.cluster\.arrive|barrier\.cluster\.wait|fence\.mbarrier_init|wgmma\.fence|wgmma\.commit_group|wgmma\.wait_group)[^;\n]*;)");
   for (std::sregex_iterator it(ptx.begin() + begin, ptx.begin() + end, order), last; it != last; ++it) {
     size_t at = begin + it->position(), length = it->length();
     std::string where = " in line " + std::to_string(1 + std::count(ptx.begin(), ptx.begin() + at, '\n'));

@@ -150,6 +150,34 @@ TEST_F(CudaTest, RunsBlocksThatStayOnHopper) {
   EXPECT_GT(fake().graphsUpdated, 0);
 }
 
+const char *kProduct = R"(
+  func.func @main(%a: tensor<1x1x?x64xf16>, %b: tensor<1x1x64x64xf16>) -> tensor<1x1x?x64xf16> {
+    %0 = leat.matmul %a, %b : (tensor<1x1x?x64xf16>, tensor<1x1x64x64xf16>) -> tensor<1x1x?x64xf16>
+    return %0 : tensor<1x1x?x64xf16>
+  }
+)";
+
+TEST_F(CudaTest, LaunchesClusters) {
+  // Two rows of blocks are a cluster, one is none.
+  Tensor a = halves(1, 200, 1), b = halves(1, 64, 2), shorter = halves(1, 100, 1);
+  compile(kProduct, "cuda", "sm_90a");
+  auto simulated = session(load("sim:checked"));
+  ASSERT_TRUE(simulated) << error;
+  ASSERT_TRUE(run(*simulated, "main", {&a, &b})) << error;
+  std::vector<uint16_t> want = values<uint16_t>(simulated->output(0));
+  fake().major = 9, fake().sharedBytes = 227 << 10;
+  auto s = session(load("cuda", openFake));
+  ASSERT_TRUE(s) << error;
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(run(*s, "main", {&a, &b})) << error;
+    EXPECT_EQ(values<uint16_t>(s->output(0)), want) << "run " << i;
+    EXPECT_EQ(fake().clusters, i);
+  }
+  EXPECT_GT(fake().graphsUpdated, 0);
+  ASSERT_TRUE(run(*s, "main", {&shorter, &b})) << error;
+  EXPECT_EQ(fake().clusters, 3);
+}
+
 TEST_F(CudaTest, StreamsWithState) {
   compile(leat::test::kStream, "cuda");
   auto s = session(load("cuda", openFake));

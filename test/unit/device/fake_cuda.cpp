@@ -222,6 +222,13 @@ EXPORT Code cuLaunchKernelEx(const LaunchConfig *config, Function *function, voi
   node.function = function;
   node.config.grid = {config->grid[0], config->grid[1], config->grid[2]};
   node.config.block = {config->block[0], config->block[1], config->block[2]};
+  for (uint32_t i = 0; i < config->attributeCount; ++i) {
+    if (config->attributes[i].id != rt::cuda::attributeClusterDimension)
+      return invalidValue;
+    const uint32_t *cluster = config->attributes[i].value.cluster;
+    node.config.cluster = {cluster[0], cluster[1], cluster[2]};
+    ++state.clusters;
+  }
   node.config.dynamicSharedBytes = config->sharedBytes;
   for (size_t i = 0; i < function->info->parameters.size(); ++i) {
     auto *bytes = static_cast<const std::byte *>(arguments[i]);

@@ -8,9 +8,9 @@ struct FakeCuda {
   int gpus = 1, major = 8, minor = 0, cacheBytes = 1 << 16, sharedBytes = 163 << 10;
   int64_t memory = int64_t(1) << 32; // bytes that can be allocated at a time
   bool refusePtx = false;            // the driver's compiler finds a mistake
-  // How often each was called.
-  int launches = 0, graphLaunches = 0, graphsMade = 0, graphsUpdated = 0, copiesIn = 0, copiesOut = 0, fills = 0, synchronizations = 0,
-      modules = 0;
+  // How often each was called; `clusters`: launches that asked for some.
+  int clusters = 0, launches = 0, graphLaunches = 0, graphsMade = 0, graphsUpdated = 0, copiesIn = 0, copiesOut = 0, fills = 0,
+      synchronizations = 0, modules = 0;
   int64_t held = 0;              // bytes allocated now
   int streams = 0, contexts = 0; // open now
 };

@@ -76,14 +76,15 @@ class Library:
             self.lib.leat_status_free(status)
             raise error
 
-    def load(self, path, threads=0):
-        return Model(self, path, threads)
+    def load(self, path, threads=0, gemm=0):
+        """`gemm`: a number of leat_gemm."""
+        return Model(self, path, threads, gemm)
 
 
 class Model:
-    def __init__(self, library, path, threads):
+    def __init__(self, library, path, threads, gemm):
         self.library, self.lib, self.handle = library, library.lib, c.c_void_p()
-        options = ModelOptions(threads=threads, device=library.device.encode() or None)
+        options = ModelOptions(threads=threads, device=library.device.encode() or None, gemm=gemm)
         library.check(self.lib.leat_model_load(str(path).encode(), c.byref(options), c.byref(self.handle)))
 
     def __del__(self):

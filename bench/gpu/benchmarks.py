@@ -71,6 +71,7 @@ class Benchmark:
     size: tuple
     tiny: tuple
 
+    plain = False  # a product that cuBLASLt can have instead
     cached = None  # the artifact whose caches hold all inputs but the first, if it is not "benchmarks", which has none
     TOLERANCE = 5e-2  # of a result's typical size: bf16 rounds values four times as large to 2^-9
 
@@ -165,6 +166,8 @@ class CodedDecode(Attention):
 class Product(Benchmark):
     """size: rows, and the width of the square weights. kind: bf16."""
 
+    plain = True
+
     def function(self, size):
         return f"{self.kind}_{size[1]}"
 
@@ -192,6 +195,8 @@ class Product(Benchmark):
 class Quantised(Product):
     """kind: of CODED. The peer multiplies by weights in 16 bits: what the model would cost without quantisation. Activations in codes are compared with
     those that they stand for: the tolerance is several times what codes of 256 values lose."""
+
+    plain = False
 
     def function(self, size):
         return super().function(size).replace(" ", "_")
@@ -222,7 +227,7 @@ def _rows():
     tiny = lambda batch: (batch if batch < 8 else 2, 1, 300)
     decode = lambda batch, n: Attention(f"decode {batch} x {n // K}K", "decode", (batch, 1, n), tiny(batch))
     coded = lambda batch, n: [CodedDecode(f"decode {batch} x {n // K}K {name}", name, (batch, 1, n), tiny(batch)) for name in CODINGS]
-    product = lambda rows, n, kind=Product, of="bf16": kind(f"product {rows} x {n} x {n} {of}", of, (rows, n), (min(rows, 2), WIDTHS[0]))
+    product = lambda rows, n, kind=Product, of="bf16": kind(f"product {rows} x {n} x {n} {of}", of, (rows, n), (min(rows, 16), WIDTHS[0]))
     gemv = lambda of: product(1, 8192, Quantised, of)
     many = [Quantised(f"product 8192 x 8192 x 8192 {of}", of, (8192, 8192), (16, WIDTHS[0])) for of in ("int8 x int8", "int4 x int8", "int8")]
     first = [prefill("causal", 8 * K), decode(32, 4 * K), decode(1, 64 * K), gemv("int4"), product(8192, 8192), product(1, 8192)]

@@ -110,7 +110,7 @@ def main():
         shutil.copy(args.build / "lib" / name, args.folder / "lib" / name)  # what links point to
     for script in SCRIPTS:
         shutil.copy(script, args.folder)
-    cases = dict(kernel=kernels, decoder=decoders, model=list(models), bench=rows, tokens=tokens)
+    cases = dict(kernel=kernels, cublaslt=[n for n in kernels if KERNELS[n].plain], decoder=decoders, model=list(models), bench=rows, tokens=tokens)
     (args.folder / "bundle.json").write_text(json.dumps(dict(leat=version(), codes=codes, tiny=args.tiny, cases=cases, warnings=warnings), indent=1))
     size = sum(f.stat().st_size for f in args.folder.rglob("*") if f.is_file())
     print(f"{args.folder}: {sum(map(len, cases.values()))} cases, {size / 1e6:.1f} MB. There: python3 run.py")

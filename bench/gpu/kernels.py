@@ -31,6 +31,7 @@ class Kernel:
     tiny: tuple
     tolerance: float
     cached: bool = False
+    plain: bool = False  # a product that cuBLASLt can have instead
 
     def ir(self):
         if self.cached:
@@ -63,7 +64,7 @@ def product(lhs, rhs, out, trans):
     add(f"matmul_{lhs}{'' if rhs == lhs else '_' + rhs}{'_trans' if trans else ''}", [f"?x512x{lhs}", f"{'768x512' if trans else '512x768'}x{rhs}"], [f"?x768x{out}"],
         f"%r0 = leat.matmul %0, %1{words} : ({{0}}, {{1}}) -> {{r0}}",
         lambda rng, rows: [normal(rng, lhs, rows, 512), normal(rng, rhs, *((768, 512) if trans else (512, 768)), scale=512**-0.5)],
-        lambda a, w: [oracle.matmul(a, w, trans_b=trans)], ROWS, FEW)
+        lambda a, w: [oracle.matmul(a, w, trans_b=trans)], ROWS, FEW, plain=lhs == rhs == out)
 
 
 for kind in ("f16", "bf16", "f32"):
@@ -73,7 +74,7 @@ for trans in (False, True):
     product("f32", "bf16", "f32", trans)
     product("f32", "f16", "f32", trans)
 add("matmul_batched", ["3x?x64xbf16", "3x64x96xbf16"], ["3x?x96xbf16"], "%r0 = leat.matmul %0, %1 : ({0}, {1}) -> {r0}",
-    lambda rng, rows: [normal(rng, "bf16", 3, rows, 64), normal(rng, "bf16", 3, 64, 96, scale=1 / 8)], lambda a, b: [oracle.matmul(a, b)], ROWS, FEW)
+    lambda rng, rows: [normal(rng, "bf16", 3, rows, 64), normal(rng, "bf16", 3, 64, 96, scale=1 / 8)], lambda a, b: [oracle.matmul(a, b)], ROWS, FEW, plain=True)
 # In front of and behind a product: what models fuse with it. Operands that are computed are not copied asynchronously.
 add("matmul_silu_residual", ["?x512xbf16", "512x768xbf16", "?x768xbf16"], ["?x768xbf16"], """%c0 = arith.constant 0 : index
   %one = arith.constant 1.0 : bf16

@@ -54,7 +54,7 @@ class Report:
     def correctness(self):
         number = lambda r, key: f"{r[key]:.1e}" if isinstance(r.get(key), float) else ""
         return table(["correctness", "code", "largest error", "allowed", "apart from the simulator", ""],
-                     [[r["name"], r["code"], number(r, "error"), number(r, "tolerance"), number(r, "simulator"), ending(r)] for r in self.of("kernel", "decoder")])
+                     [[r["name"], r["code"], number(r, "error"), number(r, "tolerance"), number(r, "simulator"), ending(r)] for r in self.of("kernel", "cublaslt", "decoder")])
 
     def models(self):
         return table(["model", "code", "apart from the CPU", "a run, us", "clock", ""],
@@ -74,10 +74,11 @@ class Report:
             cells = [r["name"], r["code"], *[""] * 7, ending(r)]
             if "times" in r:
                 ours, others = r["times"]["Leat"], {n: t for n, t in r["times"].items() if n != "Leat"}
+                theirs = [t["ns"] for n, t in others.items() if not n.startswith("Leat")]
                 flops = lambda t: f"{r['operations'] / t['ns'] / 1e3:.3g}"
                 rate = 1e9 * r["bytes"] / ours["ns"]
                 peers = [f"{n} {microseconds(t)}, {flops(t)} TFLOP/s" for n, t in others.items()] + [f"{n}: {why}" for n, why in r["absent"].items()]
-                ratio = f"{ours['ns'] / min(t['ns'] for t in others.values()):.2f}" if others else ""
+                ratio = f"{ours['ns'] / min(theirs):.2f}" if theirs else ""
                 cells[2:9] = [microseconds(ours), flops(ours), f"{rate / 1e9:.0f}", self.of_copy(rate), "; ".join(peers), ratio, clock(r)]
             rows.append(cells)
         return table(["kernel", "code", "Leat, us", "TFLOP/s", "GB/s", "of a copy", "peers, us", "Leat / best peer", "clock", ""], rows)

@@ -114,7 +114,8 @@ class Run:
         codes.sort(key=lambda code: code.endswith("a"))  # what is written for this GPU alone comes last
         best, names = codes[-1], self.bundle["cases"]
         cases = [["copy", "", "copy in the GPU's memory"]]
-        cases += [["kernel", best, n] for n in names["kernel"]] + [["decoder", best, n] for n in names["decoder"]]
+        cases += [["kernel", best, n] for n in names["kernel"]] + [["cublaslt", best, f"{n} by cuBLASLt"] for n in names["cublaslt"]]
+        cases += [["decoder", best, n] for n in names["decoder"]]
         cases += [["model", best, n] for n in names["model"]]
         cases += [["bench", best, n] for n in names["bench"][:6]] + [["tokens", best, n] for n in names["tokens"]]
         cases += [["bench", best, n] for n in names["bench"][6:]]

@@ -21,6 +21,8 @@ from leat_runtime import LeatError, Library
 from peers import Torch
 from tensors import Tensor, large
 
+CUBLASLT = 2  # of leat_gemm
+UNSUPPORTED = 5  # of leat_code
 CONTEXT = 512  # tokens in the caches of decoders whose speed is measured
 ROUND = 50e6  # nanoseconds that a round of one engine should take
 MARGIN = 1 << 30  # bytes of memory that stay free
@@ -34,13 +36,18 @@ class Worker:
         self.libraries, self.models, self.torch_, self.clocks = {}, {}, None, Clocks()
         self.gpu = Gpu() if spec["device"] == "cuda" else None
 
-    def session(self, code, name, device=None, **options):
+    def session(self, code, name, device=None, gemm=0, **options):
         device = device or self.spec["device"]
-        key = code, name, device
+        key = code, name, device, gemm
         if key not in self.models:
             if device not in self.libraries:
                 self.libraries[device] = Library(self.folder, device)
-            self.models[key] = self.libraries[device].load(self.folder / code / f"{name}.leat")
+            try:
+                self.models[key] = self.libraries[device].load(self.folder / code / f"{name}.leat", gemm=gemm)
+            except LeatError as error:
+                if gemm and error.code == UNSUPPORTED:
+                    raise Missing(str(error)) from None
+                raise
         return self.models[key].session(**options)
 
     @property
@@ -67,7 +74,11 @@ class Worker:
 
     # --- correctness
 
-    def kernel(self, code, name):
+    def cublaslt(self, code, name):
+        """A kernel in whose place cuBLASLt multiplies, as far as it has more than a few rows."""
+        return self.kernel(code, name.split()[0], CUBLASLT)
+
+    def kernel(self, code, name, gemm=0):
         """Against float64 at all sizes, and against the simulator at small ones."""
         kernel, rng = KERNELS[name], np.random.default_rng(zlib.crc32(name.encode()))
         worst, apart, why = 0.0, None, ""
@@ -77,7 +88,7 @@ class Worker:
             if kernel.cached:
                 session = self.attending(code, name, inputs[1:], device)
                 return session, self.call(session, "attend", inputs[:1], kernel.kinds())
-            session = self.session(code, "kernels", device)
+            session = self.session(code, "kernels", device, 0 if device else gemm)
             return session, self.call(session, name, inputs, kernel.kinds())
 
         for size in kernel.tiny if self.tiny else kernel.sizes:
@@ -169,7 +180,7 @@ class Worker:
     def bench(self, code, name):
         row = BENCHMARKS[name]
         size, rng = row.tiny if self.tiny else row.size, np.random.default_rng(zlib.crc32(name.encode()))
-        self.room(row.needed(size), 3)
+        self.room(row.needed(size), 4 if row.plain else 3)
         inputs = row.inputs(rng, size)
         session, given = (self.attending(code, row.cached, inputs[1:]), inputs[:1]) if row.cached else (self.session(code, "benchmarks"), inputs)
         result, = self.call(session, row.function(size), given, ["bf16"])
@@ -179,6 +190,11 @@ class Worker:
         if not wrong <= row.TOLERANCE:
             return dict(status="failed", why=f"differs from float64 by {wrong:.2g} of a typical value", **found)
         engines, absent = {"Leat": session.repeat}, {}
+        if row.plain:
+            try:
+                engines["Leat by cuBLASLt"] = self.by_library(code, row, size, inputs, rng)
+            except Missing as missing:
+                absent["Leat by cuBLASLt"] = str(missing)
         if self.torch is None or self.torch.why:
             absent["PyTorch"] = self.torch.why if self.torch else "it is measured on GPUs only"
         else:
@@ -193,6 +209,15 @@ class Worker:
                     absent[peer] = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         times = self.turns(engines)
         return dict(status="passed", **found, times=times, absent=absent, clocks=self.clocks.now())
+
+    def by_library(self, code, row, size, inputs, rng):
+        """repeat() of a row's session in which cuBLASLt multiplies."""
+        session = self.session(code, "benchmarks", gemm=CUBLASLT)
+        result, = self.call(session, row.function(size), inputs, ["bf16"])
+        wrong = row.difference(inputs, lambda index: result[index].f64(), rng)
+        if not wrong <= row.TOLERANCE:
+            raise RuntimeError(f"by cuBLASLt it differs from float64 by {wrong:.2g} of a typical value")
+        return session.repeat
 
     def tokens(self, code, name):
         """Steps of one token, one stream, after CONTEXT tokens."""

@@ -15,7 +15,7 @@ from test_devices import gpu
 
 # One case of each kind, and one kernel of each family.
 CASES = ("matmul_bf16,matmul_int4,attend_bf16_64,attend_i4_bf16,softmax_f32,rotary,small_f32,small_bf16,prefill 8K causal,decode 1 x 64K,decode 32 x 4K i8,"
-         "product 1 x 8192 x 8192 int4,product 8192 x 8192 x 8192 int8 x int8,smollm2_bf16")
+         "product 16 x 8192 x 8192 bf16,product 1 x 8192 x 8192 int4,product 8192 x 8192 x 8192 int8 x int8,smollm2_bf16")
 pytestmark = pytest.mark.skipif(SANITIZED, reason="a bundle's Python loads the runtime library, which needs the sanitizer's there and in no program")
 TOOL = """#!/bin/sh
 # Stands in for compute-sanitizer: runs the command, and finds what the test says.
@@ -52,9 +52,10 @@ def run(folder, output, *options, **environment):
 def test_on_the_simulator(bundle, tmp_path):
     code, results, table, said = run(bundle, tmp_path, "--device=sim")
     assert code == 0, said
-    assert len(results) == 18 and results["matmul_bf16"]["error"] < results["matmul_bf16"]["tolerance"]
+    assert len(results) == 20 and results["matmul_bf16"]["error"] < results["matmul_bf16"]["tolerance"]
     skipped = {name for name, r in results.items() if r["status"] != "passed"}
-    assert skipped == {"copy in the GPU's memory", "memcheck", "racecheck"}
+    assert skipped == {"copy in the GPU's memory", "memcheck", "racecheck", "matmul_bf16 by cuBLASLt"}
+    assert "has no library of products" in results["matmul_bf16 by cuBLASLt"]["why"]
     # Two batches of 300 entries: codes and f16 scales of keys and values, and queries and results in 16 bits.
     assert results["decode 32 x 4K i8"]["bytes"] == 2 * 2 * 8 * 300 * (128 + 2 * 4) + 2 * 2 * 32 * 128 * 2
     assert results["small_f32"]["tokens"] and results["decode 1 x 64K"]["times"]["Leat"]["ns"] > 0
@@ -75,6 +76,7 @@ def test_with_a_stand_in_for_the_driver(bundle, tmp_path, stand_in):
     assert code == 0, said
     assert all(r["status"] == "passed" for r in results.values()), said
     assert results["copy in the GPU's memory"]["bytes_per_second"] > 0
+    assert 0 < results["matmul_bf16 by cuBLASLt"]["error"] < 1e-2 and results["product 16 x 8192 x 8192 bf16"]["times"].keys() == {"Leat", "Leat by cuBLASLt"}
     assert results["matmul_bf16"]["simulator"] < 1e-2 and results["racecheck"]["kernels"] == "6 of 6"
     assert table.startswith("# Fake GPU") and "A copy in the GPU's memory reads and writes" in table
     stand_in["HAZARDS"] = "2"
@@ -88,6 +90,7 @@ def test_beside_peers(bundle, tmp_path, stand_in):
     prefill, coded, product = (results[name] for name in ("prefill 8K causal", "decode 32 x 4K i8", "product 1 x 8192 x 8192 int4"))
     assert prefill["times"].keys() == {"Leat", "flash", "cuDNN on repeated KV heads"} and prefill["absent"] == {"flex": "no compiler here"}
     assert coded["times"].keys() == {"Leat", "flash", "cuDNN on repeated KV heads"}
+    assert results["product 16 x 8192 x 8192 bf16"]["times"].keys() == {"Leat", "Leat by cuBLASLt", "cuBLAS"}
     assert product["times"].keys() == {"Leat", "cuBLAS"} and all(t["ns"] > 0 for t in product["times"].values())
     assert "torch 0.0 (stand-in)" in table and "flex: no compiler here" in table
     ratio = [line.split(" | ")[7] for line in table.splitlines() if line.startswith("| prefill")][0]

@@ -13,22 +13,28 @@ namespace {
 class MergeGenerator : public Generator {
   AttnMergeOp op;
 
+  ColumnTasks columns(KernelBuilder &k) {
+    return ColumnTasks(k, k.dim(op.getValues()[0], cast<RankedTensorType>(op.getLses()[0].getType()).getRank()));
+  }
+
   /// Values [rows..., D] and lses [rows...].
   RowTasks split(KernelBuilder &k) {
     SmallVector<Value> outer = k.dims(op.getLses()[0]);
-    return RowTasks(k, outer, k.dim(op.getValues()[0], outer.size()));
+    return RowTasks(k, outer, columns(k).all);
   }
 
 public:
   explicit MergeGenerator(AttnMergeOp op) : op(op) {}
 
-  Value tasks(KernelBuilder &k) override { return split(k).tasks(k); }
+  Value tasks(KernelBuilder &k) override { return columns(k).tasks(k, split(k)); }
 
   void run(KernelBuilder &k, Value task) override {
     auto &b = k.b;
     Type f32 = b.getF32Type();
     Value none = k.constant(f32, -std::numeric_limits<double>::infinity()), zero = k.constant(f32, 0);
-    split(k).forRows(k, task, [&](ValueRange row) {
+    ColumnTasks columns = this->columns(k);
+    Value lo = columns.first(k, task), hi = columns.end(k, lo);
+    split(k).forRows(k, columns.rowTask(k, task), [&](ValueRange row) {
       Puller one(k, 1);
       SmallVector<Value> lses, weights;
       Value max = none;
@@ -55,19 +61,21 @@ public:
           weight = arith::ExtFOp::create(b, wide, weight);
       }
       Value nothing = k.constant(wide, 0);
-      for (unsigned r = 0; r < k.numResults(); ++r)
-        if (k.result(r) == op.getLse())
-          one.storeResult(r, one.at(row), lse);
-      k.forLanes(k.idx(0), k.dim(op.getValues()[0], row.size()), k.target.lanes(), [&](Value d, int64_t width) {
-        Puller p(k, width);
+      k.ifThen(k.compare(arith::CmpIPredicate::eq, lo, k.idx(0)), [&] {
+        for (unsigned r = 0; r < k.numResults(); ++r)
+          if (k.result(r) == op.getLse())
+            one.storeResult(r, one.at(row), lse);
+      });
+      k.forLanes(lo, hi, k.target.lanes(), [&](Value d, int64_t lanes) {
+        Puller p(k, lanes);
         SmallVector<Idx> at = p.at(row);
-        at.push_back(p.at(d, width > 1, width));
-        Value joined = k.splat(nothing, width);
+        at.push_back(p.at(d, lanes > 1, lanes));
+        Value joined = k.splat(nothing, lanes);
         for (auto [part, weight] : llvm::zip_equal(op.getValues(), weights)) {
           // A part that saw nothing may hold anything.
           Value seen = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, weight, nothing);
-          Value term = arith::MulFOp::create(b, p.pullVector(part, at), k.splat(weight, width));
-          joined = arith::AddFOp::create(b, joined, arith::SelectOp::create(b, seen, term, k.splat(nothing, width)));
+          Value term = arith::MulFOp::create(b, p.pullVector(part, at), k.splat(weight, lanes));
+          joined = arith::AddFOp::create(b, joined, arith::SelectOp::create(b, seen, term, k.splat(nothing, lanes)));
         }
         p.bind(op.getOutput(), [&](Puller &, ArrayRef<Idx>) { return joined; });
         for (unsigned r = 0; r < k.numResults(); ++r)

@@ -22,17 +22,13 @@ class ReduceGenerator : public Generator {
         outer.push_back(bounds[d]);
     for (unsigned d : reduction.reduced)
       perRow = k.mul(perRow, bounds[d]);
-    if (vectorLoop && !lanesReduce)
-      perRow = k.mul(perRow, k.min(bounds[*vectorLoop], columns(k)));
+    if (hasColumns())
+      perRow = k.mul(perRow, k.min(bounds[*vectorLoop], columns(k).width));
     return RowTasks(k, outer, perRow);
   }
   /// Without enough rows, columns in lanes are cut into chunks as well.
-  Value columns(KernelBuilder &k) { return k.idx(scheduled(k.kernel, "columns", 256)); }
-  Value columnChunks(KernelBuilder &k) {
-    if (!vectorLoop || lanesReduce)
-      return k.idx(1);
-    return k.ceilDiv(Puller(k, 1).loopBounds(op)[*vectorLoop], columns(k));
-  }
+  bool hasColumns() const { return vectorLoop && !lanesReduce; }
+  ColumnTasks columns(KernelBuilder &k) { return ColumnTasks(k, Puller(k, 1).loopBounds(op)[*vectorLoop], 256); }
 
   /// Loops over the reduced dimensions from `depth` on, except `skip`.
   SmallVector<Value> nest(KernelBuilder &k, ArrayRef<unsigned> dims, ArrayRef<Value> bounds, SmallVector<Idx> &loops,
@@ -52,16 +48,17 @@ public:
       vectorLoop = std::nullopt, lanesReduce = false;
   }
 
-  Value tasks(KernelBuilder &k) override { return k.mul(split(k).tasks(k), columnChunks(k)); }
+  Value tasks(KernelBuilder &k) override { return hasColumns() ? columns(k).tasks(k, split(k)) : split(k).tasks(k); }
 
   void run(KernelBuilder &k, Value task) override {
     SmallVector<Value> bounds = Puller(k, 1).loopBounds(op);
-    Value chunks = columnChunks(k);
-    Value chunk = k.rem(task, chunks);
+    std::optional<ColumnTasks> columns;
+    if (hasColumns())
+      columns = this->columns(k);
     SmallVector<unsigned> outerReduced(reduction.reduced);
     if (lanesReduce)
       llvm::erase(outerReduced, *vectorLoop);
-    split(k).forRows(k, k.div(task, chunks), [&](ValueRange row) {
+    split(k).forRows(k, columns ? columns->rowTask(k, task) : task, [&](ValueRange row) {
       Puller outside(k, 1);
       SmallVector<Idx> loops(op.getNumLoops(), outside.at(0));
       unsigned next = 0;
@@ -89,8 +86,8 @@ public:
       };
       if (!vectorLoop)
         return column(k.idx(0), 1);
-      Value lo = k.mul(chunk, columns(k)), hi = k.min(k.add(lo, columns(k)), bounds[*vectorLoop]);
-      k.forLanes(lo, hi, lanes, column);
+      Value lo = columns->first(k, task);
+      k.forLanes(lo, columns->end(k, lo), lanes, column);
     });
   }
 

@@ -58,10 +58,12 @@ class SoftmaxGenerator : public RowGenerator {
         dims.push_back(k.dim(op.getInput(), d));
     return dims;
   }
+  /// Where the axis is not the last dimension.
+  ColumnTasks columns(KernelBuilder &k) { return ColumnTasks(k, k.dim(op.getInput(), type.getRank() - 1)); }
   RowTasks split(KernelBuilder &k) {
     Value elements = k.dim(op.getInput(), axis);
     if (!alongRow())
-      elements = k.mul(elements, k.dim(op.getInput(), type.getRank() - 1));
+      elements = k.mul(elements, columns(k).width);
     return RowTasks(k, outer(k), elements);
   }
 
@@ -127,10 +129,10 @@ class SoftmaxGenerator : public RowGenerator {
   }
 
   /// The axis is not the last dimension: each lane is a row of its own.
-  void runColumns(KernelBuilder &k, ValueRange row) {
+  void runColumns(KernelBuilder &k, ValueRange row, Value lo, Value hi) {
     Type element = computeType(k);
-    Value length = k.dim(op.getInput(), axis), columns = k.dim(op.getInput(), type.getRank() - 1);
-    k.forLanes(k.idx(0), columns, k.target.lanes(), [&](Value column, int64_t width) {
+    Value length = k.dim(op.getInput(), axis);
+    k.forLanes(lo, hi, k.target.lanes(), [&](Value column, int64_t width) {
       auto at = [&](Puller &p, Value i) {
         SmallVector<Idx> coordinates = p.at(row);
         coordinates.insert(coordinates.begin() + axis, p.at(i));
@@ -170,7 +172,7 @@ public:
     if (axis < 0)
       axis += type.getRank();
   }
-  Value tasks(KernelBuilder &k) override { return split(k).tasks(k); }
+  Value tasks(KernelBuilder &k) override { return alongRow() ? split(k).tasks(k) : columns(k).tasks(k, split(k)); }
   Value scratch(KernelBuilder &k) override {
     Value elements = k.dim(op.getInput(), axis);
     if (!alongRow())
@@ -178,7 +180,11 @@ public:
     return k.mul(elements, k.idx(KernelBuilder::byteWidth(computeType(k))));
   }
   void run(KernelBuilder &k, Value task) override {
-    split(k).forRows(k, task, [&](ValueRange row) { alongRow() ? runRow(k, row) : runColumns(k, row); });
+    if (alongRow())
+      return split(k).forRows(k, task, [&](ValueRange row) { runRow(k, row); });
+    ColumnTasks columns = this->columns(k);
+    Value lo = columns.first(k, task), hi = columns.end(k, lo);
+    split(k).forRows(k, columns.rowTask(k, task), [&](ValueRange row) { runColumns(k, row, lo, hi); });
   }
 };
 

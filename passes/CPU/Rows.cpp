@@ -18,6 +18,12 @@ void RowTasks::forRows(KernelBuilder &k, Value task, function_ref<void(ValueRang
   k.forLoop(first, last, k.idx(1), [&](Value row) { body(delinearize(k, row, outer)); });
 }
 
+ColumnTasks::ColumnTasks(KernelBuilder &k, Value all, int64_t otherwise) : all(all) {
+  int64_t some = scheduled(k.kernel, "columns", otherwise);
+  width = some ? k.idx(some) : k.max(all, k.idx(1));
+  chunks = k.max(k.ceilDiv(all, width), k.idx(1));
+}
+
 LaneAccumulators::LaneAccumulators(KernelBuilder &k, int64_t width, ValueRange identities, ArrayRef<Combine> combine, unsigned unroll)
     : k(k), width(width), count(identities.size()), unroll(width == 1 ? 1 : unroll), combine(combine) {
   // unroll groups of vectors, then the scalars of the tail.

@@ -16,6 +16,18 @@ struct RowTasks {
   void forRows(KernelBuilder &k, mlir::Value task, llvm::function_ref<void(mlir::ValueRange at)> body) const;
 };
 
+/// Columns that lie beside each other, cut into chunks of as many as the schedule's `columns` says, or else `otherwise` (0: all).
+struct ColumnTasks {
+  mlir::Value all, width, chunks; ///< columns, those of a chunk, and chunks: one at least
+
+  ColumnTasks(KernelBuilder &k, mlir::Value all, int64_t otherwise = 0);
+  mlir::Value tasks(KernelBuilder &k, const RowTasks &rows) const { return k.mul(rows.tasks(k), chunks); }
+  /// The task among those of rows, and the columns of its chunk.
+  mlir::Value rowTask(KernelBuilder &k, mlir::Value task) const { return k.div(task, chunks); }
+  mlir::Value first(KernelBuilder &k, mlir::Value task) const { return k.mul(k.rem(task, chunks), width); }
+  mlir::Value end(KernelBuilder &k, mlir::Value first) const { return k.min(k.add(first, width), all); }
+};
+
 /// Folds elements into accumulators: several independent vectors, then single elements for the tail, joined in an order that depends on the
 /// length only.
 class LaneAccumulators {

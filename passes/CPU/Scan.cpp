@@ -53,6 +53,9 @@ protected:
 
   bool alongLast() const { return axis == type.getRank() - 1; }
 
+  /// Where the axis is not the last dimension.
+  ColumnTasks columns(KernelBuilder &k) { return ColumnTasks(k, k.dim(input, type.getRank() - 1)); }
+
   RowTasks split(KernelBuilder &k) {
     SmallVector<Value> outer;
     Value elements = k.dim(input, axis);
@@ -60,7 +63,7 @@ protected:
       if (d != axis && (alongLast() || d != type.getRank() - 1))
         outer.push_back(k.dim(input, d));
     if (!alongLast())
-      elements = k.mul(elements, k.dim(input, type.getRank() - 1));
+      elements = k.mul(elements, columns(k).width);
     return RowTasks(k, outer, elements);
   }
 
@@ -75,11 +78,12 @@ protected:
 
   /// `body` per row, or per vector of columns.
   void forLines(KernelBuilder &k, Value task, function_ref<void(ValueRange row, Value column, int64_t lanes)> body) {
-    split(k).forRows(k, task, [&](ValueRange row) {
-      if (alongLast())
-        return body(row, {}, 1);
-      k.forLanes(k.idx(0), k.dim(input, type.getRank() - 1), k.target.lanes(),
-                 [&](Value column, int64_t lanes) { body(row, column, lanes); });
+    if (alongLast())
+      return split(k).forRows(k, task, [&](ValueRange row) { body(row, {}, 1); });
+    ColumnTasks columns = this->columns(k);
+    Value lo = columns.first(k, task), hi = columns.end(k, lo);
+    split(k).forRows(k, columns.rowTask(k, task), [&](ValueRange row) {
+      k.forLanes(lo, hi, k.target.lanes(), [&](Value column, int64_t lanes) { body(row, column, lanes); });
     });
   }
 
@@ -90,7 +94,7 @@ protected:
   }
 
 public:
-  Value tasks(KernelBuilder &k) override { return split(k).tasks(k); }
+  Value tasks(KernelBuilder &k) override { return alongLast() ? split(k).tasks(k) : columns(k).tasks(k, split(k)); }
 
 protected:
   Operation *root;

@@ -8,13 +8,14 @@ import leat_ops as oracle
 import numpy as np
 from caches import CODINGS
 from decoder import Decoder
-from kernels import UNLIKE
+from kernels import SAMPLING, UNLIKE, words
 from tensors import Tensor, large
 
 HEAD = 128
 # (query heads, KV heads): of Llama 3 70B, and of 8B.
 PREFILL_HEADS, DECODE_HEADS = (64, 8), (32, 8)
 WIDTHS = 512, 4096, 8192  # rows and columns of weights; the first for tries
+VOCABULARIES = 1000, 49152, 151936  # tokens to choose from; the first for tries
 
 
 def _attention(name, heads, words):
@@ -39,10 +40,18 @@ def _quantised(name, n, bits, block, activations):
             f"  return %y : {x}\n}}\n")
 
 
+def _choice(name, tokens):
+    x = f"tensor<?x{tokens}xf32>"
+    op, out = {"arg_max": (f"leat.arg_reduce %x {{axis = 1 : i64, max = true}} : ({x})", "tensor<?x1xi64>"),
+               "sample": (f"leat.sample %x step %step {{{words(SAMPLING)}}} : {x}", "tensor<?xi64>")}[name]
+    return f"func.func @{name}_{tokens}(%x: {x}) -> {out} {{\n  %step = arith.constant 3 : index\n  %t = {op} -> {out}\n  return %t : {out}\n}}\n"
+
+
 FUNCTIONS = {"prefill_causal": _attention("prefill_causal", PREFILL_HEADS, ", causal"), "prefill_full": _attention("prefill_full", PREFILL_HEADS, ""),
              "decode": _attention("decode", DECODE_HEADS, "")}
 FUNCTIONS |= {f"bf16_{n}": _product(f"bf16_{n}", n) for n in WIDTHS}
 FUNCTIONS |= {(name := f"{kind.replace(' ', '_')}_{n}"): _quantised(name, n, *how) for n in WIDTHS for kind, how in CODED.items()}
+FUNCTIONS |= {f"{name}_{n}": _choice(name, n) for n in VOCABULARIES for name in ("arg_max", "sample")}
 # Artifacts of their own: each has caches.
 CACHED = {f"decode_{name}": coding.module(DECODE_HEADS, HEAD, "bf16") for name, coding in CODINGS.items()}
 
@@ -71,6 +80,7 @@ class Benchmark:
     size: tuple
     tiny: tuple
 
+    RESULT = "bf16"
     plain = False  # a product that cuBLASLt can have instead
     cached = None  # the artifact whose caches hold all inputs but the first, if it is not "benchmarks", which has none
     TOLERANCE = 5e-2  # of a result's typical size: bf16 rounds values four times as large to 2^-9
@@ -218,6 +228,32 @@ class Quantised(Product):
         return torch.product(*theirs), theirs
 
 
+class Choice(Benchmark):
+    """size: rows of logits, tokens. kind: arg_max, sample (SAMPLING)."""
+
+    RESULT, TOLERANCE = "i64", 0
+
+    def function(self, size):
+        return f"{self.kind}_{size[1]}"
+
+    def needed(self, size):
+        return 4 * size[0] * size[1]
+
+    def inputs(self, rng, size):
+        return [large(rng, "f32", *size, scale=4)]
+
+    def operations(self, size):
+        return size[0] * size[1]
+
+    def samples(self, inputs, rng):
+        x = inputs[0].f64()
+        rows = oracle.sample(x, step=3, **SAMPLING) if self.kind == "sample" else oracle.arg_reduce(x, axis=1)
+        return ((row, expected) for row, expected in enumerate(rows))
+
+    def peers(self, torch, inputs):
+        return torch.arg_max(*inputs) if self.kind == "arg_max" else {}, inputs
+
+
 K = 1024
 
 
@@ -234,6 +270,8 @@ def _rows():
     rest = coded(32, 4 * K) + [prefill(kind, n * K) for n in (2, 4, 8, 16, 32) for kind in ("causal", "full")]
     rest += [decode(batch, n * K) for batch in (1, 8, 32, 64) for n in (1, 4, 16, 64, 256)]
     rest += [row for batch, n in ((1, 64), (8, 16), (64, 4)) for row in coded(batch, n * K)]
+    choice = lambda kind, rows, tokens: Choice(f"{kind} {rows} x {tokens}", kind, (rows, tokens), (min(rows, 2), VOCABULARIES[0]))
+    rest += [choice(kind, rows, tokens) for rows, tokens in ((1, 49152), (1, 151936), (64, 151936)) for kind in ("arg_max", "sample")]
     rest += [gemv("int8"), product(16, 8192), product(64, 8192), product(4096, 4096), *many]
     return first + [row for row in rest if row not in first]
 

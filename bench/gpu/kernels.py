@@ -211,13 +211,19 @@ for name, body, meaning in (("softmax", "%r0 = leat.softmax %0 {{axis = 1 : i64}
 LENGTHS = ((1, 1), (3, 7), (300, 32), (2, 1024), (2, 1025), (5, 4097), (1, 49152), (2, 151936))
 for kind in ("f32", "bf16"):
     add(f"arg_max_{kind}", [f"?x?x{kind}"], ["?x1xi64"], "%r0 = leat.arg_reduce %0 {{axis = 1 : i64, max = true}} : ({0}) -> {r0}",
-        lambda rng, size, kind=kind: [normal(rng, kind, *size)], lambda x: [oracle.arg_reduce(x, axis=1)], LENGTHS, ((3, 7), (2, 1025)), tolerance=0)
+        lambda rng, size, kind=kind: [normal(rng, kind, *size)], lambda x: [oracle.arg_reduce(x, axis=1)], LENGTHS, ((3, 7), (2, 1025)), tolerance=0.0)
 SAMPLING = dict(seed=7, temperature=0.8, top_k=50, top_p=0.9, min_p=0.01)
+
+
+def words(options):
+    """Options of leat.sample as its attributes."""
+    return ", ".join(f"{key} = {value} : {'i64' if isinstance(value, int) else 'f64'}" for key, value in options.items())
+
+
 for name, options in (("greedy", dict(seed=7, temperature=0.0)), ("sample", SAMPLING), ("sample_all", dict(seed=7, temperature=1.0))):
-    words = ", ".join(f"{key} = {value} : {'i64' if isinstance(value, int) else 'f64'}" for key, value in options.items())
-    add(name, ["?x?xf32"], ["?xi64"], f"%step = arith.constant 3 : index\n%r0 = leat.sample %0 step %step {{{{{words}}}}} : {{0}} -> {{r0}}",
+    add(name, ["?x?xf32"], ["?xi64"], f"%step = arith.constant 3 : index\n%r0 = leat.sample %0 step %step {{{{{words(options)}}}}} : {{0}} -> {{r0}}",
         lambda rng, size: [normal(rng, "f32", *size, scale=4)], lambda x, options=options: [oracle.sample(x, step=3, **options)],
-        ((1, 1), (5, 33), (2, 1025), (3, 49152), (2, 151936)), ((3, 70),), tolerance=0)
+        ((1, 1), (5, 33), (2, 1025), (3, 49152), (2, 151936)), ((3, 70),), tolerance=0.0)
 
 # What has no tuned form: a thread for each element, row or query.
 

@@ -99,6 +99,10 @@ class Torch:
         a, w = self.tensor(a), self.tensor(w)
         return {"cuBLAS": lambda: self.torch.matmul(a, w)}
 
+    def arg_max(self, x):
+        x = self.tensor(x)
+        return {"torch.argmax": lambda: self.torch.argmax(x, 1, keepdim=True)}
+
     @staticmethod
     def take(result):
         """take(index): elements of a result as float64 of NumPy."""

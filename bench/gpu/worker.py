@@ -183,7 +183,7 @@ class Worker:
         self.room(row.needed(size), 4 if row.plain else 3)
         inputs = row.inputs(rng, size)
         session, given = (self.attending(code, row.cached, inputs[1:]), inputs[:1]) if row.cached else (self.session(code, "benchmarks"), inputs)
-        result, = self.call(session, row.function(size), given, ["bf16"])
+        result, = self.call(session, row.function(size), given, [row.RESULT])
         wrong = row.difference(inputs, lambda index: result[index].f64(), rng)
         moved = sum(t.nbytes for t in inputs) + result.nbytes
         found = dict(operations=row.operations(size), bytes=moved, error=wrong, tolerance=row.TOLERANCE)

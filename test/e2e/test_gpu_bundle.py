@@ -15,7 +15,8 @@ from test_devices import gpu
 
 # One case of each kind, and one kernel of each family.
 CASES = ("matmul_bf16,matmul_int4,attend_bf16_64,attend_i4_bf16,softmax_f32,rotary,small_f32,small_bf16,prefill 8K causal,decode 1 x 64K,decode 32 x 4K i8,"
-         "product 16 x 8192 x 8192 bf16,product 1 x 8192 x 8192 int4,product 8192 x 8192 x 8192 int8 x int8,smollm2_bf16")
+         "product 16 x 8192 x 8192 bf16,product 1 x 8192 x 8192 int4,product 8192 x 8192 x 8192 int8 x int8,"
+         "arg_max 1 x 49152,sample 1 x 49152,smollm2_bf16")
 pytestmark = pytest.mark.skipif(SANITIZED, reason="a bundle's Python loads the runtime library, which needs the sanitizer's there and in no program")
 TOOL = """#!/bin/sh
 # Stands in for compute-sanitizer: runs the command, and finds what the test says.
@@ -52,7 +53,7 @@ def run(folder, output, *options, **environment):
 def test_on_the_simulator(bundle, tmp_path):
     code, results, table, said = run(bundle, tmp_path, "--device=sim")
     assert code == 0, said
-    assert len(results) == 20 and results["matmul_bf16"]["error"] < results["matmul_bf16"]["tolerance"]
+    assert len(results) == 22 and results["matmul_bf16"]["error"] < results["matmul_bf16"]["tolerance"]
     skipped = {name for name, r in results.items() if r["status"] != "passed"}
     assert skipped == {"copy in the GPU's memory", "memcheck", "racecheck", "matmul_bf16 by cuBLASLt"}
     assert "has no library of products" in results["matmul_bf16 by cuBLASLt"]["why"]

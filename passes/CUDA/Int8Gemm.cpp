@@ -10,10 +10,12 @@ namespace leat::cuda {
 static constexpr int64_t kMagicBits = 0x4b400000, kMagicLimit = 1 << 22;
 static constexpr double kMagic = 12582912.0;
 static constexpr int64_t kLargestCode = 127;
+static constexpr int64_t kLongestBlock = 1 << 16; ///< whose sums fit 32 bits
 
 bool Int8Gemm::fits(MatmulNBitsOp op) {
   auto kernel = op->getParentOfType<KernelFuncOp>();
-  return op.getInt8Activations() && cpu::scheduled(kernel, "int8", 0) && int64_t(op.getBlock()) % 32 == 0 &&
+  int64_t block = op.getBlock();
+  return op.getInt8Activations() && cpu::scheduled(kernel, "int8", 0) && block % 32 == 0 && block <= kLongestBlock &&
          cast<RankedTensorType>(op.getOutput().getType()).getRank() > 1;
 }
 
@@ -101,6 +103,7 @@ void Int8Gemm::codeRows() {
       most = arith::MaxNumFOp::create(b, most, math::AbsFOp::create(b, x).getResult());
     return {most};
   })[0];
+  // Rows are read again for their codes: the first cache has them.
   Value peak = tile::LanesOp::create(b, f32, tile::Combine::Max, mine, lanes), zero = k.constant(f32, 0);
   Value inverse = arith::SelectOp::create(b, arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, peak, zero),
                                           arith::DivFOp::create(b, k.constant(f32, kLargestCode), peak), zero);

@@ -149,7 +149,7 @@ private:
 
 class TiledNBits : public TileGenerator {
 public:
-  explicit TiledNBits(MatmulNBitsOp op) : op(op), outType(cast<RankedTensorType>(op.getOutput().getType())) {}
+  explicit TiledNBits(MatmulNBitsOp op) : op(op), outType(cast<RankedTensorType>(op.getOutput().getType())), coded(Int8Gemm::fits(op)) {}
 
   static bool fits(MatmulNBitsOp op) {
     auto kernel = op->getParentOfType<KernelFuncOp>();
@@ -159,26 +159,35 @@ public:
   }
 
 protected:
-  // Few rows are bound by reading the weights, and rows in f32 are there already: they stay as they are. For many, the first launch of two
-  // codes the rows, or there is only the second.
-  enum Phase : unsigned { Few, Many, Product };
-  unsigned phases() override { return Int8Gemm::fits(op) ? 3 : NBitsProgram::fits(op) ? 2 : 1; }
-  int64_t threads(KernelBuilder &k, unsigned phase) override { return phase == Product ? Int8Gemm(op, k).threads() : kFewRowsThreads; }
+  /// What a launch does. Few rows are bound by reading the weights, so they are not coded: that would be a launch more.
+  enum Work { Few, Many, CodeRows, ManyCoded };
+  Work workOf(unsigned phase) { return phase == 0 ? Few : !coded ? Many : phase == 1 ? CodeRows : ManyCoded; }
+  unsigned phases() override { return coded ? 3 : NBitsProgram::fits(op) ? 2 : 1; }
+  int64_t threads(KernelBuilder &k, unsigned phase) override {
+    return workOf(phase) == ManyCoded ? Int8Gemm(op, k).threads() : kFewRowsThreads;
+  }
   Values grid(KernelBuilder &k, unsigned phase) override {
     Values blocks;
-    if (phase == Few)
+    switch (workOf(phase)) {
+    case Few:
       blocks = fewRowsGrid(k, rows(k), k.idx(op.getN()), false);
-    else if (!Int8Gemm::fits(op))
+      break;
+    case Many:
       blocks = NBitsProgram(op, k).grid();
-    else
-      blocks = phase == Product ? Int8Gemm(op, k).grid() : Int8Gemm(op, k).codingGrid();
+      break;
+    case CodeRows:
+      blocks = Int8Gemm(op, k).codingGrid();
+      break;
+    case ManyCoded:
+      blocks = Int8Gemm(op, k).grid();
+    }
     if (phases() > 1)
-      blocks[0] = k.mul(blocks[0], arith::SelectOp::create(k.b, areFew(k), k.idx(phase == Few), k.idx(phase != Few)));
+      blocks[0] = k.mul(blocks[0], arith::SelectOp::create(k.b, areFew(k), k.idx(phase == 0), k.idx(phase != 0)));
     return blocks;
   }
 
   Value joined(KernelBuilder &k) override {
-    return Int8Gemm::fits(op) ? arith::SelectOp::create(k.b, areFew(k), k.idx(0), Int8Gemm(op, k).codedBytes()).getResult() : k.idx(0);
+    return coded ? arith::SelectOp::create(k.b, areFew(k), k.idx(0), Int8Gemm(op, k).codedBytes()).getResult() : k.idx(0);
   }
 
   cpu::Cost cost(KernelBuilder &k) override {
@@ -189,16 +198,13 @@ protected:
     // A block of the grid reads its rows and its columns, whatever others read. The grid of a form that is not taken is empty.
     for (unsigned phase = 0; phase < phases(); ++phase) {
       Values blocks = grid(k, phase);
-      Value taken = k.min(blocks[0], k.idx(1)), others = k.mul(k.mul(blocks[1], blocks[2]), taken), left = lhs;
-      if (phase > Few && Int8Gemm::fits(op)) {
-        Value coded = Int8Gemm(op, k).codedBytes();
-        if (phase == Many) {
-          requested = k.add(requested, k.mul(taken, k.add(lhs, coded)));
-          continue;
-        }
-        left = coded;
-      }
-      requested = k.add(requested, k.add(k.mul(left, blocks[0]), k.mul(weights, others)));
+      Value taken = k.min(blocks[0], k.idx(1)), others = k.mul(k.mul(blocks[1], blocks[2]), taken);
+      Value left = k.mul(lhs, blocks[0]), right = k.mul(weights, others);
+      if (workOf(phase) == CodeRows) // which reads rows and writes codes
+        left = k.mul(lhs, taken), right = joined(k);
+      else if (workOf(phase) == ManyCoded)
+        left = k.mul(joined(k), blocks[0]);
+      requested = k.add(requested, k.add(left, right));
     }
     Value operations = k.mul(rows(k), k.idx(2 * int64_t(op.getK()) * int64_t(op.getN())));
     return {k.add(k.add(lhs, out), weights), operations, requested};
@@ -206,10 +212,20 @@ protected:
 
   void program(KernelBuilder &k, unsigned phase) override {
     cpu::checkEpilogue(k, op.getOutput());
-    if (phase == Product)
+    switch (workOf(phase)) {
+    case Few:
+      return multiplyFew(k);
+    case Many:
+      return NBitsProgram(op, k).multiply();
+    case CodeRows:
+      return Int8Gemm(op, k).codeRows();
+    case ManyCoded:
       return Int8Gemm(op, k).multiply();
-    if (phase == Many)
-      return Int8Gemm::fits(op) ? Int8Gemm(op, k).codeRows() : NBitsProgram(op, k).multiply();
+    }
+  }
+
+private:
+  void multiplyFew(KernelBuilder &k) {
     Values dims;
     for (int64_t d = 0; d + 1 < outType.getRank(); ++d)
       dims.push_back(k.dim(op.getOutput(), d));
@@ -228,7 +244,6 @@ protected:
     });
   }
 
-private:
   Value rows(KernelBuilder &k) {
     Value all = k.idx(1);
     for (int64_t d = 0; d + 1 < outType.getRank(); ++d)
@@ -240,6 +255,7 @@ private:
 
   MatmulNBitsOp op;
   RankedTensorType outType;
+  const bool coded; ///< activations are coded as well
 };
 
 } // namespace

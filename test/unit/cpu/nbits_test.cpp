@@ -164,6 +164,15 @@ TEST_P(NBits, ProductsOfAllForms) {
   }
 }
 
+/// A kernel that may code its activations: on a device as its schedule is chosen, on the CPU from packed weights.
+std::string int8Kernel(const Case &c, bool device) {
+  std::string text = kernel(c, !device);
+  if (!device)
+    text.replace(text.find("attributes {"), 12, "attributes {schedule = #leat.schedule<\"qgemm\", {int8 = 1 : i64}>, ");
+  text.replace(text.find(" {k = "), 6, " {int8_activations, k = ");
+  return text;
+}
+
 /// The op's sum with activations as round(x * 127 / peak) of each block. On GPUs there are more than 8 rows of these, and runs of 8 codes.
 TEST(NBitsInt8, ActivationsInEightBits) {
   bool device = !Kernels::readsPacked();
@@ -175,13 +184,8 @@ TEST(NBitsInt8, ActivationsInEightBits) {
                         {8, 768, 700, 3, "f32", "i8"},     {4, 96, 96, 66, "f16", "i8"},  {8, 128, 40, 30, "bf16", "", "bf16"},
                         {8, 256, 600, 70, "f16", ""},      {8, 64, 192, 9, "f32", "f16"}, {8, 768, 1536, 20, "f32", ""}};
   std::string text;
-  for (const Case &c : forms) {
-    std::string one = kernel(c, !device);
-    if (!device)
-      one.replace(one.find("attributes {"), 12, "attributes {schedule = #leat.schedule<\"qgemm\", {int8 = 1 : i64}>, ");
-    one.replace(one.find(" {k = "), 6, " {int8_activations, k = ");
-    text += one;
-  }
+  for (const Case &c : forms)
+    text += int8Kernel(c, device);
   auto jit = device ? Kernels::compile(text, 128) : Kernels::compile(text, 512, {"avx512vnni"});
   ASSERT_TRUE(jit);
   for (const Case &c : forms) {
@@ -222,6 +226,34 @@ TEST(NBitsInt8, ActivationsInEightBits) {
         EXPECT_EQ(std::memcmp(first.bytes.data(), y.bytes.data(), first.bytes.size()), 0) << rows << " rows";
     }
   }
+}
+
+/// Rows may be computed in front of the product, element by element.
+TEST(NBitsInt8, RowsThatAreComputed) {
+  bool device = !Kernels::readsPacked();
+  if (!device && (!Kernels::supported(512) || !Kernels::hostHas("avx512vnni")))
+    GTEST_SKIP() << "this processor has no AVX-512 VNNI";
+  const Case c = {8, 64, 128, 40, "f32", ""};
+  std::string plain = int8Kernel(c, device), type = "tensor<?x2x128xf32>", negated = plain;
+  auto replace = [&](const std::string &from, const std::string &to) { negated.replace(negated.find(from), from.size(), to); };
+  replace("@" + c.name(), "@negated");
+  replace("  %y = ",
+          "  %c0 = arith.constant 0 : index\n  %d = tensor.dim %a, %c0 : " + type + "\n  %e = tensor.empty(%d) : " + type +
+              "\n  %n = linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, j, k)>, affine_map<(i, j, k) -> (i, j, k)>], "
+              "iterator_types = [\"parallel\", \"parallel\", \"parallel\"]} ins(%a : " +
+              type + ") outs(%e : " + type +
+              ") {\n  ^bb0(%p: f32, %o: f32):\n    %q = arith.negf %p : f32\n    linalg.yield %q : f32\n  } -> " + type + "\n  %y = ");
+  replace("leat.matmul_nbits %a", "leat.matmul_nbits %n");
+  auto jit = device ? Kernels::compile(plain + negated, 128) : Kernels::compile(plain + negated, 512, {"avx512vnni"});
+  ASSERT_TRUE(jit);
+  Weights w(c);
+  Array a = Array::random("f32", {13, 2, c.k}, 4), minus = a, y("f32", {13, 2, c.n}), other = y;
+  for (int64_t i = 0; i < 13 * 2 * c.k; ++i)
+    minus.set(i, -a.at(i));
+  std::vector<Array *> weights{device ? &w.codes : &w.packedCodes, device ? &w.scales : &w.packedScales};
+  jit->run(c.name() + (device ? "" : "_packed"), {&a, weights[0], weights[1]}, {&y});
+  jit->run(device ? "negated" : "negated_packed", {&minus, weights[0], weights[1]}, {&other});
+  EXPECT_EQ(y.bytes, other.bytes);
 }
 
 INSTANTIATE_TEST_SUITE_P(VectorBits, NBits, testing::ValuesIn(Kernels::widths()));

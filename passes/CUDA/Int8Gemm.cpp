@@ -6,9 +6,9 @@ using namespace mlir;
 
 namespace leat::cuda {
 
-/// The bits of 1.5 * 2^23: the float whose bits are these and s more is that number and s, as long as |s| is below 2^22.
-static constexpr int64_t kMagicBits = 0x4b400000, kMagicLimit = 1 << 22;
+/// 1.5 * 2^23: the float whose bits are its own and s more is that number and s, as long as |s| is below 2^22.
 static constexpr double kMagic = 12582912.0;
+static constexpr int64_t kMagicBits = 0x4b400000, kMagicLimit = 1 << 22;
 static constexpr int64_t kLargestCode = 127;
 static constexpr int64_t kLongestBlock = 1 << 16; ///< whose sums fit 32 bits
 
@@ -38,9 +38,9 @@ Value Int8Gemm::codedBytes() {
   return k.add(k.mul(rows, k.idx(paddedDepth)), k.mul(paddedRows, k.idx(2 * blocks * int64_t(sizeof(float)))));
 }
 
-Value Int8Gemm::factors() { return k.bytePtr(k.shared(), k.mul(rows, k.idx(paddedDepth))); }
+Value Int8Gemm::factorsAt() { return k.bytePtr(k.shared(), k.mul(rows, k.idx(paddedDepth))); }
 
-Value Int8Gemm::sums() { return k.elementPtr(factors(), k.b.getF32Type(), k.mul(paddedRows, k.idx(blocks))); }
+Value Int8Gemm::codeSumsAt() { return k.elementPtr(factorsAt(), k.b.getF32Type(), k.mul(paddedRows, k.idx(blocks))); }
 
 // --- coding rows
 // ------------------------------------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ void Int8Gemm::codeRows() {
   Value thread = tile::ThreadIdOp::create(b, index), lane = k.rem(thread, k.idx(lanes));
   Value perBlock = k.idx(kFewRowsThreads / lanes), cells = k.mul(rows, k.idx(blocks));
   Value cell = k.add(k.mul(tile::BlockIdOp::create(b, index, 0), perBlock), k.div(thread, k.idx(lanes)));
-  // Lanes behind the last block of a row code that one, too, since all are needed to combine, and store nothing.
+  // Lanes behind the last block of the last row code that one, too, since all are needed to combine, and store nothing.
   Value exists = k.compare(arith::CmpIPredicate::slt, cell, cells), there = k.min(cell, k.sub(cells, k.idx(1)));
   Value row = k.div(there, k.idx(blocks)), blockAt = k.rem(there, k.idx(blocks));
   Value begin = k.add(k.mul(blockAt, k.idx(block)), k.mul(lane, k.idx(4))), end = k.mul(k.add(blockAt, k.idx(1)), k.idx(block));
@@ -123,8 +123,8 @@ void Int8Gemm::codeRows() {
   Value all = tile::LanesOp::create(b, f32, tile::Combine::Add, arith::SIToFPOp::create(b, f32, sum), lanes);
   k.ifThen(arith::AndIOp::create(b, exists, k.compare(arith::CmpIPredicate::eq, lane, k.idx(0))), [&] {
     Value at = k.add(k.mul(blockAt, paddedRows), row);
-    k.store(arith::MulFOp::create(b, peak, k.constant(f32, 1.0 / kLargestCode)), factors(), f32, at);
-    k.store(all, sums(), f32, at);
+    k.store(arith::MulFOp::create(b, peak, k.constant(f32, 1.0 / kLargestCode)), factorsAt(), f32, at);
+    k.store(all, codeSumsAt(), f32, at);
   });
 }
 
@@ -133,11 +133,13 @@ void Int8Gemm::codeRows() {
 
 Values Int8Gemm::grid() { return {k.ceilDiv(n, k.idx(bn)), k.ceilDiv(rows, k.idx(bm)), batch}; }
 
-Value Int8Gemm::endsBlock(Value k0) {
+Value Int8Gemm::isAtBlock(Value depthAt) {
   if (bk == block)
     return k.constantInt(k.b.getI1Type(), 1);
-  return k.compare(arith::CmpIPredicate::eq, k.rem(k.add(k0, k.idx(bk)), k.idx(block)), k.idx(0));
+  return k.compare(arith::CmpIPredicate::eq, k.rem(depthAt, k.idx(block)), k.idx(0));
 }
+
+bool Int8Gemm::endsAsFloat() const { return kLargestCode * (1 << (bits - 1)) * block < kMagicLimit; }
 
 void Int8Gemm::multiply() {
   auto &b = k.b;
@@ -155,31 +157,26 @@ void Int8Gemm::multiply() {
   }
   auto layout = tile::LayoutAttr::get(context, tile::LayoutKind::Acc, kWarpRows, bn / kWarpCols);
   auto acc = tile::RegType::get(context, bm, bn, f32, layout), bytes = acc.withElement(i32);
-  // What a block's sums begin with, so that they end as the bits of a float where they fit.
-  bool magic = kLargestCode * (1 << (bits - 1)) * block < kMagicLimit;
-  Value empty = k.constantInt(i32, magic ? kMagicBits : 0);
-  Values carried{tile::SplatOp::create(b, bytes, empty), tile::SplatOp::create(b, acc, k.constant(f32, 0))};
+  Values carried{tile::SplatOp::create(b, bytes, k.constantInt(i32, 0)), tile::SplatOp::create(b, acc, k.constant(f32, 0))};
   auto loop = tile::PipelineOp::create(b, TypeRange{bytes, acc}, k.idx(0), k.idx(paddedDepth), k.idx(bk), buffers, carried);
   SmallVector<Type> arguments{b.getIndexType()};
   llvm::append_range(arguments, tiles);
   buildRegion(k, loop.getProduce(), arguments, [&](ValueRange at) -> Values {
     copy({k.shared(), k.idx(paddedDepth), i8}, rows, k.idx(paddedDepth), row0, at[0], at[1]);
     bringCodes(at[0], at[2]);
-    k.ifThen(endsBlock(at[0]), [&] {
-      Value blockAt = codes.blockOf(at[0]);
-      copy({factors(), paddedRows, f32}, k.idx(blocks), rows, blockAt, row0, at[3]);
-      copy({sums(), paddedRows, f32}, k.idx(blocks), rows, blockAt, row0, at[4]);
-      bringScales(at[0], at[5]);
-    });
+    Value blockAt = codes.blockOf(at[0]);
+    copy({factorsAt(), paddedRows, f32}, k.idx(blocks), rows, blockAt, row0, at[3]);
+    copy({codeSumsAt(), paddedRows, f32}, k.idx(blocks), rows, blockAt, row0, at[4]);
+    k.ifThen(endsBlock(at[0]), [&] { bringScales(blockAt, at[5]); });
     return {};
   });
   arguments.append({bytes, acc});
   buildRegion(k, loop.getConsume(), arguments, [&](ValueRange at) -> Values {
-    Value product = tile::DotOp::create(b, bytes, at[1], at[2], at[6], b.getUnitAttr()), totals = at[7];
-    return k.ifElse(
-        endsBlock(at[0]),
-        [&]() -> Values { return {tile::SplatOp::create(b, bytes, empty), addBlock(product, totals, {at[3], at[4]}, at[5])}; },
-        [&]() -> Values { return {product, totals}; });
+    Value sums = k.ifElse(isAtBlock(at[0]), [&]() -> Values { return {beginBlock(bytes, at[4])}; }, [&]() -> Values { return {at[6]}; })[0];
+    sums = tile::DotOp::create(b, bytes, at[1], at[2], sums, b.getUnitAttr());
+    Value totals = k.ifElse(
+        endsBlock(at[0]), [&]() -> Values { return {addBlock(sums, at[7], at[3], at[4], at[5])}; }, [&]() -> Values { return {at[7]}; })[0];
+    return {sums, totals};
   });
   finish(loop.getResult(1));
 }
@@ -211,9 +208,9 @@ void Int8Gemm::bringCodes(Value k0, Value tile) {
   });
 }
 
-void Int8Gemm::bringScales(Value k0, Value tile) {
+void Int8Gemm::bringScales(Value blockAt, Value tile) {
   auto &b = k.b;
-  Value thread = tile::ThreadIdOp::create(b, b.getIndexType()), blockAt = codes.blockOf(k0), lastColumn = k.sub(n, k.idx(1));
+  Value thread = tile::ThreadIdOp::create(b, b.getIndexType()), lastColumn = k.sub(n, k.idx(1));
   k.forLoop(thread, k.idx(bn), k.idx(threads()), [&](Value column) {
     Value source = k.min(k.add(n0, column), lastColumn);
     tile::WriteOp::create(b, codes.scaleOf(source, blockAt), tile, k.idx(0), column);
@@ -224,30 +221,38 @@ void Int8Gemm::bringScales(Value k0, Value tile) {
   });
 }
 
-Value Int8Gemm::addBlock(Value blockSums, Value totals, ValueRange ofRows, Value ofColumns) {
+Value Int8Gemm::ofRows(Value line) {
+  MLIRContext *context = k.b.getContext();
+  Type f32 = k.b.getF32Type();
+  auto layout = tile::LayoutAttr::get(context, tile::LayoutKind::Row, kWarpRows, bn / kWarpCols);
+  return mapTiles(k, {}, tile::RegType::get(context, bm, 1, f32, layout),
+                  [&](ValueRange at) -> Values { return {tile::ReadOp::create(k.b, f32, line, k.idx(0), at[0])}; })[0];
+}
+
+Value Int8Gemm::beginBlock(tile::RegType bytes, Value codeSums) {
   auto &b = k.b;
-  auto acc = cast<tile::RegType>(totals.getType());
-  Type f32 = b.getF32Type(), i32 = b.getI32Type();
-  auto layout = tile::LayoutAttr::get(b.getContext(), tile::LayoutKind::Row, kWarpRows, bn / kWarpCols);
-  auto column = tile::RegType::get(b.getContext(), bm, 1, f32, layout);
-  Values operands{blockSums, totals};
-  for (Value tile : ofRows)
-    operands.append(
-        mapTiles(k, {}, column, [&](ValueRange at) -> Values { return {tile::ReadOp::create(b, f32, tile, k.idx(0), at[0])}; }));
-  bool magic = kLargestCode * (1 << (bits - 1)) * block < kMagicLimit;
-  return mapTiles(k, operands, acc, [&](ValueRange of) -> Values {
-    Value factor = of[2], rowSum = of[3], at = of.back();
-    // Codes less the middle of their range: an integer, since all are.
-    Value middle = arith::FPToSIOp::create(b, i32, arith::MulFOp::create(b, rowSum, k.constant(f32, 1 << (bits - 1))));
-    Value centred = arith::SubIOp::create(b, of[0], middle);
-    Value sum = magic ? arith::SubFOp::create(b, arith::BitcastOp::create(b, f32, centred), k.constant(f32, kMagic)).getResult()
-                      : arith::SIToFPOp::create(b, f32, centred).getResult();
+  return mapTiles(k, ofRows(codeSums), bytes, [&](ValueRange of) -> Values {
+    Value middle = arith::MulFOp::create(b, of[0], k.constant(b.getF32Type(), 1 << (bits - 1)));
+    Type i32 = b.getI32Type();
+    return {arith::SubIOp::create(b, k.constantInt(i32, endsAsFloat() ? kMagicBits : 0), arith::FPToSIOp::create(b, i32, middle))};
+  })[0];
+}
+
+Value Int8Gemm::addBlock(Value sums, Value totals, Value factors, Value codeSums, Value scales) {
+  auto &b = k.b;
+  Type f32 = b.getF32Type();
+  Values operands{sums, totals, ofRows(factors)};
+  if (op.getZeros())
+    operands.push_back(ofRows(codeSums));
+  return mapTiles(k, operands, totals.getType(), [&](ValueRange of) -> Values {
+    Value column = of.back(), scale = tile::ReadOp::create(b, f32, scales, k.idx(0), column);
+    Value sum = endsAsFloat() ? arith::SubFOp::create(b, arith::BitcastOp::create(b, f32, of[0]), k.constant(f32, kMagic)).getResult()
+                              : arith::SIToFPOp::create(b, f32, of[0]).getResult();
     if (op.getZeros()) {
-      Value zero = arith::NegFOp::create(b, tile::ReadOp::create(b, f32, ofColumns, k.idx(1), at));
-      sum = k.fma(rowSum, zero, sum);
+      Value zero = arith::NegFOp::create(b, tile::ReadOp::create(b, f32, scales, k.idx(1), column));
+      sum = k.fma(of[3], zero, sum);
     }
-    Value scaled = arith::MulFOp::create(b, sum, tile::ReadOp::create(b, f32, ofColumns, k.idx(0), at));
-    return {k.fma(scaled, factor, of[1])};
+    return {k.fma(arith::MulFOp::create(b, sum, scale), of[2], of[1])};
   })[0];
 }
 

@@ -34,17 +34,24 @@ private:
   static constexpr int64_t kWarpRows = 2, kWarpCols = 32;
 
   mlir::Value codedAt(mlir::Value row, mlir::Value depth) { return k.add(k.mul(row, k.idx(paddedDepth)), depth); }
-  mlir::Value factors();
-  mlir::Value sums();
+  mlir::Value factorsAt();
+  mlir::Value codeSumsAt();
   /// Four elements of a row of the left operand, as f32; zeros behind the end of the depth.
   Values fourOf(mlir::Value row, mlir::Value depth);
-  /// The step that begins at k0 ends a block.
-  mlir::Value endsBlock(mlir::Value k0);
+  /// A block of the weights begins (or ends) there, where steps do.
+  mlir::Value isAtBlock(mlir::Value depthAt);
+  mlir::Value endsBlock(mlir::Value k0) { return isAtBlock(k.add(k0, k.idx(bk))); }
   void bringCodes(mlir::Value k0, mlir::Value tile);
-  /// What the sums of a block are scaled by: of each column the scale, and how far its zero is from the middle.
-  void bringScales(mlir::Value k0, mlir::Value tile);
-  /// The totals with the sums of a block; `ofRows`: factors and sums of codes, `ofColumns`: as bringScales leaves them.
-  mlir::Value addBlock(mlir::Value blockSums, mlir::Value totals, mlir::ValueRange ofRows, mlir::Value ofColumns);
+  /// What the sums of a block are scaled by: of each column the scale, and how far its zero is from the middle of the codes' range.
+  void bringScales(mlir::Value blockAt, mlir::Value tile);
+  /// A line of shared memory as a number for each row.
+  mlir::Value ofRows(mlir::Value line);
+  /// Sums of a block end as the bits of a float: that is what they begin with, where they cannot leave its range.
+  bool endsAsFloat() const;
+  /// What the sums of a block begin with: they end as those of codes less the middle of their range.
+  mlir::Value beginBlock(tile::RegType bytes, mlir::Value codeSums);
+  /// The totals with the sums of a block.
+  mlir::Value addBlock(mlir::Value sums, mlir::Value totals, mlir::Value factors, mlir::Value codeSums, mlir::Value scales);
 
   MatmulNBitsOp op;
   Codes codes;

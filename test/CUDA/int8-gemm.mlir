@@ -16,24 +16,24 @@
 // CHECK-COUNT-2: llvm.store %{{.*}} : f32, !llvm.ptr
 
 // Codes of 8 bits are copied as they are: unsigned bytes meet signed ones. Sums begin with the bits of 1.5 * 2^23, so that they are those
-// of a float in the end. A step is a block, whose sums are scaled.
+// of a float in the end, less what the middle of the codes' range adds to a row. A step is a block, whose sums are scaled.
 // CHECK-LABEL: func.func @wide.program2
 // CHECK: tile.program threads 256
-// CHECK: %[[EMPTY:.*]] = tile.splat %c1262485504_i32 : i32 -> <128x128xi32, #tile.layout<acc, 2x4>>
 // CHECK: tile.pipeline {{.*}} step %c64
 // CHECK:   tile.copy_async {{.*}} : <i8> to <128x64xi8, swizzle = 64>
 // CHECK:   tile.copy_async {{.*}} : <ui8> to <128x64xui8, swizzle = 64>
-// CHECK-NOT: scf.if
 // CHECK-COUNT-2: tile.copy_async {{.*}} : <f32> to <1x128xf32>
+// CHECK-NOT: scf.if
 // CHECK:   tile.write
 // CHECK:   tile.yield
-// CHECK:   %[[SUMS:.*]] = tile.dot %{{.*}}, %{{.*}}, %{{.*}} {trans_b} : !tile.shared<128x64xi8, swizzle = 64>, <128x64xui8, swizzle = 64>
+// CHECK:   %[[FIRST:.*]] = tile.map ins(%{{.*}} : !tile.reg<128x1xf32, #tile.layout<row, 2x4>>) -> !tile.reg<128x128xi32, #tile.layout<acc, 2x4>>
+// CHECK:     arith.subi %c1262485504_i32,
+// CHECK:   %[[SUMS:.*]] = tile.dot %{{.*}}, %{{.*}}, %[[FIRST]] {trans_b} : !tile.shared<128x64xi8, swizzle = 64>, <128x64xui8, swizzle = 64>
 // CHECK:   %[[TOTALS:.*]] = tile.map ins(%[[SUMS]],
-// CHECK:     %[[BITS:.*]] = arith.subi
-// CHECK:     arith.bitcast %[[BITS]] : i32 to f32
+// CHECK:     arith.bitcast %{{.*}} : i32 to f32
 // CHECK-NOT: arith.sitofp
 // CHECK:     math.fma
-// CHECK:   tile.yield %[[EMPTY]], %[[TOTALS]]
+// CHECK:   tile.yield %[[SUMS]], %[[TOTALS]]
 // EXACT-LABEL: func.func @wide.program1
 // EXACT: tile.dot {{.*}}bf16
 // EXACT-NOT: wide.program2
@@ -46,21 +46,22 @@ leat.kernel_func @wide inputs 3 -> [tensor<?x1024xf32>] {
 // Codes of 4 bits become bytes on the way. A block of several steps is scaled in its last one; sums of that many products of codes may be
 // larger than a float's bits take, and are converted.
 // CHECK-LABEL: func.func @long.program2
-// CHECK: tile.splat %c0_i32 : i32 -> <128x64xi32, #tile.layout<acc, 2x2>>
 // CHECK: tile.pipeline {{.*}} step %c128
 // CHECK:   tile.copy_async
 // CHECK-NOT: tile.copy_async
 // CHECK:   llvm.call_intrinsic "llvm.nvvm.prmt"
 // CHECK:   tile.write %{{.*}} : vector<16xi8>, <64x128xi8, swizzle = 128>
+// CHECK-COUNT-2: tile.copy_async
 // CHECK:   scf.if
-// CHECK:     tile.copy_async
-// CHECK:   %[[SUMS:.*]] = tile.dot
-// CHECK:   %[[NEXT:.*]]:2 = scf.if
+// CHECK:     tile.write
+// CHECK:   %[[FIRST:.*]] = scf.if
+// CHECK:     arith.subi %c0_i32,
+// CHECK:   } else {
+// CHECK:   %[[SUMS:.*]] = tile.dot %{{.*}}, %{{.*}}, %[[FIRST]]
+// CHECK:   %[[TOTALS:.*]] = scf.if
 // CHECK:     tile.map ins(%[[SUMS]],
 // CHECK:       arith.sitofp
-// CHECK:   } else {
-// CHECK:     scf.yield %[[SUMS]],
-// CHECK:   tile.yield %[[NEXT]]#0, %[[NEXT]]#1
+// CHECK:   tile.yield %[[SUMS]], %[[TOTALS]]
 leat.kernel_func @long inputs 3 -> [tensor<?x64xf32>] {
 ^bb0(%x: tensor<?x8192xf32>, %codes: tensor<64x1x4096xi8>, %scales: tensor<64x1xf16>):
   %y = leat.matmul_nbits %x, %codes, %scales {int8_activations, k = 8192, n = 64, bits = 4, block = 8192} : (tensor<?x8192xf32>, tensor<64x1x4096xi8>, tensor<64x1xf16>) -> tensor<?x64xf32>

@@ -14,6 +14,7 @@ constexpr int64_t kLanes = 16, kVectors = kPanel / kLanes;
 constexpr int64_t kInt8Rows = 24;     ///< rows of a task
 constexpr int64_t kAheadBytes = 2048; ///< between asking for codes and reading them
 constexpr int64_t kAheadRow = 512;    ///< the same for elements of rows
+constexpr int64_t kPairDepth = 2048;  ///< panels that are worth reading in pairs: shorter ones end before it shows
 constexpr int64_t kTile = 3;          ///< rows of a register tile: 12 sums, 12 integer sums, the codes of 4 vectors
 
 /// To the nearest even, in one instruction.
@@ -68,11 +69,17 @@ func::FuncOp quantizeRows(ModuleOp module, const Target &target, Type lhs, const
 
 /// out[rows][64]. Meanwhile memory from `next` on is fetched, a line for each group of codes, by tiles of kTile rows.
 /// (q, factors, starts, codes, scales, zeros, blocks, out, next)
-func::FuncOp int8Tile(ModuleOp module, const Target &target, const QuantTypes &types, int64_t rows) {
+/// With `pair`, of one row, out[128] by two panels: unpacking leaves few reads under way where there is one stream of codes. Codes of 8
+/// bits, which are asked for ahead, gain nothing by it. (..., codes, scales, zeros: of the second panel)
+func::FuncOp int8Tile(ModuleOp module, const Target &target, const QuantTypes &types, int64_t rows, bool pair = false) {
   Emit t(module.getLoc(), module.getContext());
   Type ptr = t.ptr(), f32 = t.getF32Type(), i32 = t.getI32Type(), i8 = t.getI8Type();
-  std::string name = llvm::formatv("product_int8_{0}_x{1}", types.name(), rows);
-  return sharedFunction(module, name, {ptr, ptr, ptr, ptr, ptr, ptr, t.i64(), ptr, ptr}, [&](Emit &b, ValueRange args) {
+  std::string name = llvm::formatv("product_int8_{0}_x{1}{2}", types.name(), rows, pair ? "_pair" : "");
+  SmallVector<Type> signature{ptr, ptr, ptr, ptr, ptr, ptr, t.i64(), ptr, ptr};
+  signature.append(pair ? 3 : 0, ptr);
+  return sharedFunction(module, name, signature, [&](Emit &b, ValueRange args) {
+    int64_t vectors = pair ? 2 * kVectors : kVectors;
+    auto ofPanel = [&](int64_t argument, int64_t v) { return args[argument + v / kVectors * 6]; };
     VectorType vec = Emit::vec(kLanes, f32), ints = Emit::vec(kLanes, i32), bytes = Emit::vec(4 * kLanes, i8);
     Value blocks = args[6], depth = b.mul(blocks, b.c(types.codes.block));
     int64_t words = types.codes.words(), perByte = types.codes.perByte(), group = types.codes.group(), perBlock = types.codes.block / group;
@@ -88,11 +95,11 @@ func::FuncOp int8Tile(ModuleOp module, const Target &target, const QuantTypes &t
                  ValueRange{sum, vector::BitCastOp::create(b, bytes, unsignedBytes), vector::BitCastOp::create(b, bytes, signedBytes)})
           .getResult(0);
     };
-    /// The sums with word `word` of each column of a group: `codesAt` are its codes, `k` its place in the rows.
-    auto addWord = [&](Value codesAt, Value k, ArrayRef<Value> before) {
+    /// The sums with one word of each column of a group: `at` is where in the codes of a panel it lies, `k` its place in the rows.
+    auto addWord = [&](Value at, Value k, ArrayRef<Value> before) {
       Values sums(before), packed;
-      for (int64_t v = 0; v < kVectors; ++v)
-        packed.push_back(b.load(ints, b.at(codesAt, i32, v * kLanes)));
+      for (int64_t v = 0; v < vectors; ++v)
+        packed.push_back(b.load(ints, b.at(b.at(ofPanel(3, v), i32, at), i32, v % kVectors * kLanes)));
       for (int64_t i = 0; i < perByte; ++i) {
         Values codes;
         for (Value p : packed) {
@@ -101,53 +108,53 @@ func::FuncOp int8Tile(ModuleOp module, const Target &target, const QuantTypes &t
         }
         for (int64_t r = 0; r < rows; ++r) {
           Value all = b.splat(b.load(i32, b.at(b.at(rowBytes[r], i8, k), i8, i * group / perByte)), kLanes);
-          for (int64_t v = 0; v < kVectors; ++v)
-            sums[r * kVectors + v] = dot(sums[r * kVectors + v], codes[v], all);
+          for (int64_t v = 0; v < vectors; ++v)
+            sums[r * vectors + v] = dot(sums[r * vectors + v], codes[v], all);
         }
       }
       return sums;
     };
-    Values totals = b.loop(b.c(0), blocks, b.c(1), Values(rows * kVectors, b.zero(vec)), [&](Value g, ValueRange before) {
+    Values totals = b.loop(b.c(0), blocks, b.c(1), Values(rows * vectors, b.zero(vec)), [&](Value g, ValueRange before) {
       Values sums, after;
       for (int64_t r = 0; r < rows; ++r)
-        sums.append(kVectors, types.zero ? b.zero(ints) : b.splat(b.load(i32, b.at(rowStarts[r], i32, g)), kLanes));
-      Value block = b.at(args[3], i32, b.mul(g, b.c(perBlock * words * kPanel))), k0 = b.mul(g, b.c(types.codes.block));
+        sums.append(vectors, types.zero ? b.zero(ints) : b.splat(b.load(i32, b.at(rowStarts[r], i32, g)), kLanes));
+      Value block = b.mul(g, b.c(perBlock * words * kPanel)), k0 = b.mul(g, b.c(types.codes.block));
       sums = b.loop(b.c(0), b.c(perBlock), b.c(1), sums, [&](Value i, ValueRange carried) {
-        Value codesAt = b.at(block, i32, b.mul(i, b.c(words * kPanel))), k = b.add(k0, b.mul(i, b.c(group)));
+        Value codesAt = b.add(block, b.mul(i, b.c(words * kPanel))), k = b.add(k0, b.mul(i, b.c(group)));
         if (rows == 1 && types.codes.bits == 8) // it does little but read; codes of 4 bits are unpacked, too
-          b.prefetch(b.at(codesAt, i8, kAheadBytes), words * kPanel * 4);
+          b.prefetch(b.at(b.at(args[3], i32, codesAt), i8, kAheadBytes), words * kPanel * 4);
         if (rows == kTile)
           b.prefetch(b.at(args[8], i8, b.mul(b.add(b.mul(g, b.c(perBlock)), i), b.c(64))));
         Values next(carried.begin(), carried.end());
         for (int64_t word = 0; word < words; ++word)
-          next = addWord(b.at(codesAt, i32, word * kPanel), b.add(k, b.c(4 * word)), next);
+          next = addWord(b.add(codesAt, b.c(word * kPanel)), b.add(k, b.c(4 * word)), next);
         return next;
       });
       auto loadFloat = [&](Value base, Type type, int64_t v) {
-        Value loaded = b.load(Emit::vec(kLanes, type), b.at(base, type, b.add(b.mul(g, b.c(kPanel)), b.c(v * kLanes))));
+        Value loaded = b.load(Emit::vec(kLanes, type), b.at(base, type, b.add(b.mul(g, b.c(kPanel)), b.c(v % kVectors * kLanes))));
         return type.isInteger() ? arith::UIToFPOp::create(b, vec, loaded).getResult() : b.widen(target, loaded, f32);
       };
       Values scale, zero;
-      for (int64_t v = 0; v < kVectors; ++v) {
-        scale.push_back(loadFloat(args[4], types.scale, v));
+      for (int64_t v = 0; v < vectors; ++v) {
+        scale.push_back(loadFloat(ofPanel(4, v), types.scale, v));
         if (types.zero)
-          zero.push_back(loadFloat(args[5], types.zero, v));
+          zero.push_back(loadFloat(ofPanel(5, v), types.zero, v));
       }
       for (int64_t r = 0; r < rows; ++r) {
         Value factor = b.splat(b.load(f32, b.at(rowFactors[r], f32, g)), kLanes);
-        for (int64_t v = 0; v < kVectors; ++v) {
-          Value sum = b.convert(sums[r * kVectors + v], f32);
+        for (int64_t v = 0; v < vectors; ++v) {
+          Value sum = b.convert(sums[r * vectors + v], f32);
           if (types.zero) { // what the sums would start from has the implied zero point, a power of two
             Value start = b.splat(b.convert(b.load(i32, b.at(rowStarts[r], i32, g)), f32), kLanes);
             sum = b.fma(target, b.mul(start, b.constant(vec, 1.0 / (1 << (types.codes.bits - 1)))), zero[v], sum);
           }
-          after.push_back(b.fma(target, b.mul(sum, scale[v]), factor, before[r * kVectors + v]));
+          after.push_back(b.fma(target, b.mul(sum, scale[v]), factor, before[r * vectors + v]));
         }
       }
       return after;
     });
     for (auto [i, total] : llvm::enumerate(totals))
-      b.store(total, b.at(args[7], f32, i / kVectors * kPanel + i % kVectors * kLanes));
+      b.store(total, b.at(args[7], f32, i * kLanes));
   });
 }
 
@@ -167,16 +174,64 @@ public:
 
   void run(KernelBuilder &k, Value task) override { runTask(k, task, {}); }
 
-  /// Neighbouring tasks work on the same rows: those are quantised once.
+  /// Neighbouring tasks work on the same rows: those are quantised once. One row takes the panels of all of them one after the other.
   void runRange(KernelBuilder &k, Value begin, Value end) override {
-    Value parts = split(k).parts;
-    k.forLoop(begin, end, k.idx(1), {k.idx(-1)}, [&](Value task, ValueRange carried) -> SmallVector<Value> {
-      runTask(k, task, carried[0]);
-      return {k.div(task, parts)};
-    });
+    Split s = split(k);
+    auto one = [&]() -> SmallVector<Value> {
+      runRow(k, k.mul(begin, s.panelsPerPart), k.min(k.mul(end, s.panelsPerPart), k.idx(panels)));
+      return {};
+    };
+    auto many = [&]() -> SmallVector<Value> {
+      k.forLoop(begin, end, k.idx(1), {k.idx(-1)}, [&](Value task, ValueRange carried) -> SmallVector<Value> {
+        runTask(k, task, carried[0]);
+        return {k.div(task, s.parts)};
+      });
+      return {};
+    };
+    k.ifElse(k.compare(arith::CmpIPredicate::eq, rowCount(k), k.idx(1)), one, many);
   }
 
 private:
+  struct Coded { ///< rows in scratch: bytes, factors and what sums start from
+    Value bytes, factors, starts;
+  };
+  Coded coded(KernelBuilder &k) {
+    auto part = [&](int64_t bytes) { return k.bytePtr(k.scratch(), k.idx(bytes)); };
+    return {part(bytesAt()), part(factorsAt()), part(startsAt())};
+  }
+
+  void quantiseRows(KernelBuilder &k, Value row0, Value rows, const Coded &to) {
+    prepareRows(k, row0, rows, lhsAt());
+    func::CallOp::create(k.b, quantizeRows(kernel()->getParentOfType<ModuleOp>(), k.target, lhsType, layout),
+                         ValueRange{lhs, k.i64(k.idx(paddedDepth)), to.bytes, to.factors, to.starts, k.i64(k.idx(blocks)), k.i64(rows)});
+  }
+
+  /// Panels [first, last) of the only row.
+  void runRow(KernelBuilder &k, Value first, Value last) {
+    checkEpilogue(k, op.getOutput());
+    auto module = kernel()->getParentOfType<ModuleOp>();
+    QuantTypes types = quantTypes(k);
+    Coded row = coded(k);
+    quantiseRows(k, k.idx(0), k.idx(1), row);
+    auto panelsAt = [&](Value panel, bool pair) {
+      PanelWeights w = panelWeights(k, panel);
+      SmallVector<Value> args{row.bytes, row.factors, row.starts, w.codes, w.scales, w.zeros, k.i64(k.idx(blocks)), k.scratch(), w.codes};
+      if (pair) {
+        PanelWeights second = panelWeights(k, k.add(panel, k.idx(1)));
+        args.append({second.codes, second.scales, second.zeros});
+      }
+      func::CallOp::create(k.b, int8Tile(module, k.target, types, 1, pair), args);
+      Value n0 = k.mul(panel, k.idx(kPanel));
+      emitRows(k, k.idx(0), k.idx(1), n0, k.min(k.add(n0, k.idx(pair ? 2 * kPanel : kPanel)), k.idx(n)));
+    };
+    Value paired = first;
+    if (layout.bits == 4 && depth >= kPairDepth) {
+      paired = k.sub(last, k.rem(k.sub(last, first), k.idx(2)));
+      k.forLoop(first, paired, k.idx(2), [&](Value panel) { panelsAt(panel, true); });
+    }
+    k.forLoop(paired, last, k.idx(1), [&](Value panel) { panelsAt(panel, false); });
+  }
+
   /// `quantised`: the block of rows that is in scratch.
   void runTask(KernelBuilder &k, Value task, Value quantised) {
     checkEpilogue(k, op.getOutput());
@@ -186,13 +241,9 @@ private:
     auto module = kernel()->getParentOfType<ModuleOp>();
     QuantTypes types = quantTypes(k);
     Type f32 = k.b.getF32Type(), i32 = k.b.getI32Type(), i8 = k.b.getI8Type();
-    auto part = [&](int64_t bytes) { return k.bytePtr(k.scratch(), k.idx(bytes)); };
-    Value q = part(bytesAt()), factors = part(factorsAt()), starts = part(startsAt());
-    auto quantise = [&] {
-      prepareRows(k, row0, rows, lhsAt());
-      func::CallOp::create(k.b, quantizeRows(module, k.target, lhsType, layout),
-                           ValueRange{lhs, k.i64(k.idx(paddedDepth)), q, factors, starts, k.i64(k.idx(blocks)), k.i64(rows)});
-    };
+    Coded rowCodes = coded(k);
+    auto [q, factors, starts] = rowCodes;
+    auto quantise = [&] { quantiseRows(k, row0, rows, rowCodes); };
     if (quantised)
       k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::ne, k.div(task, s.parts), quantised), quantise);
     else

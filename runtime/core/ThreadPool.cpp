@@ -11,6 +11,8 @@ namespace leat::rt {
 
 static constexpr uint64_t openBit = uint64_t(1) << 31, joinedMask = openBit - 1;
 static thread_local bool insideRegion = false;
+static constexpr std::chrono::duration<double> leastPiece =
+    std::chrono::microseconds(20); ///< of a region's last tasks: a steal costs less than 1% of it
 
 static inline void pause() {
 #if defined(__x86_64__)
@@ -88,15 +90,23 @@ void ThreadPool::workerLoop(int worker) {
 
 void ThreadPool::work(int worker) {
   int first = rangeCount == 1 ? 0 : worker;
+  int64_t least = 0; // tasks of a piece: known when a piece was timed
   for (int i = 0; i < rangeCount; ++i) {
     Range &range = ranges[(first + i) % rangeCount];
     int64_t begin = range.next.load(std::memory_order_relaxed);
     while (begin < range.end) {
       // Half of what is left: what tasks share is done for large pieces, and the small ones at the end even out threads of unequal speed.
-      int64_t end = begin + std::min(std::max(grain, (range.end - begin) / 2), range.end - begin);
+      int64_t end = begin + std::min(std::max(least ? least : grain, (range.end - begin) / 2), range.end - begin);
       if (!range.next.compare_exchange_weak(begin, end, std::memory_order_relaxed))
         continue;
-      function(context, begin, end, worker);
+      if (least || grain == 1) {
+        function(context, begin, end, worker);
+      } else {
+        auto started = std::chrono::steady_clock::now();
+        function(context, begin, end, worker);
+        std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
+        least = std::clamp<int64_t>(static_cast<int64_t>((end - begin) * leastPiece / std::max(elapsed, leastPiece / 1024)), 1, grain);
+      }
       begin = range.next.load(std::memory_order_relaxed);
     }
   }
@@ -115,7 +125,7 @@ void ThreadPool::parallelFor(Function f, void *c, int64_t tasks, Distribution di
   function = f;
   context = c;
   rangeCount = distribution == Distribution::Static ? total : 1;
-  // The least piece: few enough of them to cost nothing.
+  // The least piece: few enough of them to cost nothing. Where tasks are long, less.
   grain = std::max<int64_t>(1, tasks / (int64_t(total) * 8));
   for (int i = 0; i < rangeCount; ++i) {
     ranges[i].next.store(tasks * i / rangeCount, std::memory_order_relaxed);

@@ -178,30 +178,35 @@ TEST(NBitsInt8, ActivationsInEightBits) {
   bool device = !Kernels::readsPacked();
   if (!device && (!Kernels::supported(512) || !Kernels::hostHas("avx512vnni")))
     GTEST_SKIP() << "this processor has no AVX-512 VNNI";
-  const Case forms[] = {{4, 32, 96, 130, "f32", ""},       {4, 32, 64, 64, "f16", "i8"},  {4, 128, 640, 70, "f32", "f32"},
-                        {8, 32, 96, 66, "f32", ""},        {8, 64, 128, 3, "f16", "i8"},  {4, 32, 50, 600, "f32", ""},
-                        {4, 32, 96, 40, "f16", "", "f16"}, {8, 96, 576, 70, "f16", ""},   {8, 128, 1300, 64, "f32", ""},
-                        {8, 768, 700, 3, "f32", "i8"},     {4, 96, 96, 66, "f16", "i8"},  {8, 128, 40, 30, "bf16", "", "bf16"},
-                        {8, 256, 600, 70, "f16", ""},      {8, 64, 192, 9, "f32", "f16"}, {8, 768, 1536, 20, "f32", ""}};
+  std::vector<Case> forms = {{4, 32, 96, 130, "f32", ""},       {4, 32, 64, 64, "f16", "i8"},  {4, 128, 640, 70, "f32", "f32"},
+                             {8, 32, 96, 66, "f32", ""},        {8, 64, 128, 3, "f16", "i8"},  {4, 32, 50, 600, "f32", ""},
+                             {4, 32, 96, 40, "f16", "", "f16"}, {8, 96, 576, 70, "f16", ""},   {8, 128, 1300, 64, "f32", ""},
+                             {8, 768, 700, 3, "f32", "i8"},     {4, 96, 96, 66, "f16", "i8"},  {8, 128, 40, 30, "bf16", "", "bf16"},
+                             {8, 256, 600, 70, "f16", ""},      {8, 64, 192, 9, "f32", "f16"}, {8, 768, 1536, 20, "f32", ""}};
+  if (!device) // panels in pairs
+    forms.insert(forms.end(), {{4, 32, 2048, 200, "f16", ""}, {4, 128, 2100, 330, "f32", "i8"}});
   std::string text;
   for (const Case &c : forms)
     text += int8Kernel(c, device);
+  for (size_t at; (at = text.find("?x2x")) != std::string::npos;)
+    text.replace(at, 4, "?x?x"); // one row, too
   auto jit = device ? Kernels::compile(text, 128) : Kernels::compile(text, 512, {"avx512vnni"});
   ASSERT_TRUE(jit);
   for (const Case &c : forms) {
     SCOPED_TRACE(c.name());
     Weights w(c);
     Array first;
-    for (int64_t rows : {0, 1, 2, 3, 13, 40}) {
-      Array a = Array::random(c.lhs, {rows, 2, c.k}, 4), y(c.lhs, {rows, 2, c.n});
+    for (auto [batch, each] : {std::pair<int64_t, int64_t>{0, 2}, {1, 1}, {1, 2}, {2, 2}, {3, 2}, {13, 2}, {40, 2}}) {
+      int64_t rows = batch * each;
+      Array a = Array::random(c.lhs, {batch, each, c.k}, 4), y(c.lhs, {batch, each, c.n});
       for (int64_t k = 0; k < std::min<int64_t>(c.block, c.k) && rows; ++k)
         a.set(k, 0); // a block without a peak
       std::vector<Array *> in{&a, device ? &w.codes : &w.packedCodes, device ? &w.scales : &w.packedScales};
       if (!c.zero.empty())
         in.push_back(device ? &w.zeros : &w.packedZeros);
       jit->run(c.name() + (device ? "" : "_packed"), in, {&y});
-      bool coded = !device || (2 * rows > 8 && c.k % 8 == 0);
-      for (int64_t i = 0; i < 2 * rows; ++i) {
+      bool coded = !device || (rows > 8 && c.k % 8 == 0);
+      for (int64_t i = 0; i < rows; ++i) {
         std::vector<double> x(c.k);
         for (int64_t g = 0; g < c.k; g += c.block) {
           int64_t end = std::min(g + c.block, c.k);

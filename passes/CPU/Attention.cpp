@@ -234,6 +234,33 @@ AttendEmitter::InPlace AttendEmitter::floatRowsOf(Value tensor, Value t0, Value 
   return {room, f32, width};
 }
 
+bool AttendEmitter::inWholeVectors() {
+  std::optional<int64_t> count = getConstantIntValue(valueDepth);
+  return count && *count % lanes == 0;
+}
+
+void AttendEmitter::addRows(InPlace weights, Value keyStride, Value rowCount, InPlace source, Value keys, Value sumsAt, Value room) {
+  Value yes = arith::ConstantIntOp::create(k.b, 1, 1), whole = k.sub(valueDepth, k.rem(valueDepth, k.idx(kPanel)));
+  auto addColumns = [&](Value d0, Value columns, InPlace panel, std::optional<int64_t> strip) {
+    callProduct(k, {f32, panel.type, f32}, weights.pointer, weights.stride, keyStride, panel.pointer, panel.stride, keys,
+                k.elementPtr(sumsAt, f32, d0), yes, rowCount, paddedValueDepth, columns, {}, {}, strip);
+  };
+  k.forLoop(k.idx(0), whole, k.idx(kPanel), [&](Value d0) {
+    addColumns(d0, k.idx(kPanel), {k.elementPtr(source.pointer, source.type, d0), source.type, source.stride}, kPanel);
+  });
+  Value left = k.sub(valueDepth, whole), leftAt = k.elementPtr(source.pointer, source.type, whole);
+  if (inWholeVectors()) { // narrower strips
+    if (int64_t count = *getConstantIntValue(left))
+      addColumns(whole, left, {leftAt, source.type, source.stride}, count & -count);
+    return;
+  }
+  k.ifThen(k.compare(arith::CmpIPredicate::sgt, left, k.idx(0)), [&] {
+    auto pack = packColumns(k.kernel->getParentOfType<ModuleOp>(), k.target, source.type, f32);
+    func::CallOp::create(k.b, pack, ValueRange{room, leftAt, k.i64(source.stride), k.i64(left), k.i64(keys)});
+    addColumns(whole, k.idx(kPanel), {room, f32, k.idx(kPanel)}, kPanel);
+  });
+}
+
 Value AttendEmitter::raw(Emit &e, Value x) {
   if (softcap > 0) {
     Value inner = e.mul(x, e.constant(x.getType(), scale / softcap));

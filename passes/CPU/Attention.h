@@ -70,6 +70,13 @@ protected:
   /// Rows [t0, t0 + keys) of `width` values: in place, or computed into `room` as f32.
   InPlace floatRowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
 
+  /// sums[rowCount][paddedValueDepth] += weights * values of `keys` keys, 64 columns at a time. Weights of a row's keys are `keyStride`
+  /// apart, rows weights.stride. `room`: for a panel of those keys, unless inWholeVectors.
+  void addRows(InPlace weights, mlir::Value keyStride, mlir::Value rowCount, InPlace source, mlir::Value keys, mlir::Value sumsAt,
+               mlir::Value room);
+  /// Statically: a row of values is, and can be read where it lies.
+  bool inWholeVectors();
+
   bool transforms() { return !op.getBias().empty() || softcap > 0 || scale <= 0; }
   /// What one unit of a raw logit is in the exponent of 2 (`natural`: of e).
   double natural() { return transforms() ? 1 : scale; }
@@ -123,7 +130,6 @@ private:
   void dots(unsigned segment, mlir::Value t0, mlir::Value keys);
   void softmaxRow(unsigned segment, mlir::Value r, mlir::Value t0, mlir::Value keys);
   void addValues(unsigned segment, mlir::Value t0, mlir::Value keys);
-  void addRows(mlir::Value weights, InPlace source, mlir::Value keys);
   /// From the address of key `t` to that of the one that is asked for when `t` is read.
   mlir::Value aheadOf(unsigned segment, const InPlace &source, mlir::Value t);
   /// Key `t` of the segment, or the last one.
@@ -134,8 +140,8 @@ private:
   mlir::Value queries, logits, values, out, maxima, sums, low, high, positions, keyRoom, valueRoom; // byte offsets in scratch
 };
 
-/// Many rows: 64 at a time are the columns of panels, so that keys and values are the left operands of both products, read where they are,
-/// and the softmax runs down columns.
+/// Many rows: 64 at a time are the columns of a panel, so that keys are the left operand of their product, read where they are, and the
+/// softmax runs down columns. Weights are read down columns as well: results are rows.
 class AttendMany : public AttendEmitter {
 public:
   AttendMany(KVAttendOp op, KernelBuilder &k);
@@ -157,11 +163,9 @@ private:
   /// Stores such a bias of keys [t0, t0 + keys), and 0 up to `wholeKeys`.
   void pullKeyBias(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value wholeKeys);
   void transformLogits(unsigned segment, mlir::Value t0, mlir::Value keys);
-  void product(InPlace left, mlir::Value rowStride, mlir::Value colStride, mlir::Value panel, mlir::Value depth, mlir::Value sums,
-               mlir::Value accumulate, mlir::Value rows);
   void finish();
   int64_t blockKeys; ///< keys of a step; 64: logits, queries and results of 64 rows each fill a third of the first cache
-  mlir::Value rowRoom, queries, keyRoom, logits, valueRoom, biasRoom, out, maxima, sums, factors, low, high,
+  mlir::Value rowRoom, queries, keyRoom, logits, valueRoom, valuePanel, biasRoom, out, maxima, sums, factors, low, high,
       positions; // byte offsets in scratch
   // Of the task:
   mlir::Value columns;   ///< rows rounded up to vectors

@@ -165,7 +165,8 @@ void AttendFew::addValues(unsigned segment, Value t0, Value keys) {
   forEvenRows(source ? std::optional(source->codes) : rowsOf(value), t0, keys, kBlock, [&](Value first, Value count) {
     Value t = k.add(t0, first), weights = k.elementPtr(at(logits), f32, first);
     if (!source)
-      return addRows(weights, floatRowsOf(value, t, count, valueDepth, at(valueRoom)), count);
+      return addRows({weights, f32, k.idx(kColumns)}, k.idx(1), rows, floatRowsOf(value, t, count, valueDepth, at(valueRoom)), count,
+                     at(out), at(values));
     Value room = stage(*source, t, count, at(valueRoom)), next = weights;
     auto key = coded(op.getK()[segment]);
     if (key)
@@ -173,27 +174,6 @@ void AttendFew::addValues(unsigned segment, Value t0, Value keys) {
     func::CallOp::create(k.b, codedSums(k.kernel->getParentOfType<ModuleOp>(), k.target, source->code, key ? key->code.bytes() : 0),
                          ValueRange{at(out), k.i64(paddedValueDepth), weights, addressOf(source->codes, t), at(valueRoom), k.i64(count),
                                     k.i64(rows), room, next});
-  });
-}
-
-void AttendFew::addRows(Value weights, InPlace source, Value keys) {
-  // 64 columns at a time.
-  Value yes = arith::ConstantIntOp::create(k.b, 1, 1), whole = k.sub(valueDepth, k.rem(valueDepth, k.idx(kPanel)));
-  auto addColumns = [&](Value d0, Value panel, Type type, Value stride) {
-    callProduct(k, {f32, type, f32}, weights, k.idx(kColumns), k.idx(1), panel, stride, keys, k.elementPtr(at(out), f32, d0), yes, rows,
-                paddedValueDepth);
-  };
-  k.forLoop(k.idx(0), whole, k.idx(kPanel),
-            [&](Value d0) { addColumns(d0, k.elementPtr(source.pointer, source.type, d0), source.type, source.stride); });
-  Value left = k.sub(valueDepth, whole);
-  if (getConstantIntValue(left) == 0)
-    return;
-  k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::sgt, left, k.idx(0)), [&] {
-    auto pack = packColumns(k.kernel->getParentOfType<ModuleOp>(), k.target, source.type, f32);
-    Value panel = at(values);
-    func::CallOp::create(
-        k.b, pack, ValueRange{panel, k.elementPtr(source.pointer, source.type, whole), k.i64(source.stride), k.i64(left), k.i64(keys)});
-    addColumns(whole, panel, f32, k.idx(kPanel));
   });
 }
 

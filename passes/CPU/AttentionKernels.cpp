@@ -3,18 +3,41 @@
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
+#include <cmath>
 #include <limits>
 
 using namespace mlir;
 
 namespace leat::cpu {
 
-/// A polynomial on [-0.5, 0.5] (Chebyshev fit of (2^f - 1) / f), then the exponent is moved.
+/// With 16 lanes: x is a multiple of 1/16 and what is left, of at most 1/32. Sixteenths are looked up, the rest is a short polynomial
+/// (minimax fit of (2^f - 1) / f), and the exponent is moved by one instruction, down to 0: even NaN * 2^-inf is 0 there.
+static Value exp2ByTable(Emit &b, const Target &target, Value x) {
+  auto type = cast<VectorType>(x.getType());
+  constexpr double magic = 1.5 * (1 << 19); // numbers near it are 1/16 apart, and their last bits count sixteenths
+  llvm::SmallVector<float> powers;
+  for (int i = 0; i < 16; ++i)
+    powers.push_back(std::exp2(i / 16.0));
+  Value table = arith::ConstantOp::create(b, DenseElementsAttr::get(type, llvm::ArrayRef<float>(powers)));
+  Value shifted = b.add(x, b.constant(type, magic)), n = b.sub(shifted, b.constant(type, magic)), f = b.sub(x, n);
+  Value index = arith::BitcastOp::create(b, type.clone(b.getI32Type()), shifted);
+  Value power =
+      LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr("llvm.x86.avx512.permvar.sf.512"), ValueRange{table, index}).getResult(0);
+  Value p = b.constant(type, 0.0555021353);
+  for (double c : {0.240234286, 0.693147182})
+    p = b.fma(target, p, f, b.constant(type, c));
+  p = b.fma(target, b.mul(power, f), p, power);
+  Value all = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1)), nearest = arith::ConstantOp::create(b, b.getI32IntegerAttr(4));
+  return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr("llvm.x86.avx512.mask.scalef.ps.512"), ValueRange{p, n, p, all, nearest})
+      .getResult(0);
+}
+
+/// Elsewhere: a polynomial on [-0.5, 0.5] (Chebyshev fit of (2^f - 1) / f), then the exponent is moved.
 Value exp2Small(Emit &b, const Target &target, Value x) {
   auto type = cast<VectorType>(x.getType());
-  bool scales = target.avx512 && type.getNumElements() == 16; // in one instruction, down to 0: even NaN * 2^-inf is 0 there
-  if (!scales)
-    x = b.max(x, b.constant(type, -127.0)); // also -inf
+  if (target.avx512 && type.getNumElements() == 16)
+    return exp2ByTable(b, target, x);
+  x = b.max(x, b.constant(type, -127.0)); // also -inf
   Value n = x;
   if (target.sse41 || target.avx512) {
     n = math::RoundEvenOp::create(b, x);
@@ -25,11 +48,6 @@ Value exp2Small(Emit &b, const Target &target, Value x) {
   Value f = b.sub(x, n), p = b.constant(type, 0.00015453163);
   for (double c : {0.0013390863, 0.009618083, 0.05550357, 0.2402265, 0.6931472, 1.0})
     p = b.fma(target, p, f, b.constant(type, c));
-  if (scales) {
-    Value all = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1)), nearest = arith::ConstantOp::create(b, b.getI32IntegerAttr(4));
-    return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr("llvm.x86.avx512.mask.scalef.ps.512"), ValueRange{p, n, p, all, nearest})
-        .getResult(0);
-  }
   Type ints = type.clone(b.getI32Type());
   Value exponent = arith::ShLIOp::create(b, arith::FPToSIOp::create(b, ints, n), b.constant(ints, 23));
   Value scaled = arith::BitcastOp::create(b, type, b.add(arith::BitcastOp::create(b, ints, p), exponent));
@@ -83,10 +101,14 @@ func::FuncOp softmaxColumns(ModuleOp module, const Target &target, bool biased) 
           grows, {vec},
           [&] {
             Value factor = weight(before);
-            b.loop(b.c(0), args[5], b.c(1), [&](Value d) {
-              Value p = b.at(b.at(args[3], f32, column), f32, b.mul(d, b.c(kPanel)));
-              b.store(b.mul(b.load(vec, p), factor), p);
-            });
+            for (int64_t i = 0; i < lanes; ++i) {
+              Value row = b.at(args[3], f32, b.mul(b.add(column, b.c(i)), args[5]));
+              Value all = vector::BroadcastOp::create(b, vec, vector::ExtractOp::create(b, factor, i));
+              b.loop(b.c(0), args[5], b.c(lanes), [&](Value d) {
+                Value p = b.at(row, f32, d);
+                b.store(b.mul(b.load(vec, p), all), p);
+              });
+            }
             return Values{b.mul(start, factor)};
           },
           [&] { return Values{start}; })[0];

@@ -1,5 +1,5 @@
-// Attention of many rows, as in prefill. 64 rows are the columns of a panel: logits^T = keys * queries^T and out^T += values^T * weights^T
-// are both register-tiled products whose left operand is the cache as it lies in memory, and nothing in the softmax crosses lanes.
+// Attention of many rows, as in prefill. 64 rows are the columns of a panel: logits^T = keys * queries^T and out += weights * values are
+// both register-tiled products that read the cache as it lies in memory, and nothing in the softmax crosses lanes.
 #include "passes/CPU/Attention.h"
 
 #include <limits>
@@ -10,13 +10,14 @@ namespace leat::cpu {
 
 AttendMany::AttendMany(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k), blockKeys(scheduled(k.kernel, "keys", 64)) {
   Value panelRow = k.idx(kPanel * 4);
-  rowRoom = reserve(k.mul(k.max(depth, paddedValueDepth), panelRow));
+  rowRoom = reserve(k.mul(depth, panelRow));
   queries = reserve(k.mul(depth, panelRow));
   keyRoom = reserve(k.mul(depth, k.idx(blockKeys * 4)));
   valueRoom = reserve(k.mul(valueDepth, k.idx(blockKeys * 4)));
   logits = reserve(blockKeys * kPanel * 4);
   biasRoom = reserve(op.getBias().empty() ? 0 : 2 * blockKeys * kPanel * 4);
-  out = reserve(k.mul(valueDepth, panelRow));
+  valuePanel = reserve(blockKeys * kPanel * 4);
+  out = reserve(k.mul(paddedValueDepth, panelRow));
   maxima = reserve(kPanel * 4);
   sums = reserve(kPanel * 4);
   factors = reserve(kPanel * 4);
@@ -55,7 +56,7 @@ void AttendMany::run(Value task) {
 
 void AttendMany::start() {
   Value lowAt = at(low), highAt = at(high), maximaAt = at(maxima), sumsAt = at(sums), outAt = at(out),
-        outSize = k.i64(k.mul(valueDepth, k.idx(kPanel)));
+        outSize = k.i64(k.mul(paddedValueDepth, k.idx(kPanel)));
   Emit e = emitter();
   VectorType vec = Emit::vec(lanes, f32), ints = Emit::vec(lanes, i32);
   for (int64_t j = 0; j < kPanel; j += lanes) {
@@ -161,19 +162,14 @@ AttendEmitter::InPlace AttendMany::wideRowsOf(Value tensor, Value t0, Value keys
   return {room, f32, width};
 }
 
-void AttendMany::product(InPlace left, Value rowStride, Value colStride, Value panel, Value productDepth, Value sumsAt, Value accumulate,
-                         Value rowCount) {
-  callProduct(k, {f32, f32, f32}, left.pointer, rowStride, colStride, panel, k.idx(kPanel), productDepth, sumsAt, accumulate, rowCount, {},
-              columns);
-}
-
 void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
   auto module = k.kernel->getParentOfType<ModuleOp>();
-  Value no = arith::ConstantIntOp::create(k.b, 0, 1), yes = arith::ConstantIntOp::create(k.b, 1, 1), x = at(logits), width = k.i64(columns);
+  Value no = arith::ConstantIntOp::create(k.b, 0, 1), x = at(logits), width = k.i64(columns);
   fetchKeys(segment, k.add(t0, k.idx(blockKeys)));
   forEvenRows(rowsOf(op.getK()[segment]), t0, keys, blockKeys, [&](Value first, Value count) {
     InPlace key = wideRowsOf(op.getK()[segment], k.add(t0, first), count, depth, at(keyRoom));
-    product(key, key.stride, k.idx(1), at(queries), depth, k.elementPtr(x, f32, k.mul(first, k.idx(kPanel))), no, count);
+    callProduct(k, {f32, f32, f32}, key.pointer, key.stride, k.idx(1), at(queries), k.idx(kPanel), depth,
+                k.elementPtr(x, f32, k.mul(first, k.idx(kPanel))), no, count, {}, columns);
   });
   // Scale and a bias that all rows share are added by the softmax, where no key is hidden from some rows: what its bias is must not matter.
   bool biased =
@@ -190,7 +186,7 @@ void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
       k.store(k.constant(Emit::vec(lanes, f32), -std::numeric_limits<double>::infinity()), x, f32, k.add(k.mul(j, k.idx(kPanel)), c));
     });
   });
-  SmallVector<Value> args{x, at(maxima), at(sums), at(out), k.i64(wholeKeys), k.i64(valueDepth), width, k.constant(f32, unit())};
+  SmallVector<Value> args{x, at(maxima), at(sums), at(out), k.i64(wholeKeys), k.i64(paddedValueDepth), width, k.constant(f32, unit())};
   if (biased) {
     pullKeyBias(segment, t0, keys, wholeKeys);
     args.append({at(biasRoom), k.constant(f32, scale)});
@@ -198,7 +194,28 @@ void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
   func::CallOp::create(k.b, softmaxColumns(module, k.target, biased), args);
   forEvenRows(rowsOf(op.getV()[segment]), t0, keys, blockKeys, [&](Value first, Value count) {
     InPlace value = wideRowsOf(op.getV()[segment], k.add(t0, first), count, valueDepth, at(valueRoom));
-    product(value, k.idx(1), value.stride, k.elementPtr(x, f32, k.mul(first, k.idx(kPanel))), count, at(out), yes, valueDepth);
+    InPlace weights{k.elementPtr(x, f32, k.mul(first, k.idx(kPanel))), f32, k.idx(1)};
+    auto add = [&](Value row, Value rowCount, Value keyCount) {
+      InPlace from{k.elementPtr(weights.pointer, f32, row), f32, weights.stride};
+      addRows(from, k.idx(kPanel), rowCount, value, keyCount, k.elementPtr(at(out), f32, k.mul(row, paddedValueDepth)), at(valuePanel));
+      return SmallVector<Value>();
+    };
+    auto all = [&] { return add(k.idx(0), rows, count); };
+    if (!isBounded(op) || !op.getKPos().empty() || !inWholeVectors()) {
+      all();
+      return;
+    }
+    // Where keys are counted, a tile of rows needs none behind the last one that it sees.
+    auto tiles = [&]() -> SmallVector<Value> {
+      k.forLoop(k.idx(0), rows, k.idx(kTileRows), [&](Value row) {
+        Value rowCount = k.min(k.sub(rows, row), k.idx(kTileRows)), last = k.idx(-1);
+        for (int64_t i = 0; i < kTileRows; ++i)
+          last = k.max(last, toIndex(k.load(at(high), i32, k.min(k.add(row, k.idx(i)), k.sub(rows, k.idx(1))), 1)));
+        add(row, rowCount, k.max(k.min(k.sub(last, k.sub(k.add(t0, first), k.idx(1))), count), k.idx(0)));
+      });
+      return {};
+    };
+    k.ifElse(masked, tiles, all);
   });
 }
 
@@ -250,7 +267,7 @@ void AttendMany::transformLogits(unsigned segment, Value t0, Value keys) {
 
 void AttendMany::finish() {
   int64_t outHeads = op.getOLayout() == "bhsd" ? 1 : 2;
-  Value outAt = at(out), room = at(rowRoom), sumsAt = at(sums), maximaAt = at(maxima), factorsAt = at(factors), width = k.i64(columns);
+  Value outAt = at(out), sumsAt = at(sums), maximaAt = at(maxima), factorsAt = at(factors), width = k.i64(columns);
   Emit e = emitter();
   VectorType vec = Emit::vec(lanes, f32);
   e.loop(e.c(0), width, e.c(lanes), [&](Value c) {
@@ -258,21 +275,13 @@ void AttendMany::finish() {
     Value seen = arith::CmpFOp::create(e, arith::CmpFPredicate::OGT, sum, e.zero(vec));
     e.store(e.select(seen, e.div(e.constant(vec, 1), sum), e.zero(vec)), e.at(factorsAt, f32, c));
   });
-  // Back to rows, 64 values of them at a time.
-  auto pack = packTransposed(k.kernel->getParentOfType<ModuleOp>(), k.target, f32, f32);
-  k.forLoop(k.idx(0), valueDepth, k.idx(kPanel), [&](Value d0) {
-    Value dEnd = k.min(k.add(d0, k.idx(kPanel)), valueDepth);
-    func::CallOp::create(
-        k.b, pack,
-        ValueRange{room, k.elementPtr(outAt, f32, k.mul(d0, k.idx(kPanel))), k.i64(k.idx(kPanel)), k.i64(k.sub(dEnd, d0)), k.i64(columns)});
-    k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
-      auto [query, head] = rowAt(r);
-      SmallVector<Value> where = coordinates(outHeads, head, query);
-      Value factor = k.load(factorsAt, f32, r, 1), base = k.sub(k.mul(r, k.idx(kPanel)), d0);
-      k.forLanes(d0, dEnd, lanes, [&](Value d, int64_t count) {
-        Value values = k.load(room, f32, k.add(base, d), count);
-        emitElements(k, op.getOutput(), where, d, count, arith::MulFOp::create(k.b, values, k.splat(factor, count)));
-      });
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
+    auto [query, head] = rowAt(r);
+    SmallVector<Value> where = coordinates(outHeads, head, query);
+    Value factor = k.load(factorsAt, f32, r, 1), base = k.mul(r, paddedValueDepth);
+    k.forLanes(k.idx(0), valueDepth, lanes, [&](Value d, int64_t count) {
+      Value values = k.load(outAt, f32, k.add(base, d), count);
+      emitElements(k, op.getOutput(), where, d, count, arith::MulFOp::create(k.b, values, k.splat(factor, count)));
     });
   });
   if (op.getLse())

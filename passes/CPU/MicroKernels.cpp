@@ -118,11 +118,11 @@ Values startSums(Emit &b, VectorType type, Value accumulate, int64_t count, llvm
 }
 
 /// `rows` x 64 of C. The columns are worked on in strips that fit the registers: rows * vectors accumulators.
-static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTypes t, int64_t rows, bool narrow) {
-  int64_t lanes = lanesOf(target, t.acc), vectors = narrow ? 1 : tileVectors(target, t.acc, rows);
+static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTypes t, int64_t rows, int64_t strip) {
+  int64_t lanes = lanesOf(target, t.acc), most = tileVectors(target, t.acc, rows), vectors = std::min(most, strip / lanes);
   // A row that does little but read: so many loads are under way that the processor's own prefetching falls behind. Where there is more to
   // do for what is read, asking for it only gets in the way.
-  bool streams = rows == 1 && !narrow && (t.pairs == ProductTypes::Pairs::Multiplied || t.rhs == t.acc);
+  bool streams = rows == 1 && vectors == most && (t.pairs == ProductTypes::Pairs::Multiplied || t.rhs == t.acc);
   std::string name = llvm::formatv("{0}_{1}x{2}", productName(t), rows, vectors * lanes);
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr();
@@ -134,7 +134,7 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
           auto cAt = [&](int64_t i) { return b.at(c, t.acc, b.add(j, b.add(b.mul(ldc, b.c(i / vectors)), b.c(i % vectors * lanes)))); };
           Value strip = b.at(args[3], t.rhs, t.pairs != ProductTypes::Pairs::None ? b.mul(j, b.c(2)) : j);
           TileOperands operands{args[0], args[1], args[2], strip, args[4], args[5], {}, {}};
-          if (rows == kTileRows && !narrow) { // bound by arithmetic: there is room for fetching
+          if (rows == kTileRows && vectors == most) { // bound by arithmetic: there is room for fetching
             operands.next = args[10];
             operands.step = args[11];
           }
@@ -145,15 +145,15 @@ static func::FuncOp productTile(ModuleOp module, const Target &target, ProductTy
       });
 }
 
-func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t, bool narrow) {
-  std::string name = productName(t) + (narrow ? "_narrow" : "");
+func::FuncOp productRows(ModuleOp module, const Target &target, ProductTypes t, int64_t strip) {
+  std::string name = productName(t) + (strip < kPanel ? "_strip" + std::to_string(strip) : "");
   Emit types(module.getLoc(), module.getContext());
   Type i64 = types.i64(), ptr = types.ptr();
   if (auto existing = module.lookupSymbol<func::FuncOp>(name))
     return existing;
   llvm::SmallVector<func::FuncOp> tiles;
   for (int64_t r = 1; r <= kTileRows; ++r)
-    tiles.push_back(productTile(module, target, t, r, narrow));
+    tiles.push_back(productTile(module, target, t, r, strip));
   return sharedFunction(module, name, {ptr, i64, i64, ptr, i64, i64, ptr, i64, types.getI1Type(), i64, i64, ptr, i64},
                         [&](Emit &b, ValueRange args) {
                           Value a = args[0], aRow = args[1], c = args[6], ldc = args[7], rows = args[9];

@@ -21,10 +21,10 @@ mlir::Type accumulatorType(mlir::Type element);
 
 /// C[rows][columns] (+)= A[rows][k] * panel[k][64], for any number of rows.
 /// (a, aRowStride, aColStride, panel, panelStride, k, c, cStride, accumulate: i1, rows, columns, next, step); strides in elements. Columns
-/// are worked on in strips: up to 64 of them may be written, or up to one vector in the `narrow` form. Meanwhile memory from `next` on is
-/// fetched: every 6 rows come with k steps (k / 2 for pairs) of `step` bytes. Every element of C is the sum over k in order, whatever
-/// `rows` is.
-mlir::func::FuncOp productRows(mlir::ModuleOp module, const Target &target, ProductTypes types, bool narrow = false);
+/// are read and written in strips of up to `strip`, a power of two that vectors divide. Meanwhile memory from `next` on is fetched where
+/// strips are as wide as registers allow: every 6 rows come with k steps (k / 2 for pairs) of `step` bytes. Every element of C is the sum
+/// over k in order, whatever `rows` is.
+mlir::func::FuncOp productRows(mlir::ModuleOp module, const Target &target, ProductTypes types, int64_t strip = kPanel);
 
 /// What the loop over k of one register tile reads: rows of the left operand, a strip of a panel; strides in elements. Each step fetches
 /// from `next` on and moves it on by `step` bytes, if there is one.

@@ -6,9 +6,10 @@ using namespace mlir;
 namespace leat::cpu {
 
 void callProduct(KernelBuilder &k, ProductTypes types, Value a, Value rowStride, Value colStride, Value panel, Value panelStride,
-                 Value depth, Value sums, Value accumulate, Value rows, Value sumsStride, Value columns, Value next, Value step) {
-  auto call = [&](bool narrow) {
-    auto product = productRows(k.kernel->getParentOfType<ModuleOp>(), k.target, types, narrow);
+                 Value depth, Value sums, Value accumulate, Value rows, Value sumsStride, Value columns, Value next, Value step,
+                 std::optional<int64_t> strip) {
+  auto call = [&](int64_t width) {
+    auto product = productRows(k.kernel->getParentOfType<ModuleOp>(), k.target, types, width);
     func::CallOp::create(k.b, product,
                          ValueRange{a, k.i64(rowStride), k.i64(colStride), panel, k.i64(panelStride), k.i64(depth), sums,
                                     k.i64(sumsStride ? sumsStride : k.idx(kPanel)), accumulate, k.i64(rows),
@@ -16,12 +17,12 @@ void callProduct(KernelBuilder &k, ProductTypes types, Value a, Value rowStride,
     return SmallVector<Value>();
   };
   int64_t lanes = lanesOf(k.target, types.acc);
-  if (!columns || 4 * lanes < kPanel) {
-    call(false); // strips are narrow as they are
+  if (strip || !columns || 4 * lanes < kPanel) { // or strips are narrow as they are
+    call(strip.value_or(kPanel));
     return;
   }
   Value few = arith::CmpIOp::create(k.b, arith::CmpIPredicate::sle, columns, k.idx(lanes));
-  k.ifElse(few, [&] { return call(true); }, [&] { return call(false); });
+  k.ifElse(few, [&] { return call(lanes); }, [&] { return call(kPanel); });
 }
 
 SmallVector<Value> operandBatch(KernelBuilder &k, RankedTensorType operand, RankedTensorType product, ArrayRef<Value> batchAt) {

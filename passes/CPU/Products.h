@@ -8,10 +8,12 @@ namespace leat::cpu {
 
 constexpr int64_t kBlockRows = 48; ///< rows of a task: sums of a panel stay in the first cache
 
-/// sums[rows][columns, 64 if not given] (+)= a * panel: see productRows. Index values; `accumulate` is i1.
+/// sums[rows][columns, 64 if not given] (+)= a * panel: see productRows. Index values; `accumulate` is i1. `strip`: 64 or, of columns that
+/// fit a vector, that vector if it is not given.
 void callProduct(KernelBuilder &k, ProductTypes types, mlir::Value a, mlir::Value rowStride, mlir::Value colStride, mlir::Value panel,
                  mlir::Value panelStride, mlir::Value depth, mlir::Value sums, mlir::Value accumulate, mlir::Value rows,
-                 mlir::Value sumsStride = {}, mlir::Value columns = {}, mlir::Value next = {}, mlir::Value step = {});
+                 mlir::Value sumsStride = {}, mlir::Value columns = {}, mlir::Value next = {}, mlir::Value step = {},
+                 std::optional<int64_t> strip = {});
 
 /// Type of an operand's elements in memory: floats as they are, integers as they are stored.
 inline mlir::Type productType(KernelBuilder &k, mlir::Type element) {

@@ -1,7 +1,8 @@
 // RUN: leat-opt %s --split-input-file --leat-lower-kernels-cpu="vector-bits=512 features=avx512f,avx512bw,avx512dq,avx512vl,fma,f16c,sse4.1" | FileCheck %s
 
 // Keys and values come from the slot in place (its strides are the capacity's). Few rows take dot products with keys and leave their results in
-// memory that all tasks share; more rows become columns of a panel, and keys and values are the left operands of both products.
+// memory that all tasks share; more rows become columns of a panel, keys are the left operand of their product, and results are rows again. Where
+// a block is partly hidden, each register tile of rows multiplies the keys that its rows see.
 // CHECK-LABEL: func.func @cached(
 // CHECK: scf.if
 // CHECK: call @row_dots_f32_64
@@ -10,12 +11,17 @@
 // CHECK: else
 // CHECK: call @pack_transposed_f32_f32
 // CHECK: scf.for
-// CHECK: call @product_f32_f32_f32_narrow
-// CHECK: call @product_f32_f32_f32
+// CHECK: call @product_f32_f32_f32_strip16
+// CHECK: call @product_f32_f32_f32(
 // CHECK: call @mask_columns
 // CHECK: call @softmax_columns
-// CHECK: call @product_f32_f32_f32
+// CHECK: scf.if
+// CHECK: scf.for %{{.*}} step %c6
+// CHECK: call @product_f32_f32_f32(
+// CHECK: else
+// CHECK: call @product_f32_f32_f32(
 // CHECK-NOT: call @widen_rows
+// CHECK-NOT: call @pack
 // CHECK-LABEL: func.func @cached.tasks(
 // The second phase joins the ranges of keys.
 // CHECK-LABEL: func.func @cached.finish(
@@ -93,18 +99,33 @@ leat.kernel_func @coded inputs 5 -> [tensor<?x9x?x64xf32>] {
 
 // -----
 
-// 16-bit values are widened as they are multiplied, or before they are the left operand of a product; for few rows a head size that is no multiple
-// of 64 is packed.
+// 16-bit values are widened as they are multiplied, or before many rows are. Of a head size that is no multiple of 64, the rest takes narrower
+// strips; only what is no multiple of a vector is packed.
 // CHECK-LABEL: func.func @half(
 // CHECK: call @row_dots_bf16_80
-// CHECK: call @product_f32_bf16_f32
-// CHECK: call @pack_columns_bf16_f32
+// CHECK: call @product_f32_bf16_f32(
+// CHECK: call @product_f32_bf16_f32_strip16(
 // CHECK: call @widen_rows_bf16
 // CHECK: call @widen_rows_bf16
+// CHECK: call @product_f32_f32_f32(
+// CHECK: call @product_f32_f32_f32_strip16(
+// CHECK-NOT: call @pack_columns
+// CHECK-LABEL: func.func @half.tasks(
 leat.kernel_func @half inputs 3 -> [tensor<?x8x?x80xbf16>] {
 ^bb0(%q: tensor<?x8x?x80xbf16>, %k: tensor<?x8x?x80xbf16>, %v: tensor<?x8x?x80xbf16>):
   %o = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125} : (tensor<?x8x?x80xbf16>, tensor<?x8x?x80xbf16>, tensor<?x8x?x80xbf16>) -> tensor<?x8x?x80xbf16>
   leat.yield %o : tensor<?x8x?x80xbf16>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @odd(
+// CHECK: call @pack_columns_f32_f32
+// CHECK-LABEL: func.func @odd.tasks(
+leat.kernel_func @odd inputs 3 -> [tensor<?x8x?x72xf32>] {
+^bb0(%q: tensor<?x8x?x72xf32>, %k: tensor<?x8x?x72xf32>, %v: tensor<?x8x?x72xf32>):
+  %o = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125} : (tensor<?x8x?x72xf32>, tensor<?x8x?x72xf32>, tensor<?x8x?x72xf32>) -> tensor<?x8x?x72xf32>
+  leat.yield %o : tensor<?x8x?x72xf32>
 }
 
 // -----

@@ -17,6 +17,11 @@ leat.kernel_func @causal inputs 3 -> [tensor<?x6x?x64xf32>, tensor<?x6x?xf32>] {
   %o, %l = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.25, causal} : (tensor<?x6x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x64xf32>) -> (tensor<?x6x?x64xf32>, tensor<?x6x?xf32>)
   leat.yield %o, %l : tensor<?x6x?x64xf32>, tensor<?x6x?xf32>
 }
+leat.kernel_func @strips inputs 3 -> [tensor<?x6x?x112xf32>] {
+^bb0(%q: tensor<?x6x?x16xf32>, %k: tensor<?x2x?x16xf32>, %v: tensor<?x2x?x112xf32>):
+  %o = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.25, causal} : (tensor<?x6x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x2x?x112xf32>) -> tensor<?x6x?x112xf32>
+  leat.yield %o : tensor<?x6x?x112xf32>
+}
 leat.kernel_func @window inputs 4 -> [tensor<?x?x2x20xf32>, tensor<?x2x?xf32>] {
 ^bb0(%q: tensor<?x?x2x20xf32>, %k: tensor<?x?x2x20xf32>, %v: tensor<?x?x2x20xf32>, %s: tensor<2xf32>):
   %o, %l = leat.kv_attend q(%q) k(%k) v(%v) sink_bias(%s) {scale = 0.25, window_left = 9, window_right = 3, softcap = 1.5, q_layout = "bshd", kv_layout = "bshd", o_layout = "bshd"}
@@ -102,6 +107,20 @@ TEST_P(Attention, CausalGroups) {
     r.causal = true;
     r.segments.push_back({element(q), element(k), element(v), t, {}, {}});
     expectAttention(r, o, &lse, 5e-6);
+  }
+}
+
+/// Values of 64 columns, and 48 more in narrower strips.
+TEST_P(Attention, ValuesInStrips) {
+  for (auto [s, t] : kLengths) {
+    Array q = Array::random("f32", {1, 6, s, 16}, 4, -4, 4), k = Array::random("f32", {1, 2, t, 16}, 5, -4, 4),
+          v = Array::random("f32", {1, 2, t, 112}, 6);
+    Array o("f32", {1, 6, s, 112});
+    jit->run("strips", {&q, &k, &v}, {&o});
+    Reference r{1, 6, 2, s, 16, 112};
+    r.causal = true;
+    r.segments.push_back({element(q), element(k), element(v), t, {}, {}});
+    expectAttention(r, o, nullptr, 5e-6);
   }
 }
 

@@ -65,7 +65,7 @@ public:
         // Whole tiles of the last block of k go from registers through the epilogue; what is left does so by way of scratch.
         Value whole = k.mul(k.div(rows, k.idx(kTileRows)), k.idx(kTileRows));
         Value from = k.idx(0);
-        if (endsInRegisters(k)) {
+        if (endsInRegisters(k, acc)) {
           Value direct = arith::AndIOp::create(k.b, last, k.compare(arith::CmpIPredicate::eq, k.sub(nEnd, n0), k.idx(kPanel)));
           from = arith::SelectOp::create(k.b, direct, whole, from);
           k.forLoop(k.idx(0), from, k.idx(kTileRows), [&](Value row) { tileInRegisters(k, p, batchAt, tiles, row, n0); });
@@ -326,16 +326,6 @@ private:
     });
   }
 
-  /// The epilogue is emitted once for each vector of a tile: it has to be short, and in vectors as they are everywhere else.
-  bool endsInRegisters(KernelBuilder &k) {
-    if (lanesOf(k.target, acc) != k.target.lanes())
-      return false;
-    int64_t count = 0;
-    op->getParentOfType<KernelFuncOp>().getBody().walk([&](Operation *inner) { count += !inner->hasTrait<OpTrait::IsTerminator>(); });
-    return count <= kInlineOps;
-  }
-
-  static constexpr int64_t kInlineOps = 24;
   static constexpr int64_t kRoundedPanels = 8; ///< for each rounding of a block of rows
 
   MatmulOp op;

@@ -67,94 +67,112 @@ func::FuncOp quantizeRows(ModuleOp module, const Target &target, Type lhs, const
   });
 }
 
-/// out[rows][64]. Meanwhile memory from `next` on is fetched, a line for each group of codes, by tiles of kTile rows.
-/// (q, factors, starts, codes, scales, zeros, blocks, out, next)
-/// With `pair`, of one row, out[128] by two panels: unpacking leaves few reads under way where there is one stream of codes. Codes of 8
+/// What a register tile reads: rows and the panels of their columns. Meanwhile memory from `next` on is fetched, a line for each group of
+/// codes, by tiles of kTile rows.
+struct Int8Operands {
+  struct Panel {
+    Value codes, scales, zeros;
+  };
+  Value bytes, factors, starts; ///< of the rows: `blocks` times a block, a factor and a start each
+  Value blocks;                 ///< i64
+  Value next;
+  SmallVector<Panel, 2> panels; ///< two only of one row
+};
+
+/// Sums of `rows` rows and the columns of all panels, emitted in place.
+Values int8Sums(Emit &b, const Target &target, const QuantTypes &types, int64_t rows, const Int8Operands &operands) {
+  Type f32 = b.getF32Type(), i32 = b.getI32Type(), i8 = b.getI8Type();
+  VectorType vec = Emit::vec(kLanes, f32), ints = Emit::vec(kLanes, i32), bytes = Emit::vec(4 * kLanes, i8);
+  Value blocks = operands.blocks, depth = b.mul(blocks, b.c(types.codes.block));
+  int64_t vectors = kVectors * static_cast<int64_t>(operands.panels.size());
+  int64_t words = types.codes.words(), perByte = types.codes.perByte(), group = types.codes.group(), perBlock = types.codes.block / group;
+  Values rowBytes, rowFactors, rowStarts;
+  for (int64_t r = 0; r < rows; ++r) {
+    rowBytes.push_back(b.at(operands.bytes, i8, b.mul(depth, b.c(r))));
+    rowFactors.push_back(b.at(operands.factors, f32, b.mul(blocks, b.c(r))));
+    rowStarts.push_back(b.at(operands.starts, i32, b.mul(blocks, b.c(r))));
+  }
+  auto dot = [&](Value sum, Value unsignedBytes, Value signedBytes) {
+    return LLVM::CallIntrinsicOp::create(
+               b, ints, b.getStringAttr("llvm.x86.avx512.vpdpbusd.512"),
+               ValueRange{sum, vector::BitCastOp::create(b, bytes, unsignedBytes), vector::BitCastOp::create(b, bytes, signedBytes)})
+        .getResult(0);
+  };
+  /// The sums with one word of each column of a group: `at` is where in the codes of a panel it lies, `k` its place in the rows.
+  auto addWord = [&](Value at, Value k, ArrayRef<Value> before) {
+    Values sums(before), packed;
+    for (int64_t v = 0; v < vectors; ++v)
+      packed.push_back(b.load(ints, b.at(b.at(operands.panels[v / kVectors].codes, i32, at), i32, v % kVectors * kLanes)));
+    for (int64_t i = 0; i < perByte; ++i) {
+      Values codes;
+      for (Value p : packed) {
+        Value shifted = i ? arith::ShRUIOp::create(b, p, b.constant(ints, types.codes.bits * i)).getResult() : p;
+        codes.push_back(perByte == 1 ? shifted : arith::AndIOp::create(b, shifted, b.constant(ints, 0x0f0f0f0f)).getResult());
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        Value all = b.splat(b.load(i32, b.at(b.at(rowBytes[r], i8, k), i8, i * group / perByte)), kLanes);
+        for (int64_t v = 0; v < vectors; ++v)
+          sums[r * vectors + v] = dot(sums[r * vectors + v], codes[v], all);
+      }
+    }
+    return sums;
+  };
+  return b.loop(b.c(0), blocks, b.c(1), Values(rows * vectors, b.zero(vec)), [&](Value g, ValueRange before) {
+    Values sums, after;
+    for (int64_t r = 0; r < rows; ++r)
+      sums.append(vectors, types.zero ? b.zero(ints) : b.splat(b.load(i32, b.at(rowStarts[r], i32, g)), kLanes));
+    Value block = b.mul(g, b.c(perBlock * words * kPanel)), k0 = b.mul(g, b.c(types.codes.block));
+    sums = b.loop(b.c(0), b.c(perBlock), b.c(1), sums, [&](Value i, ValueRange carried) {
+      Value codesAt = b.add(block, b.mul(i, b.c(words * kPanel))), k = b.add(k0, b.mul(i, b.c(group)));
+      if (rows == 1 && types.codes.bits == 8) // it does little but read; codes of 4 bits are unpacked, too
+        b.prefetch(b.at(b.at(operands.panels[0].codes, i32, codesAt), i8, kAheadBytes), words * kPanel * 4);
+      if (rows == kTile)
+        b.prefetch(b.at(operands.next, i8, b.mul(b.add(b.mul(g, b.c(perBlock)), i), b.c(64))));
+      Values next(carried.begin(), carried.end());
+      for (int64_t word = 0; word < words; ++word)
+        next = addWord(b.add(codesAt, b.c(word * kPanel)), b.add(k, b.c(4 * word)), next);
+      return next;
+    });
+    auto loadFloat = [&](Value base, Type type, int64_t v) {
+      Value loaded = b.load(Emit::vec(kLanes, type), b.at(base, type, b.add(b.mul(g, b.c(kPanel)), b.c(v % kVectors * kLanes))));
+      return type.isInteger() ? arith::UIToFPOp::create(b, vec, loaded).getResult() : b.widen(target, loaded, f32);
+    };
+    Values scale, zero;
+    for (int64_t v = 0; v < vectors; ++v) {
+      scale.push_back(loadFloat(operands.panels[v / kVectors].scales, types.scale, v));
+      if (types.zero)
+        zero.push_back(loadFloat(operands.panels[v / kVectors].zeros, types.zero, v));
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      Value factor = b.splat(b.load(f32, b.at(rowFactors[r], f32, g)), kLanes);
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value sum = b.convert(sums[r * vectors + v], f32);
+        if (types.zero) { // what the sums would start from has the implied zero point, a power of two
+          Value start = b.splat(b.convert(b.load(i32, b.at(rowStarts[r], i32, g)), f32), kLanes);
+          sum = b.fma(target, b.mul(start, b.constant(vec, 1.0 / (1 << (types.codes.bits - 1)))), zero[v], sum);
+        }
+        after.push_back(b.fma(target, b.mul(sum, scale[v]), factor, before[r * vectors + v]));
+      }
+    }
+    return after;
+  });
+}
+
+/// out[rows][64] of a panel. (q, factors, starts, blocks, out, next, codes, scales, zeros)
+/// With `pair`, of one row, out[128] of two panels: unpacking leaves few reads under way where there is one stream of codes. Codes of 8
 /// bits, which are asked for ahead, gain nothing by it. (..., codes, scales, zeros: of the second panel)
 func::FuncOp int8Tile(ModuleOp module, const Target &target, const QuantTypes &types, int64_t rows, bool pair = false) {
   Emit t(module.getLoc(), module.getContext());
-  Type ptr = t.ptr(), f32 = t.getF32Type(), i32 = t.getI32Type(), i8 = t.getI8Type();
+  Type ptr = t.ptr();
   std::string name = llvm::formatv("product_int8_{0}_x{1}{2}", types.name(), rows, pair ? "_pair" : "");
-  SmallVector<Type> signature{ptr, ptr, ptr, ptr, ptr, ptr, t.i64(), ptr, ptr};
+  SmallVector<Type> signature{ptr, ptr, ptr, t.i64(), ptr, ptr, ptr, ptr, ptr};
   signature.append(pair ? 3 : 0, ptr);
   return sharedFunction(module, name, signature, [&](Emit &b, ValueRange args) {
-    int64_t vectors = pair ? 2 * kVectors : kVectors;
-    auto ofPanel = [&](int64_t argument, int64_t v) { return args[argument + v / kVectors * 6]; };
-    VectorType vec = Emit::vec(kLanes, f32), ints = Emit::vec(kLanes, i32), bytes = Emit::vec(4 * kLanes, i8);
-    Value blocks = args[6], depth = b.mul(blocks, b.c(types.codes.block));
-    int64_t words = types.codes.words(), perByte = types.codes.perByte(), group = types.codes.group(), perBlock = types.codes.block / group;
-    Values rowBytes, rowFactors, rowStarts;
-    for (int64_t r = 0; r < rows; ++r) {
-      rowBytes.push_back(b.at(args[0], i8, b.mul(depth, b.c(r))));
-      rowFactors.push_back(b.at(args[1], f32, b.mul(blocks, b.c(r))));
-      rowStarts.push_back(b.at(args[2], i32, b.mul(blocks, b.c(r))));
-    }
-    auto dot = [&](Value sum, Value unsignedBytes, Value signedBytes) {
-      return LLVM::CallIntrinsicOp::create(
-                 b, ints, b.getStringAttr("llvm.x86.avx512.vpdpbusd.512"),
-                 ValueRange{sum, vector::BitCastOp::create(b, bytes, unsignedBytes), vector::BitCastOp::create(b, bytes, signedBytes)})
-          .getResult(0);
-    };
-    /// The sums with one word of each column of a group: `at` is where in the codes of a panel it lies, `k` its place in the rows.
-    auto addWord = [&](Value at, Value k, ArrayRef<Value> before) {
-      Values sums(before), packed;
-      for (int64_t v = 0; v < vectors; ++v)
-        packed.push_back(b.load(ints, b.at(b.at(ofPanel(3, v), i32, at), i32, v % kVectors * kLanes)));
-      for (int64_t i = 0; i < perByte; ++i) {
-        Values codes;
-        for (Value p : packed) {
-          Value shifted = i ? arith::ShRUIOp::create(b, p, b.constant(ints, types.codes.bits * i)).getResult() : p;
-          codes.push_back(perByte == 1 ? shifted : arith::AndIOp::create(b, shifted, b.constant(ints, 0x0f0f0f0f)).getResult());
-        }
-        for (int64_t r = 0; r < rows; ++r) {
-          Value all = b.splat(b.load(i32, b.at(b.at(rowBytes[r], i8, k), i8, i * group / perByte)), kLanes);
-          for (int64_t v = 0; v < vectors; ++v)
-            sums[r * vectors + v] = dot(sums[r * vectors + v], codes[v], all);
-        }
-      }
-      return sums;
-    };
-    Values totals = b.loop(b.c(0), blocks, b.c(1), Values(rows * vectors, b.zero(vec)), [&](Value g, ValueRange before) {
-      Values sums, after;
-      for (int64_t r = 0; r < rows; ++r)
-        sums.append(vectors, types.zero ? b.zero(ints) : b.splat(b.load(i32, b.at(rowStarts[r], i32, g)), kLanes));
-      Value block = b.mul(g, b.c(perBlock * words * kPanel)), k0 = b.mul(g, b.c(types.codes.block));
-      sums = b.loop(b.c(0), b.c(perBlock), b.c(1), sums, [&](Value i, ValueRange carried) {
-        Value codesAt = b.add(block, b.mul(i, b.c(words * kPanel))), k = b.add(k0, b.mul(i, b.c(group)));
-        if (rows == 1 && types.codes.bits == 8) // it does little but read; codes of 4 bits are unpacked, too
-          b.prefetch(b.at(b.at(args[3], i32, codesAt), i8, kAheadBytes), words * kPanel * 4);
-        if (rows == kTile)
-          b.prefetch(b.at(args[8], i8, b.mul(b.add(b.mul(g, b.c(perBlock)), i), b.c(64))));
-        Values next(carried.begin(), carried.end());
-        for (int64_t word = 0; word < words; ++word)
-          next = addWord(b.add(codesAt, b.c(word * kPanel)), b.add(k, b.c(4 * word)), next);
-        return next;
-      });
-      auto loadFloat = [&](Value base, Type type, int64_t v) {
-        Value loaded = b.load(Emit::vec(kLanes, type), b.at(base, type, b.add(b.mul(g, b.c(kPanel)), b.c(v % kVectors * kLanes))));
-        return type.isInteger() ? arith::UIToFPOp::create(b, vec, loaded).getResult() : b.widen(target, loaded, f32);
-      };
-      Values scale, zero;
-      for (int64_t v = 0; v < vectors; ++v) {
-        scale.push_back(loadFloat(ofPanel(4, v), types.scale, v));
-        if (types.zero)
-          zero.push_back(loadFloat(ofPanel(5, v), types.zero, v));
-      }
-      for (int64_t r = 0; r < rows; ++r) {
-        Value factor = b.splat(b.load(f32, b.at(rowFactors[r], f32, g)), kLanes);
-        for (int64_t v = 0; v < vectors; ++v) {
-          Value sum = b.convert(sums[r * vectors + v], f32);
-          if (types.zero) { // what the sums would start from has the implied zero point, a power of two
-            Value start = b.splat(b.convert(b.load(i32, b.at(rowStarts[r], i32, g)), f32), kLanes);
-            sum = b.fma(target, b.mul(start, b.constant(vec, 1.0 / (1 << (types.codes.bits - 1)))), zero[v], sum);
-          }
-          after.push_back(b.fma(target, b.mul(sum, scale[v]), factor, before[r * vectors + v]));
-        }
-      }
-      return after;
-    });
-    for (auto [i, total] : llvm::enumerate(totals))
-      b.store(total, b.at(args[7], f32, i * kLanes));
+    Int8Operands operands{args[0], args[1], args[2], args[3], args[5], {}};
+    for (size_t i = 6; i < args.size(); i += 3)
+      operands.panels.push_back({args[i], args[i + 1], args[i + 2]});
+    for (auto [i, total] : llvm::enumerate(int8Sums(b, target, types, rows, operands)))
+      b.store(total, b.at(args[4], b.getF32Type(), i * kLanes));
   });
 }
 
@@ -215,7 +233,7 @@ private:
     quantiseRows(k, k.idx(0), k.idx(1), row);
     auto panelsAt = [&](Value panel, bool pair) {
       PanelWeights w = panelWeights(k, panel);
-      SmallVector<Value> args{row.bytes, row.factors, row.starts, w.codes, w.scales, w.zeros, k.i64(k.idx(blocks)), k.scratch(), w.codes};
+      SmallVector<Value> args{row.bytes, row.factors, row.starts, k.i64(k.idx(blocks)), k.scratch(), w.codes, w.codes, w.scales, w.zeros};
       if (pair) {
         PanelWeights second = panelWeights(k, k.add(panel, k.idx(1)));
         args.append({second.codes, second.scales, second.zeros});
@@ -257,18 +275,40 @@ private:
         Value next = fetched(k, weights.codes, row0, panel, r);
         auto dims = k.dims(op.getLhs());
         dims.pop_back();
+        SmallVector<SmallVector<Value>> places;
         for (int64_t i = 0; i < kTile; ++i) {
-          Value row = k.add(row0, k.min(k.add(r, k.idx(i)), k.sub(rows, k.idx(1))));
-          fetchResults(k, op.getOutput(), delinearize(k, row, dims), n0, kPanel);
+          places.push_back(delinearize(k, k.add(row0, k.min(k.add(r, k.idx(i)), k.sub(rows, k.idx(1)))), dims));
+          fetchResults(k, op.getOutput(), places.back(), n0, kPanel);
         }
-        for (int64_t size = 1; size <= kTile; ++size)
-          k.ifThen(arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, count, k.idx(size)), [&] {
-            func::CallOp::create(k.b, int8Tile(module, k.target, types, size),
-                                 ValueRange{k.elementPtr(q, i8, k.mul(cell, k.idx(layout.block))), k.elementPtr(factors, f32, cell),
-                                            k.elementPtr(starts, i32, cell), weights.codes, weights.scales, weights.zeros,
-                                            k.i64(k.idx(blocks)), k.scratch(), next});
-          });
-        emitRows(k, k.add(row0, r), count, n0, nEnd);
+        Value rowBytes = k.elementPtr(q, i8, k.mul(cell, k.idx(layout.block))), rowFactors = k.elementPtr(factors, f32, cell),
+              rowStarts = k.elementPtr(starts, i32, cell);
+        auto byScratch = [&]() -> SmallVector<Value> {
+          for (int64_t size = 1; size <= kTile; ++size)
+            k.ifThen(k.compare(arith::CmpIPredicate::eq, count, k.idx(size)), [&] {
+              func::CallOp::create(k.b, int8Tile(module, k.target, types, size),
+                                   ValueRange{rowBytes, rowFactors, rowStarts, k.i64(k.idx(blocks)), k.scratch(), next, weights.codes,
+                                              weights.scales, weights.zeros});
+            });
+          emitRows(k, k.add(row0, r), count, n0, nEnd);
+          return {};
+        };
+        if (!endsInRegisters(k, f32)) {
+          byScratch();
+          return;
+        }
+        auto inRegisters = [&]() -> SmallVector<Value> {
+          Emit b(k.b.getLoc(), k.b.getContext());
+          b.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());
+          Int8Operands operands{
+              rowBytes, rowFactors, rowStarts, k.i64(k.idx(blocks)), next, {{weights.codes, weights.scales, weights.zeros}}};
+          Values totals = int8Sums(b, k.target, types, kTile, operands);
+          for (auto [i, total] : llvm::enumerate(totals))
+            emitElements(k, op.getOutput(), places[i / kVectors], k.add(n0, k.idx(i % kVectors * kLanes)), kLanes, total);
+          return {};
+        };
+        Value whole = arith::AndIOp::create(k.b, k.compare(arith::CmpIPredicate::eq, count, k.idx(kTile)),
+                                            k.compare(arith::CmpIPredicate::eq, k.sub(nEnd, n0), k.idx(kPanel)));
+        k.ifElse(whole, inRegisters, byScratch);
       });
     });
   }

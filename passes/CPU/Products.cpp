@@ -72,6 +72,15 @@ void emitElements(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n, int
     pull.emitResult(result, coordinates);
 }
 
+bool endsInRegisters(KernelBuilder &k, Type acc) {
+  constexpr int64_t kInlineOps = 24;
+  if (lanesOf(k.target, acc) != k.target.lanes())
+    return false;
+  int64_t count = 0;
+  k.kernel.getBody().walk([&](Operation *inner) { count += !inner->hasTrait<OpTrait::IsTerminator>(); });
+  return count <= kInlineOps;
+}
+
 void fetchResults(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n, int64_t count) {
   Puller pull(k, 1);
   SmallVector<Idx> coordinates = pull.at(at);

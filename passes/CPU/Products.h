@@ -38,6 +38,10 @@ void checkEpilogue(KernelBuilder &k, mlir::ValueRange roots);
 /// them.
 void emitElements(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n, int64_t lanes, mlir::Value sums);
 
+/// Whether emitElements may end a register tile of sums of type `acc`, once for each of its vectors: the kernel has to be short, and sums
+/// in vectors as they are everywhere else.
+bool endsInRegisters(KernelBuilder &k, mlir::Type acc);
+
 /// Asks for the lines where emitElements will store results of `count` elements of `root` from `at`, n on.
 void fetchResults(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n, int64_t count);
 

@@ -128,7 +128,7 @@ TEST(Coalescing, NeighboursTouchNeighbours) {
   EXPECT_LE(wasteOf("columns", {random("f32", {9, 512})}, {Array("i64", {1, 512})}), 1.0);
   EXPECT_LE(wasteOf("sums", {random("f32", {2, 9, 256})}, {Array("f32", {2, 9, 256})}), 1.0);
   EXPECT_LE(wasteOf("softmax", {random("f32", {2, 9, 256})}, {Array("f32", {2, 9, 256})}), 5.0); // scratch lies thread by thread
-  EXPECT_LE(wasteOf("groups", {random("f32", {64, 32})}, {Array("f32", {64})}), 1.3); // one result of eight lanes
+  EXPECT_LE(wasteOf("groups", {random("f32", {64, 32})}, {Array("f32", {64})}), 1.3);            // one result of eight lanes
   // What this test is there to find.
   EXPECT_GE(wasteOf("walk", {random("f32", {64, 100})}, {Array("f32", {64, 100})}), 4.0);
 }

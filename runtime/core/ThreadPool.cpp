@@ -6,13 +6,14 @@
 #include <chrono>
 #include <cstdio>
 #include <sched.h>
+#include <utility>
 
 namespace leat::rt {
 
 static constexpr uint64_t openBit = uint64_t(1) << 31, joinedMask = openBit - 1;
 static thread_local bool insideRegion = false;
-static constexpr std::chrono::duration<double> leastPiece =
-    std::chrono::microseconds(20); ///< of a region's last tasks: a steal costs less than 1% of it
+// What a piece of a region's last tasks takes at least: shorter ones would even out little more.
+static constexpr std::chrono::duration<double> leastPiece = std::chrono::microseconds(20);
 
 static inline void pause() {
 #if defined(__x86_64__)
@@ -90,20 +91,19 @@ void ThreadPool::workerLoop(int worker) {
 
 void ThreadPool::work(int worker) {
   int first = rangeCount == 1 ? 0 : worker;
-  int64_t least = 0; // tasks of a piece: known when a piece was timed
+  int64_t least = grain;   // tasks of a piece
+  bool timed = grain == 1; // where tasks are long, fewer: one piece tells
   for (int i = 0; i < rangeCount; ++i) {
     Range &range = ranges[(first + i) % rangeCount];
     int64_t begin = range.next.load(std::memory_order_relaxed);
     while (begin < range.end) {
       // Half of what is left: what tasks share is done for large pieces, and the small ones at the end even out threads of unequal speed.
-      int64_t end = begin + std::min(std::max(least ? least : grain, (range.end - begin) / 2), range.end - begin);
+      int64_t end = begin + std::min(std::max(least, (range.end - begin) / 2), range.end - begin);
       if (!range.next.compare_exchange_weak(begin, end, std::memory_order_relaxed))
         continue;
-      if (least || grain == 1) {
-        function(context, begin, end, worker);
-      } else {
-        auto started = std::chrono::steady_clock::now();
-        function(context, begin, end, worker);
+      auto started = timed ? std::chrono::steady_clock::time_point() : std::chrono::steady_clock::now();
+      function(context, begin, end, worker);
+      if (!std::exchange(timed, true)) {
         std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
         least = std::clamp<int64_t>(static_cast<int64_t>((end - begin) * leastPiece / std::max(elapsed, leastPiece / 1024)), 1, grain);
       }
@@ -125,7 +125,7 @@ void ThreadPool::parallelFor(Function f, void *c, int64_t tasks, Distribution di
   function = f;
   context = c;
   rangeCount = distribution == Distribution::Static ? total : 1;
-  // The least piece: few enough of them to cost nothing. Where tasks are long, less.
+  // The least piece: few enough of them to cost nothing.
   grain = std::max<int64_t>(1, tasks / (int64_t(total) * 8));
   for (int i = 0; i < rangeCount; ++i) {
     ranges[i].next.store(tasks * i / rangeCount, std::memory_order_relaxed);

@@ -194,10 +194,9 @@ void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
   func::CallOp::create(k.b, softmaxColumns(module, k.target, biased), args);
   forEvenRows(rowsOf(op.getV()[segment]), t0, keys, blockKeys, [&](Value first, Value count) {
     InPlace value = wideRowsOf(op.getV()[segment], k.add(t0, first), count, valueDepth, at(valueRoom));
-    InPlace weights{k.elementPtr(x, f32, k.mul(first, k.idx(kPanel))), f32, k.idx(1)};
     auto add = [&](Value row, Value rowCount, Value keyCount) {
-      InPlace from{k.elementPtr(weights.pointer, f32, row), f32, weights.stride};
-      addRows(from, k.idx(kPanel), rowCount, value, keyCount, k.elementPtr(at(out), f32, k.mul(row, paddedValueDepth)), at(valuePanel));
+      InPlace weights{k.elementPtr(x, f32, k.add(k.mul(first, k.idx(kPanel)), row)), f32, k.idx(1)};
+      addRows(weights, k.idx(kPanel), rowCount, value, keyCount, k.elementPtr(at(out), f32, k.mul(row, paddedValueDepth)), at(valuePanel));
       return SmallVector<Value>();
     };
     auto all = [&] { return add(k.idx(0), rows, count); };

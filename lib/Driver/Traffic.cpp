@@ -18,9 +18,8 @@ std::vector<OptionSpec> trafficOptions() {
   std::vector<OptionSpec> options{
       {"traffic", nullptr,
        "for a .leat file: bytes of each kernel in one run on made-up inputs. At least: its operands and results, once (of products without "
-       "what "
-       "their epilogues read). Requested: what its "
-       "blocks ask the memory for, which caches may have. Unfused: what the ops that it was made of would move by themselves",
+       "what their epilogues read). Requested: what its blocks ask the memory for, which caches may have. Unfused: what the ops that it "
+       "was made of would move by themselves",
        "Traffic"}};
   for (OptionSpec option : workloadOptions())
     if (llvm::is_contained({"function", "tokens", "size", "context"}, llvm::StringRef(option.name))) {

@@ -83,7 +83,7 @@ class Library:
 
 class Model:
     def __init__(self, library, path, threads, gemm):
-        self.library, self.lib, self.handle = library, library.lib, c.c_void_p()
+        self.runtime, self.lib, self.handle = library, library.lib, c.c_void_p()
         options = ModelOptions(threads=threads, device=library.device.encode() or None, gemm=gemm)
         library.check(self.lib.leat_model_load(str(path).encode(), c.byref(options), c.byref(self.handle)))
 
@@ -93,7 +93,7 @@ class Model:
 
     def function(self, name):
         index = c.c_size_t()
-        self.library.check(self.lib.leat_model_find_function(self.handle, name.encode(), c.byref(index)))
+        self.runtime.check(self.lib.leat_model_find_function(self.handle, name.encode(), c.byref(index)))
         return index
 
     def infos(self, function, side):
@@ -101,7 +101,7 @@ class Model:
         infos = []
         for i in range(getattr(self.lib, f"leat_model_{side}_count")(self.handle, function)):
             infos.append(InfoStruct())
-            self.library.check(getattr(self.lib, f"leat_model_{side}_info")(self.handle, function, c.c_size_t(i), c.byref(infos[-1])))
+            self.runtime.check(getattr(self.lib, f"leat_model_{side}_info")(self.handle, function, c.c_size_t(i), c.byref(infos[-1])))
         return infos
 
     def names(self, function, side):
@@ -116,10 +116,10 @@ class Model:
 
 class Session:
     def __init__(self, model, batch=1, context=2048, handle=None, profile=False):
-        self.model, self.library, self.lib, self.handle = model, model.library, model.lib, handle or c.c_void_p()
+        self.model, self.runtime, self.lib, self.handle = model, model.runtime, model.lib, handle or c.c_void_p()
         if not handle:
             options = SessionOptions(batch=batch, context=context, profile=profile)
-            self.library.check(self.lib.leat_session_create(model.handle, c.byref(options), c.byref(self.handle)))
+            self.runtime.check(self.lib.leat_session_create(model.handle, c.byref(options), c.byref(self.handle)))
 
     def __del__(self):
         if self.handle:
@@ -142,14 +142,14 @@ class Session:
         n = len(tensors)
         names = (c.c_char_p * n)(*[k.encode() for k in inputs])
         pointers = (c.POINTER(TensorStruct) * n)(*[c.pointer(t) for t in tensors])
-        self.library.check(self.lib.leat_session_run(self.handle, index, names, pointers, c.c_size_t(n)))
+        self.runtime.check(self.lib.leat_session_run(self.handle, index, names, pointers, c.c_size_t(n)))
         self.last = index
         return self.results()
 
     def repeat(self, count):
         """Runs the last run again; returns nanoseconds of each: on a device its own time, with cold caches and nothing copied."""
         times = (c.c_int64 * count)()
-        self.library.check(self.lib.leat_session_repeat(self.handle, c.c_size_t(count), times))
+        self.runtime.check(self.lib.leat_session_repeat(self.handle, c.c_size_t(count), times))
         return list(times)
 
     def results(self):
@@ -157,7 +157,7 @@ class Session:
         results = {}
         for i, name in enumerate(self.model.names(self.last, "output")):
             t = TensorStruct()
-            self.library.check(self.lib.leat_session_output(self.handle, c.c_size_t(i), c.byref(t)))
+            self.runtime.check(self.lib.leat_session_output(self.handle, c.c_size_t(i), c.byref(t)))
             dtype = np.dtype(DTYPES[t.dtype])
             shape = tuple(t.dims[: t.rank])
             size = int(np.prod(shape, dtype=np.int64))
@@ -166,7 +166,7 @@ class Session:
 
     def counters(self):
         counters = Counters()
-        self.library.check(self.lib.leat_session_counters(self.handle, c.byref(counters)))
+        self.runtime.check(self.lib.leat_session_counters(self.handle, c.byref(counters)))
         return counters
 
     def profile(self):
@@ -174,7 +174,7 @@ class Session:
         found = {}
         for i in range(self.lib.leat_session_kernel_count(self.handle)):
             profile = KernelProfile()
-            self.library.check(self.lib.leat_session_kernel_profile(self.handle, c.c_size_t(i), c.byref(profile)))
+            self.runtime.check(self.lib.leat_session_kernel_profile(self.handle, c.c_size_t(i), c.byref(profile)))
             found[profile.name.decode()] = profile
         return found
 
@@ -188,12 +188,12 @@ class Session:
         self.lib.leat_session_reset(self.handle)
 
     def save(self, path):
-        self.library.check(self.lib.leat_session_save(self.handle, str(path).encode()))
+        self.runtime.check(self.lib.leat_session_save(self.handle, str(path).encode()))
 
     def load(self, path):
-        self.library.check(self.lib.leat_session_load(self.handle, str(path).encode()))
+        self.runtime.check(self.lib.leat_session_load(self.handle, str(path).encode()))
 
     def fork(self):
         handle = c.c_void_p()
-        self.library.check(self.lib.leat_session_fork(self.handle, c.byref(handle)))
+        self.runtime.check(self.lib.leat_session_fork(self.handle, c.byref(handle)))
         return Session(self.model, handle=handle)

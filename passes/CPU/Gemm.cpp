@@ -62,13 +62,13 @@ public:
         if (packed())
           tiles.ahead = nextPanel(k, p, rhs, block, rows, kn);
         Value last = k.compare(arith::CmpIPredicate::sge, k.add(k0, k.idx(kc)), p.depth);
-        // Whole tiles of the last block of k go from registers through the epilogue; what is left does so by way of scratch.
+        // Whole tiles of the last block of k end while others multiply, what is left does so afterwards.
         Value whole = k.mul(k.div(rows, k.idx(kTileRows)), k.idx(kTileRows));
         Value from = k.idx(0);
-        if (endsInRegisters(k, acc)) {
+        if (isShortEpilogue(k, acc)) {
           Value direct = arith::AndIOp::create(k.b, last, k.compare(arith::CmpIPredicate::eq, k.sub(nEnd, n0), k.idx(kPanel)));
           from = arith::SelectOp::create(k.b, direct, whole, from);
-          k.forLoop(k.idx(0), from, k.idx(kTileRows), [&](Value row) { tileInRegisters(k, p, batchAt, tiles, row, n0); });
+          tilesInTurn(k, p, batchAt, tiles, from, n0);
         }
         product(k, tiles, from, rows);
         k.ifThen(last, [&] { epilogue(k, p, batchAt, row0, from, rows, n0, nEnd); });
@@ -283,32 +283,75 @@ private:
                 t.depth, sumsRow(k, from), t.again, k.sub(rows, from), {}, {}, t.ahead.from ? aheadAt(k, t, from) : Value(), t.ahead.step);
   }
 
-  /// A tile of a whole panel, from `row` of the task on. Lines of the results are fetched while it is computed.
-  void tileInRegisters(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, const Tiles &t, Value row, Value n0) {
-    ProductTypes types{t.lhs.type, t.rhs.type, acc, pairs(k)};
-    int64_t lanes = k.target.lanes(), vectors = tileVectors(k.target, acc, kTileRows);
-    SmallVector<SmallVector<Value>> at;
-    for (int64_t r = 0; r < kTileRows; ++r) {
-      at.push_back(rowCoordinates(k, p, batchAt, k.add(t.row0, k.add(row, k.idx(r)))));
-      fetchResults(k, op.getOutput(), at.back(), n0, kPanel);
-    }
-    k.forLoop(k.idx(0), k.idx(kPanel), k.idx(vectors * lanes), [&](Value column) {
-      Value scratch = k.elementPtr(sumsRow(k, row), acc, column);
-      Value strip = k.elementPtr(t.rhs.base, t.rhs.type, k.mul(column, k.idx(inPairs() ? 2 : 1)));
-      TileOperands operands{
-          leftRow(k, t, row), k.i64(t.lhs.rowStride), k.i64(t.lhs.colStride), strip, k.i64(t.rhs.stride), k.i64(t.depth), {}, {}};
-      if (t.ahead.from) {
-        operands.next = aheadAt(k, t, row);
-        operands.step = k.i64(t.ahead.step);
-      }
-      Emit e(k.b.getLoc(), k.b.getContext());
-      e.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());
-      Values init = startSums(e, Emit::vec(lanes, acc), t.again, kTileRows * vectors,
-                              [&](int64_t i) { return e.at(scratch, acc, e.c(i / vectors * kPanel + i % vectors * lanes)); });
-      Values tile = productSums(e, k.target, types, kTileRows, vectors, operands, init);
-      for (int64_t i = 0; i < kTileRows * vectors; ++i)
-        emitElements(k, op.getOutput(), at[i / vectors], k.add(k.add(n0, column), k.idx(i % vectors * lanes)), lanes, tile[i]);
+  /// Tiles of a whole panel, of rows [0, rows) of the task. The epilogue of a tile runs while the next one multiplies, on ports that
+  /// products leave idle: its sums wait in scratch, and between parts of the loop over k a vector of them ends. Meanwhile memory is asked
+  /// for what comes after: rows of the left operand, and what the epilogue reads beside sums.
+  void tilesInTurn(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, const Tiles &t, Value rows, Value n0) {
+    int64_t lanes = k.target.lanes(), vectors = tileVectors(k.target, acc, kTileRows), strips = kPanel / (vectors * lanes);
+    int64_t count = kTileRows * vectors, neighbours = inPairs() ? 2 : 1;
+    auto rowOf = [&](Value tile) { return k.mul(k.div(tile, k.idx(strips)), k.idx(kTileRows)); };
+    auto columnOf = [&](Value tile) { return k.mul(k.rem(tile, k.idx(strips)), k.idx(vectors * lanes)); };
+    auto coordinates = [&](Value row) { return rowCoordinates(k, p, batchAt, k.add(t.row0, row)); };
+    auto finish = [&](Value tile, Value i) {
+      Value row = k.add(rowOf(tile), k.div(i, k.idx(vectors)));
+      Value column = k.add(columnOf(tile), k.mul(k.rem(i, k.idx(vectors)), k.idx(lanes)));
+      Value sum = k.load(sumsRow(k, row), acc, column, lanes);
+      emitElements(k, op.getOutput(), coordinates(row), k.add(n0, column), lanes, sum);
+    };
+    Value tiles = k.mul(k.div(rows, k.idx(kTileRows)), k.idx(strips)), one = k.idx(1);
+    Value part = k.mul(k.div(t.depth, k.idx(count * neighbours)), k.idx(neighbours)), parts = k.mul(part, k.idx(count)); // of k
+    k.forLoop(k.idx(0), tiles, one, [&](Value tile) {
+      Value row = rowOf(tile), column = columnOf(tile), sumsAt = k.elementPtr(sumsRow(k, row), acc, column);
+      for (int64_t r = 0; r < kTileRows; ++r)
+        fetchOperands(k, op.getOutput(), coordinates(k.add(row, k.idx(r))), k.add(n0, column), vectors * lanes);
+      Emit start = emitter(k);
+      auto at = [&](Emit &e, int64_t i) { return e.at(sumsAt, acc, e.c(i / vectors * kPanel + i % vectors * lanes)); };
+      Values init = startSums(start, Emit::vec(lanes, acc), t.again, count, [&](int64_t i) { return at(start, i); });
+      Values inParts = k.forLoop(k.idx(0), k.idx(count), one, init, [&](Value i, ValueRange carried) -> SmallVector<Value> {
+        k.ifThen(k.compare(arith::CmpIPredicate::sgt, tile, k.idx(0)), [&] { finish(k.sub(tile, one), i); });
+        k.ifThen(k.compare(arith::CmpIPredicate::eq, columnOf(k.add(tile, one)), k.idx(0)),
+                 [&] { fetchLeft(k, t, k.add(row, k.idx(kTileRows)), k.mul(i, part), part); });
+        return partOfTile(k, t, row, column, k.mul(i, part), part, carried);
+      });
+      Values whole = partOfTile(k, t, row, column, parts, k.sub(t.depth, parts), inParts);
+      Emit end = emitter(k);
+      for (int64_t i = 0; i < count; ++i)
+        end.store(whole[i], at(end, i));
     });
+    k.ifThen(k.compare(arith::CmpIPredicate::sgt, tiles, k.idx(0)),
+             [&] { k.forLoop(k.idx(0), k.idx(count), one, [&](Value i) { finish(k.sub(tiles, one), i); }); });
+  }
+
+  /// Adds products of [k0, k0 + depth) of the block of k to the sums of the register tile at `row` and `column`.
+  Values partOfTile(KernelBuilder &k, const Tiles &t, Value row, Value column, Value k0, Value depth, ValueRange init) {
+    int64_t neighbours = inPairs() ? 2 : 1;
+    Value left = k.elementPtr(leftRow(k, t, row), t.lhs.type, k.mul(k0, t.lhs.colStride));
+    Value panel = k.elementPtr(t.rhs.base, t.rhs.type, k.add(k.mul(column, k.idx(neighbours)), k.mul(k0, t.rhs.stride)));
+    TileOperands operands{left, k.i64(t.lhs.rowStride), k.i64(t.lhs.colStride), panel, k.i64(t.rhs.stride), k.i64(depth), {}, {}};
+    if (t.ahead.from) {
+      operands.next = k.bytePtr(aheadAt(k, t, row), k.mul(k.div(k0, k.idx(neighbours)), t.ahead.step));
+      operands.step = k.i64(t.ahead.step);
+    }
+    Emit e = emitter(k);
+    return productSums(e, k.target, {t.lhs.type, t.rhs.type, acc, pairs(k)}, kTileRows, tileVectors(k.target, acc, kTileRows), operands,
+                       Values(init));
+  }
+
+  /// Asks for [k0, k0 + depth) of a tile's rows from `row` on, which need not exist.
+  void fetchLeft(KernelBuilder &k, const Tiles &t, Value row, Value k0, Value depth) {
+    if (!isConstantIntValue(t.lhs.colStride, 1))
+      return;
+    Value width = k.idx(KernelBuilder::byteWidth(t.lhs.type)), first = k.elementPtr(leftRow(k, t, row), t.lhs.type, k0);
+    k.forLoop(k.idx(0), k.mul(depth, width), k.idx(64), [&](Value byte) {
+      for (int64_t r = 0; r < kTileRows; ++r)
+        emitter(k).prefetch(k.bytePtr(first, k.add(k.mul(k.mul(k.idx(r), t.lhs.rowStride), width), byte)));
+    });
+  }
+
+  static Emit emitter(KernelBuilder &k) {
+    Emit e(k.b.getLoc(), k.b.getContext());
+    e.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());
+    return e;
   }
 
   SmallVector<Value> rowCoordinates(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row) {

@@ -292,7 +292,7 @@ private:
           emitRows(k, k.add(row0, r), count, n0, nEnd);
           return {};
         };
-        if (!endsInRegisters(k, f32)) {
+        if (!isShortEpilogue(k, f32)) {
           byScratch();
           return;
         }

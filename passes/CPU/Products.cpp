@@ -72,7 +72,7 @@ void emitElements(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n, int
     pull.emitResult(result, coordinates);
 }
 
-bool endsInRegisters(KernelBuilder &k, Type acc) {
+bool isShortEpilogue(KernelBuilder &k, Type acc) {
   constexpr int64_t kInlineOps = 24;
   if (lanesOf(k.target, acc) != k.target.lanes())
     return false;
@@ -90,6 +90,23 @@ void fetchResults(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n, int
     Value first = k.elementPtr(k.resultBuffer(result), k.storageType(element), pull.linearize(coordinates, k.resultDims(result)).base);
     for (int64_t byte = 0; byte < count * KernelBuilder::byteWidth(element); byte += 64)
       LLVM::Prefetch::create(k.b, k.bytePtr(first, k.idx(byte)), /*rw=*/1, /*hint=*/3, /*cache=*/1);
+  }
+}
+
+void fetchOperands(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n, int64_t count) {
+  for (BlockArgument argument : k.kernel.getBody().getArguments()) {
+    auto type = dyn_cast<RankedTensorType>(argument.getType());
+    bool read = llvm::any_of(argument.getUsers(), [&](Operation *user) { return user != root.getDefiningOp(); });
+    if (!read || !type || type.getRank() != cast<RankedTensorType>(root.getType()).getRank() ||
+        failed(verifyCompatibleShape(type, cast<RankedTensorType>(root.getType()))))
+      continue;
+    Puller pull(k, 1);
+    SmallVector<Idx> coordinates = pull.at(at);
+    coordinates.push_back(pull.at(n));
+    Value first =
+        k.elementPtr(k.buffer(argument), k.storageType(type.getElementType()), pull.linearize(coordinates, k.dims(argument)).base);
+    for (int64_t byte = 0; byte < count * KernelBuilder::byteWidth(type.getElementType()); byte += 64)
+      LLVM::Prefetch::create(k.b, k.bytePtr(first, k.idx(byte)), /*rw=*/0, /*hint=*/2, /*cache=*/1);
   }
 }
 

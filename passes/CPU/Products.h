@@ -38,12 +38,15 @@ void checkEpilogue(KernelBuilder &k, mlir::ValueRange roots);
 /// them.
 void emitElements(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n, int64_t lanes, mlir::Value sums);
 
-/// Whether emitElements may end a register tile of sums of type `acc`, once for each of its vectors: the kernel has to be short, and sums
-/// in vectors as they are everywhere else.
-bool endsInRegisters(KernelBuilder &k, mlir::Type acc);
+/// Whether emitElements may end sums of type `acc` between products: the kernel has to be short, and sums in vectors as they are everywhere
+/// else.
+bool isShortEpilogue(KernelBuilder &k, mlir::Type acc);
 
 /// Asks for the lines where emitElements will store results of `count` elements of `root` from `at`, n on.
 void fetchResults(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n, int64_t count);
+
+/// Asks for what emitElements will read beside sums, operands of the shape of `root`, for `count` of its elements from `at`, n on.
+void fetchOperands(KernelBuilder &k, mlir::Value root, llvm::ArrayRef<mlir::Value> at, mlir::Value n, int64_t count);
 
 /// Ends a row of a product: columns [n0, nEnd) of `root` at the leading coordinates `at` are sums[offset + n - n0]; the kernel's results
 /// are computed from them.

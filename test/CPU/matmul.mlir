@@ -22,15 +22,25 @@
 // V1: arith.mulf {{.*}} : vector<4xf32>
 // CHECK-LABEL: func.func @packed(
 // CHECK-NOT: call @pack_
-// Whole tiles end in registers, and ask for the lines that they will write; what is left goes by way of scratch.
-// V4-COUNT-24: "llvm.intr.prefetch"({{.*}}) <{cache = 1 : i32, hint = 3 : i32, rw = 1 : i32}>
+// Whole tiles: between parts of the loop over k a vector of the tile before ends, and rows of the next one are asked for.
+// V4: scf.for {{.*}} -> (vector<16xf32>
+// V4: llvm.load {{.*}} -> vector<16xf32>
+// V4: llvm.store {{.*}} : vector<16xf32>
+// V4-COUNT-6: "llvm.intr.prefetch"({{.*}}) <{cache = 1 : i32, hint = 2 : i32, rw = 0 : i32}>
 // V4: scf.for {{.*}} -> (vector<16xf32>
 // V4-COUNT-24: vector.fma
 // V4-NOT: vector.fma
 // V4: scf.yield
+// V4: scf.for {{.*}} -> (vector<16xf32>
+// V4-COUNT-24: vector.fma
+// V4: scf.yield
 // V4-COUNT-24: llvm.store {{.*}} : vector<16xf32>
 // V3-COUNT-12: vector.fma {{.*}} : vector<8xf32>
+// V3-COUNT-12: vector.fma {{.*}} : vector<8xf32>
 // V3-COUNT-12: llvm.store {{.*}} : vector<8xf32>
+// The last tile has none behind it; what is left goes by way of scratch.
+// CHECK: scf.for
+// CHECK: llvm.store
 // CHECK: call @product_f32_f32_f32(
 // CHECK-LABEL: func.func @packed.tasks(
 // CHECK-LABEL: func.func @packed.scratch(
@@ -39,6 +49,27 @@ leat.kernel_func @packed inputs 2 -> [tensor<?x128xf32>] attributes {leat.layout
 ^bb0(%a: tensor<?x96xf32>, %b: tensor<96x128xf32>):
   %y = leat.matmul %a, %b : (tensor<?x96xf32>, tensor<96x128xf32>) -> tensor<?x128xf32>
   leat.yield %y : tensor<?x128xf32>
+}
+
+// -----
+
+// What is added to the product is asked for before its tile is computed: four lines of each of six rows.
+// CHECK-LABEL: func.func @residual(
+// V4-COUNT-24: "llvm.intr.prefetch"({{.*}}) <{cache = 1 : i32, hint = 2 : i32, rw = 0 : i32}>
+// V4-NOT: llvm.intr.prefetch
+// V4: scf.for {{.*}} -> (vector<16xf32>
+// CHECK-LABEL: func.func @residual.tasks(
+#elements = affine_map<(i, j) -> (i, j)>
+leat.kernel_func @residual inputs 3 -> [tensor<?x128xf32>] attributes {leat.layouts = ["", "panel64", ""]} {
+^bb0(%a: tensor<?x96xf32>, %b: tensor<96x128xf32>, %c: tensor<?x128xf32>, %n: index):
+  %y = leat.matmul %a, %b : (tensor<?x96xf32>, tensor<96x128xf32>) -> tensor<?x128xf32>
+  %e = tensor.empty(%n) : tensor<?x128xf32>
+  %z = linalg.generic {indexing_maps = [#elements, #elements, #elements], iterator_types = ["parallel", "parallel"]} ins(%y, %c : tensor<?x128xf32>, tensor<?x128xf32>) outs(%e : tensor<?x128xf32>) {
+  ^bb0(%p: f32, %q: f32, %o: f32):
+    %s = arith.addf %p, %q : f32
+    linalg.yield %s : f32
+  } -> tensor<?x128xf32>
+  leat.yield %z : tensor<?x128xf32>
 }
 
 // -----

@@ -11,11 +11,12 @@ namespace leat::cpu {
 namespace {
 
 constexpr int64_t kLanes = 16, kVectors = kPanel / kLanes;
-constexpr int64_t kInt8Rows = 24;     ///< rows of a task
-constexpr int64_t kAheadBytes = 2048; ///< between asking for codes and reading them
-constexpr int64_t kAheadRow = 512;    ///< the same for elements of rows
-constexpr int64_t kPairDepth = 2048;  ///< panels that are worth reading in pairs: shorter ones end before it shows
-constexpr int64_t kTile = 3;          ///< rows of a register tile: 12 sums, 12 integer sums, the codes of 4 vectors
+constexpr int64_t kInt8Rows = 24;      ///< rows of a task
+constexpr int64_t kAheadBytes = 2048;  ///< between asking for codes and reading them
+constexpr int64_t kAheadRow = 512;     ///< the same for elements of rows
+constexpr int64_t kPairDepth = 2048;   ///< panels that are worth reading in pairs: shorter ones end before it shows
+constexpr int64_t kBlocksTogether = 4; ///< of a row, when it is quantised
+constexpr int64_t kTile = 3;           ///< rows of a register tile: 12 sums, 12 integer sums, the codes of 4 vectors
 
 /// To the nearest even, in one instruction.
 Value roundToInt(Emit &b, Value floats) {
@@ -37,31 +38,39 @@ func::FuncOp quantizeRows(ModuleOp module, const Target &target, Type lhs, const
     Value blocks = args[5], one = b.c(1);
     b.loop(b.c(0), args[6], one, [&](Value r) {
       Value row = b.at(args[0], lhs, b.mul(r, args[1]));
-      b.loop(b.c(0), blocks, one, [&](Value g) {
-        Value cell = b.add(b.mul(r, blocks), g), k0 = b.mul(g, b.c(codes.block));
-        auto loadRow = [&](Value k) { return b.widen(target, b.load(Emit::vec(kLanes, lhs), b.at(row, lhs, b.add(k0, k))), f32); };
-        // Two vectors at a time: a block has an even number of them.
-        auto pairs = [&](Values init, llvm::function_ref<Value(Value k, Value carried)> body) {
-          return b.loop(b.c(0), b.c(codes.block), b.c(2 * kLanes), init,
-                        [&](Value k, ValueRange carried) { return Values{body(k, carried[0]), body(b.add(k, b.c(kLanes)), carried[1])}; });
-        };
-        Value zeros = b.zero(Emit::vec(kLanes, f32)), none = b.zero(Emit::vec(kLanes, i32));
-        Values largest = pairs({zeros, zeros}, [&](Value k, Value most) {
-          b.prefetch(b.at(row, lhs, b.add(b.add(k0, k), b.c(kAheadRow))));
-          return b.max(math::AbsFOp::create(b, loadRow(k)).getResult(), most);
+      auto loadRow = [&](Value k) { return b.widen(target, b.load(Emit::vec(kLanes, lhs), b.at(row, lhs, k)), f32); };
+      // Two vectors at a time: a block has an even number of them.
+      auto pairs = [&](Value k0, Values init, llvm::function_ref<Value(Value k, Value carried)> body) {
+        return b.loop(k0, b.add(k0, b.c(codes.block)), b.c(2 * kLanes), init,
+                      [&](Value k, ValueRange carried) { return Values{body(k, carried[0]), body(b.add(k, b.c(kLanes)), carried[1])}; });
+      };
+      auto factorAt = [&](Value g) { return b.at(args[3], f32, b.add(b.mul(r, blocks), g)); };
+      // Some blocks at a time, so that none waits for its largest element.
+      b.loop(b.c(0), blocks, b.c(kBlocksTogether), [&](Value g0) {
+        Value end = b.min(b.add(g0, b.c(kBlocksTogether)), blocks);
+        b.loop(g0, end, one, [&](Value g) {
+          Value zeros = b.zero(Emit::vec(kLanes, f32));
+          Values largest = pairs(b.mul(g, b.c(codes.block)), {zeros, zeros}, [&](Value k, Value most) {
+            b.prefetch(b.at(row, lhs, b.add(k, b.c(kAheadRow))));
+            return b.max(math::AbsFOp::create(b, loadRow(k)).getResult(), most);
+          });
+          b.store(vector::ReductionOp::create(b, vector::CombiningKind::MAXNUMF, b.max(largest[0], largest[1]),
+                                              arith::FastMathFlags::nnan | arith::FastMathFlags::reassoc),
+                  factorAt(g));
         });
-        Value peak = vector::ReductionOp::create(b, vector::CombiningKind::MAXNUMF, b.max(largest[0], largest[1]),
-                                                 arith::FastMathFlags::nnan | arith::FastMathFlags::reassoc);
-        Value some = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, peak, b.constant(f32, 0));
-        Value inverse = b.splat(b.select(some, b.div(b.constant(f32, 127), peak), b.constant(f32, 0)), kLanes);
-        Values sums = pairs({none, none}, [&](Value k, Value sum) {
-          Value q = roundToInt(b, b.mul(loadRow(k), inverse));
-          b.store(b.convert(q, i8), b.at(args[2], i8, b.add(b.mul(cell, b.c(codes.block)), k)));
-          return b.add(sum, q);
+        b.loop(g0, end, one, [&](Value g) {
+          Value peak = b.load(f32, factorAt(g)), none = b.zero(Emit::vec(kLanes, i32));
+          Value some = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, peak, b.constant(f32, 0));
+          Value inverse = b.splat(b.select(some, b.div(b.constant(f32, 127), peak), b.constant(f32, 0)), kLanes);
+          Values sums = pairs(b.mul(g, b.c(codes.block)), {none, none}, [&](Value k, Value sum) {
+            Value q = roundToInt(b, b.mul(loadRow(k), inverse));
+            b.store(b.convert(q, i8), b.at(args[2], i8, b.add(b.mul(b.mul(r, blocks), b.c(codes.block)), k)));
+            return b.add(sum, q);
+          });
+          b.store(b.mul(peak, b.constant(f32, 1.0 / 127)), factorAt(g));
+          Value sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, b.add(sums[0], sums[1]));
+          b.store(b.mul(sum, b.constant(i32, -(1 << (codes.bits - 1)))), b.at(args[4], i32, b.add(b.mul(r, blocks), g)));
         });
-        b.store(b.mul(peak, b.constant(f32, 1.0 / 127)), b.at(args[3], f32, cell));
-        Value sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, b.add(sums[0], sums[1]));
-        b.store(b.mul(sum, b.constant(i32, -(1 << (codes.bits - 1)))), b.at(args[4], i32, cell));
       });
     });
   });

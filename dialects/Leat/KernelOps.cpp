@@ -1,5 +1,6 @@
 // Verifiers of kernels and launches.
 #include "dialects/Leat/Verifiers.h"
+#include "leat/KernelABI.h"
 
 using namespace mlir;
 
@@ -63,6 +64,53 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return emitOpError("has other result types than ") << getKernelAttr();
   if (dynamicDims(getResultTypes()) != static_cast<int64_t>(getSizes().size()))
     return emitOpError("has ") << dynamicDims(getResultTypes()) << " dynamic result dimensions but " << getSizes().size() << " sizes";
+  return success();
+}
+
+std::optional<unsigned> LaunchOp::getChangedInput(unsigned result) {
+  auto kernel = SymbolTable::lookupNearestSymbolFrom<KernelFuncOp>(*this, getKernelAttr());
+  if (!kernel)
+    return std::nullopt;
+  Value v = kernel.getBody().front().getTerminator()->getOperand(result);
+  while (Operation *op = v.getDefiningOp()) {
+    auto append = dyn_cast<CacheAppendOp>(op);
+    auto write = dyn_cast<StateWriteOp>(op);
+    if (!append && !write)
+      return std::nullopt;
+    v = append ? append.getState() : write.getState();
+  }
+  unsigned at = cast<BlockArgument>(v).getArgNumber();
+  return at < getInputs().size() ? std::optional(at) : std::nullopt;
+}
+
+LogicalResult LaunchGroupOp::verify() {
+  Block &block = getBody().front();
+  SmallVector<Value> results;
+  int64_t count = 0;
+  for (Operation &op : block.without_terminator()) {
+    if (!isa<LaunchOp>(op))
+      return op.emitOpError("is in a group of launches, which holds nothing else");
+    for (Value operand : op.getOperands())
+      if (operand.getParentBlock() == &block)
+        return op.emitOpError("takes a result of a member of its group");
+    llvm::append_range(results, op.getResults());
+    ++count;
+  }
+  if (count < 2 || count > LEAT_MAX_GROUP)
+    return emitOpError("has ") << count << " launches, not 2 to " << LEAT_MAX_GROUP;
+  if (SmallVector<Value>(block.getTerminator()->getOperands()) != results || ValueRange(results).getTypes() != getResultTypes())
+    return emitOpError("yields something else than all results of its launches, in order");
+  return success();
+}
+
+LogicalResult LaunchGroupOp::verifySymbolUses(SymbolTableCollection &) {
+  for (LaunchOp changes : getMembers())
+    for (auto [i, result] : llvm::enumerate(changes.getOutputs())) {
+      auto input = isa<StateType>(result.getType()) ? changes.getChangedInput(i) : std::nullopt;
+      for (LaunchOp other : getMembers())
+        if (input && other != changes && llvm::is_contained(other.getInputs(), changes.getInputs()[*input]))
+          return other.emitOpError("takes a state that another member of its group changes");
+    }
   return success();
 }
 

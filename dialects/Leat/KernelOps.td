@@ -50,4 +50,31 @@ def Leat_LaunchOp : Leat_Op<"launch", [AttrSizedOperandSegments, DeclareOpInterf
   let assemblyFormat = [{
     $kernel (`ins` `(` $inputs^ `:` type($inputs) `)`)? (`scalars` `(` $scalars^ `:` type($scalars) `)`)? (`sizes` `(` $sizes^ `)`)? (`->` type($outputs)^)? attr-dict
   }];
+  let extraClassDeclaration = [{
+    /// The input whose state result `result` is, where the kernel is still IR.
+    std::optional<unsigned> getChangedInput(unsigned result);
+  }];
+}
+
+def Leat_LaunchGroupOp : Leat_Op<"launch_group", [SingleBlockImplicitTerminator<"YieldOp">, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "launches that do not depend on each other: they run at once, or in any order";
+  let description = [{
+    The region holds two launches or more, at most LEAT_MAX_GROUP of include/leat/KernelABI.h, and yields all of their results, in order. No member takes a result of another,
+    nor a state that another changes.
+    ```mlir
+    %q, %k = leat.launch_group -> tensor<4xf32>, tensor<4xf32> {
+      %0 = leat.launch @matmul_1 ins(%x, %wq : tensor<4xf32>, tensor<4x4xf32>) -> tensor<4xf32>
+      %1 = leat.launch @matmul_1 ins(%x, %wk : tensor<4xf32>, tensor<4x4xf32>) -> tensor<4xf32>
+      leat.yield %0, %1 : tensor<4xf32>, tensor<4xf32>
+    }
+    ```
+  }];
+  let results = (outs Variadic<AnyType>:$outputs);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "(`->` type($outputs)^)? attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The launches, in order.
+    auto getMembers() { return getBody().getOps<LaunchOp>(); }
+  }];
 }

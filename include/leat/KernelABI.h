@@ -9,8 +9,9 @@
 extern "C" {
 #endif
 
-#define LEAT_KERNEL_ABI 6
+#define LEAT_KERNEL_ABI 7
 #define LEAT_MAX_RANK 8
+#define LEAT_MAX_GROUP 8
 
 /* A dense row-major tensor. i1 is stored as one byte (0 or 1), sub-byte integers are unpacked to one byte at the border. */
 typedef struct LeatBuffer {
@@ -34,6 +35,13 @@ typedef struct LeatState {
   int64_t length;   /* live entries (append: seen so far; ring: slots written) */
   int64_t dims[LEAT_MAX_RANK];
 } LeatState;
+
+/* A launch of kernel `kernel`: what LeatKernel's functions take. */
+typedef struct LeatLaunch {
+  int64_t kernel;
+  void *const *buffers;
+  const int64_t *scalars;
+} LeatLaunch;
 
 typedef struct LeatFrame LeatFrame;
 
@@ -62,6 +70,8 @@ struct LeatFrame {
   /* Gives each row the pages that a stream of `tokens` tokens needs, before the first kernel of a step that uses them. Returns 0 or an
    * error code; then no state has changed. */
   int64_t (*reserve)(LeatFrame *frame, int64_t tokens);
+  /* Runs up to LEAT_MAX_GROUP kernels that do not depend on each other, at once or in any order. Returns 0 or an error code. */
+  int64_t (*launch_group)(LeatFrame *frame, const LeatLaunch *launches, int64_t count);
 };
 
 /* A compiled function of the model: 0, or what launch or fail returned. */

@@ -126,6 +126,7 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
     given.file = options.scheduleFile;
     pm.addPass(schedule::createOverrideSchedule(given));
   }
+  pm.addPass(host::createGroupLaunches());
 }
 
 void buildCode(OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &target) {

@@ -210,6 +210,7 @@ Value FrameBuilder::stack(Value &array, int64_t &size, int64_t count) {
 
 Value FrameBuilder::buffers(int64_t count) { return stack(bufferArray, bufferCount, std::max<int64_t>(count, 1)); }
 Value FrameBuilder::scalars(int64_t count) { return stack(scalarArray, scalarCount, std::max<int64_t>(count, 1)); }
+Value FrameBuilder::launches() { return stack(launchArray, launchCount, LEAT_MAX_GROUP * sizeof(LeatLaunch) / 8); }
 Value FrameBuilder::cell(int64_t bytes) {
   Value array;
   int64_t size = 0;

@@ -66,6 +66,8 @@ public:
   /// Room in the stack for launch arguments; grows to the largest request.
   mlir::Value buffers(int64_t count);
   mlir::Value scalars(int64_t count);
+  /// Room in the stack for the launches of a group.
+  mlir::Value launches();
   /// Room in the stack for `bytes` that nobody else uses.
   mlir::Value cell(int64_t bytes);
   /// Room in the stack for `bytes` on the way between host and device; the same for all.
@@ -83,8 +85,8 @@ private:
   mlir::LLVM::LLVMPointerType ptrType;
   mlir::Block *entry, *exit;
   mlir::Block *failed = nullptr; // loads the code a helper left in the error cell
-  mlir::Value errorCell, bufferArray, scalarArray, stagingArray;
-  int64_t bufferCount = 0, scalarCount = 0, stagingCount = 0;
+  mlir::Value errorCell, bufferArray, scalarArray, launchArray, stagingArray;
+  int64_t bufferCount = 0, scalarCount = 0, launchCount = 0, stagingCount = 0;
   llvm::DenseMap<std::pair<mlir::Type, mlir::Attribute>, mlir::Value> constants;
   llvm::DenseMap<int64_t, mlir::Value> fields;
   mlir::Operation *entryEnd = nullptr; // constants, allocas and field loads go before it

@@ -1,4 +1,4 @@
-// Straight-line ops of a host function: scalars, views, launches, states, returns. Control flow is in ControlFlow.cpp.
+// Straight-line ops of a host function: scalars, views, states, returns. Launches are in Launches.cpp, control flow in ControlFlow.cpp.
 #include "passes/Host/FunctionLowering.h"
 
 #include "leat/KernelABI.h"
@@ -56,6 +56,7 @@ LogicalResult FunctionLowering::lower(Operation &op) {
     return lowerScalar(op);
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case([&](LaunchOp launch) { return lowerLaunch(launch); })
+      .Case([&](LaunchGroupOp group) { return lowerGroup(group); })
       .Case([&](scf::IfOp branch) { return lowerIf(branch); })
       .Case([&](scf::ForOp loop) { return lowerFor(loop); })
       .Case([&](scf::WhileOp loop) { return lowerWhile(loop); })
@@ -505,7 +506,7 @@ LogicalResult FunctionLowering::lowerExtract(tensor::ExtractOp op) {
   return success();
 }
 
-// ---- launches, states, return -------------------------------------------------------------------------------------------------------
+// ---- states, return -------------------------------------------------------------------------------------------------------
 
 Value FunctionLowering::statePointer(int64_t at) { return f.offset(f.field(offsetof(LeatFrame, states)), at * sizeof(LeatState)); }
 
@@ -529,142 +530,6 @@ void FunctionLowering::flush(HostState &state) {
     copy(to, tensor(state.pending), type.getElementType());
   }
   state.pending = {};
-}
-
-/// Before the first kernel that takes an append slot, or one in pages: does the step fit? A step that does not must not change any state.
-LogicalResult FunctionLowering::checkRoom(LaunchOp launch) {
-  if (roomChecked || llvm::none_of(launch.getInputs(), [&](Value v) {
-        auto it = states.find(v);
-        return it != states.end() && (it->second.slot.getGrowth() == Growth::Append || it->second.slot.getPage());
-      }))
-    return success();
-  roomChecked = true;
-  Value after;
-  source.walk([&](StateWriteOp write) {
-    Value state = write.getState();
-    while (auto earlier = state.getDefiningOp<StateWriteOp>())
-      state = earlier.getState();
-    auto get = state.getDefiningOp<StateGetOp>();
-    auto elements = write.getValue().getDefiningOp<tensor::FromElementsOp>();
-    if (get && elements && elements.getElements().size() == 1 && index.states.lookup(get.getSlot()).second.getGrowth() == Growth::Counter)
-      after = scalarNow(elements.getElements()[0]);
-  });
-  bool paged = false;
-  source.walk([&](StatePutOp put) { paged |= index.states.lookup(put.getSlot()).second.getPage() > 0; });
-  if (!after && paged)
-    return launch.emitOpError("changes a cache in pages, and how long the stream is behind the step is not known");
-  if (!after)
-    return success();
-  Value room;
-  source.walk([&](StatePutOp put) {
-    auto [at, slot] = index.states.lookup(put.getSlot());
-    if (slot.getGrowth() != Growth::Append || slot.getPage())
-      return;
-    Value capacity = f.load(f.b.getI64Type(), statePointer(at), offsetof(LeatState, capacity));
-    room = room ? LLVM::SMinOp::create(f.b, f.loc, room, capacity).getResult() : capacity;
-  });
-  if (room)
-    f.check(LLVM::ICmpOp::create(f.b, f.loc, LLVM::ICmpPredicate::sle, after, room),
-            "cache overflow: the stream has {0} tokens, the session has room for {1}; create the session with a larger context or compile "
-            "with --kv=sink(4)+recent(N)",
-            after, room);
-  if (paged)
-    f.returnUnlessZero(f.call(f.b.getI64Type(), f.field(offsetof(LeatFrame, reserve)), {f.frame(), after}));
-  return success();
-}
-
-/// The input whose state result `i` of a launch is.
-static std::optional<unsigned> changedInput(LaunchOp launch, unsigned i) {
-  auto kernel = SymbolTable::lookupNearestSymbolFrom<KernelFuncOp>(launch, launch.getKernelAttr());
-  Value v = kernel.getBody().front().getTerminator()->getOperand(i);
-  while (Operation *op = v.getDefiningOp()) {
-    auto append = dyn_cast<CacheAppendOp>(op);
-    auto write = dyn_cast<StateWriteOp>(op);
-    if (!append && !write)
-      return std::nullopt;
-    v = append ? append.getState() : write.getState();
-  }
-  unsigned at = cast<BlockArgument>(v).getArgNumber();
-  return at < launch.getInputs().size() ? std::optional(at) : std::nullopt;
-}
-
-/// A kernel that only copies the tensor in a state.
-static bool copiesState(LaunchOp launch) {
-  if (launch.getInputs().size() != 1 || launch.getOutputs().size() != 1)
-    return false;
-  auto kernel = SymbolTable::lookupNearestSymbolFrom<KernelFuncOp>(launch, launch.getKernelAttr());
-  Block &body = kernel.getBody().front();
-  return isa<StateReadOp>(body.front()) && body.front().getNextNode() == body.getTerminator();
-}
-
-LogicalResult FunctionLowering::lowerCounterCopy(LaunchOp op) {
-  const HostState &state = states[op.getInputs()[0]];
-  auto type = cast<RankedTensorType>(op.getOutputs()[0].getType());
-  int64_t bytes = storageBytes(type.getElementType()) * type.getNumElements();
-  Value cell = f.cell(bytes);
-  LLVM::MemcpyOp::create(f.b, f.loc, cell, f.load(f.pointer(), statePointer(state.index), offsetof(LeatState, data)), f.i64(bytes),
-                         /*isVolatile=*/false);
-  tensors[op.getOutputs()[0]] = onDevice(op.getOutputs()[0], cell, /*constant=*/false);
-  return success();
-}
-
-LogicalResult FunctionLowering::lowerLaunch(LaunchOp op) {
-  if (failed(checkRoom(op)))
-    return failure();
-  SmallVector<Value> buffers, values;
-  for (Value v : op.getScalars())
-    values.push_back(asI64(scalar(v), v.getType()));
-  for (Value v : op.getInputs()) {
-    if (isa<StateType>(v.getType())) {
-      HostState &state = states[v];
-      flush(state);
-      if (device && state.slot.getGrowth() == Growth::Counter)
-        return copiesState(op) ? lowerCounterCopy(op) : op.emitOpError("takes the stream's counter, which a device kernel cannot reach");
-      Value base = statePointer(state.index);
-      buffers.push_back(f.load(f.pointer(), base, offsetof(LeatState, data)));
-      values.push_back(f.load(f.b.getI64Type(), base, offsetof(LeatState, capacity)));
-      values.push_back(f.load(f.b.getI64Type(), base, offsetof(LeatState, length)));
-      int64_t rank = cast<StateType>(v.getType()).getContent().getRank();
-      for (int64_t d = 0; d < rank; ++d)
-        values.push_back(f.load(f.b.getI64Type(), base, offsetof(LeatState, dims) + 8 * d));
-      continue;
-    }
-    buffers.push_back(tensor(v).data);
-    llvm::append_range(values, dynamicDims(v));
-  }
-  SmallVector<Value> sizes;
-  for (Value size : op.getSizes())
-    sizes.push_back(scalar(size));
-  ArrayRef<Value> left = sizes;
-  for (auto [i, result] : llvm::enumerate(op.getOutputs())) {
-    if (isa<StateType>(result.getType())) {
-      auto changed = changedInput(op, i);
-      if (!changed)
-        return op.emitOpError("returns a state that its kernel does not take");
-      states[result] = states.lookup(op.getInputs()[*changed]);
-      continue;
-    }
-    auto type = cast<RankedTensorType>(result.getType());
-    int64_t bytes = storageBytes(type.getElementType());
-    if (!bytes)
-      return op.emitOpError("makes a tensor without a storage form: ") << type;
-    for (int64_t dim : type.getShape())
-      bytes *= ShapedType::isDynamic(dim) ? 1 : dim;
-    ArrayRef<Value> mine = left.take_front(type.getNumDynamicDims());
-    left = left.drop_front(mine.size());
-    Value data = f.ensure(f.i64(plan.slotOf(result)), bytes, mine);
-    tensors[result] = describe(type, data, mine);
-    buffers.push_back(data);
-  }
-  llvm::append_range(values, sizes);
-  Value bufferArray = f.buffers(buffers.size()), scalarArray = f.scalars(values.size());
-  for (auto [i, v] : llvm::enumerate(buffers))
-    f.store(v, bufferArray, i * 8);
-  for (auto [i, v] : llvm::enumerate(values))
-    f.store(v, scalarArray, i * 8);
-  Value kernel = f.i64(index.kernels.lookup(op.getKernel()));
-  f.returnUnlessZero(f.call(f.b.getI64Type(), f.field(offsetof(LeatFrame, launch)), {f.frame(), kernel, bufferArray, scalarArray}));
-  return success();
 }
 
 LogicalResult FunctionLowering::lowerReturn(func::ReturnOp op) {

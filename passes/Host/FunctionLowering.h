@@ -45,6 +45,7 @@ private:
   mlir::LogicalResult lower(mlir::Operation &op);
   mlir::LogicalResult lowerScalar(mlir::Operation &op);
   mlir::LogicalResult lowerLaunch(LaunchOp op);
+  mlir::LogicalResult lowerGroup(LaunchGroupOp op);
   mlir::LogicalResult lowerCounterCopy(LaunchOp op);
   mlir::LogicalResult lowerReturn(mlir::func::ReturnOp op);
   mlir::LogicalResult lowerIf(mlir::scf::IfOp op);
@@ -58,6 +59,16 @@ private:
   void lowerAssert(mlir::cf::AssertOp op);
   void lowerIndexCast(mlir::Operation &op);
   mlir::LogicalResult checkRoom(LaunchOp launch);
+  bool readsCounter(LaunchOp launch);
+
+  /// What a kernel is called with, as KernelABI.h orders it.
+  struct LaunchArguments {
+    llvm::SmallVector<mlir::Value> buffers, scalars;
+  };
+  /// Makes room for the launch's results, too.
+  mlir::LogicalResult lowerArguments(LaunchOp op, LaunchArguments &to);
+  /// array[first...] = values.
+  void storeAll(llvm::ArrayRef<mlir::Value> values, mlir::Value array, int64_t first);
 
   /// The emitted value of a scalar.
   mlir::Value scalar(mlir::Value v);

@@ -33,4 +33,30 @@ def LowerHost : Pass<"leat-lower-host", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect"];
 }
 
+def GroupLaunches : Pass<"leat-group-launches", "::mlir::ModuleOp"> {
+  let summary = "make one group of launches that need not wait for each other";
+  let description = [{
+    A later launch joins the first one that it does not depend on, if it overtakes few others: then a group of launches is one parallel region on a CPU, and branches of a graph
+    on a GPU. What the later launch needs (views, scalars) moves with it.
+    ```mlir
+    %q = leat.launch @matmul_7 ins(%x, %wq : ...) -> tensor<?x576xf32>
+    %r = leat.launch @rotary_8 ins(%q, %t : ...) -> tensor<?x576xf32>
+    %k = leat.launch @matmul_9 ins(%x, %wk : ...) -> tensor<?x192xf32>
+    ```
+    becomes
+    ```mlir
+    %0:2 = leat.launch_group -> tensor<?x576xf32>, tensor<?x192xf32> {
+      %q = leat.launch @matmul_7 ins(%x, %wq : ...) -> tensor<?x576xf32>
+      %k = leat.launch @matmul_9 ins(%x, %wk : ...) -> tensor<?x192xf32>
+      leat.yield %q, %k : tensor<?x576xf32>, tensor<?x192xf32>
+    }
+    %r = leat.launch @rotary_8 ins(%0#0, %t : ...) -> tensor<?x576xf32>
+    ```
+    Of two launches that touch one slot, with one of them changing it, the later stays behind. No launch overtakes a `cf.assert`, since kernels rely on what was checked: the check
+    moves, too, or the launch stays. Launches that take the counter stay by themselves.
+  }];
+  let dependentDialects = ["leat::LeatDialect"];
+  let statistics = [Statistic<"numGroups", "groups", "Number of groups formed">];
+}
+
 #endif

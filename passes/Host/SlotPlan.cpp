@@ -80,6 +80,19 @@ struct SlotPlan::Planner {
     buffers.push_back(std::move(buffer));
   }
 
+  void defineResults(LaunchOp launch) {
+    ArrayRef<Value> none;
+    unsigned next = 0;
+    SmallVector<Value> sizes(launch.getSizes());
+    for (Value result : launch.getOutputs()) {
+      if (!isTensor(result))
+        continue; // a state, updated where it is
+      unsigned n = cast<RankedTensorType>(result.getType()).getNumDynamicDims();
+      define(result, next + n <= sizes.size() ? ArrayRef<Value>(sizes).slice(next, n) : none);
+      next += n;
+    }
+  }
+
   void alias(Value to, Value from) {
     auto it = roots.find(from);
     if (it == roots.end())
@@ -127,16 +140,16 @@ struct SlotPlan::Planner {
     for (Value operand : op.getOperands())
       touch(operand);
     if (auto launch = dyn_cast<LaunchOp>(op)) {
-      ArrayRef<Value> none;
-      unsigned next = 0;
-      SmallVector<Value> sizes(launch.getSizes());
-      for (Value result : launch.getOutputs()) {
-        if (!isTensor(result))
-          continue; // a state, updated where it is
-        unsigned n = cast<RankedTensorType>(result.getType()).getNumDynamicDims();
-        define(result, next + n <= sizes.size() ? ArrayRef<Value>(sizes).slice(next, n) : none);
-        next += n;
-      }
+      defineResults(launch);
+    } else if (auto group = dyn_cast<LaunchGroupOp>(op)) {
+      // The members run at once: what one reads and what another writes are alive together.
+      for (LaunchOp member : group.getMembers())
+        for (Value operand : member.getOperands())
+          touch(operand);
+      for (LaunchOp member : group.getMembers())
+        defineResults(member);
+      for (auto [result, yielded] : llvm::zip(group.getResults(), group.getBody().front().getTerminator()->getOperands()))
+        alias(result, yielded);
     } else if (auto elements = dyn_cast<tensor::FromElementsOp>(op)) {
       if (needsBuffer(elements))
         define(elements, {});

@@ -89,12 +89,30 @@ void ThreadPool::workerLoop(int worker) {
   }
 }
 
+// Where the share of range `range` of a loop's tasks begins. `before`: the tasks of earlier loops, so that it is not always the same range
+// that has one more than others.
+static int64_t shareBegin(int64_t tasks, int64_t before, int range, int ranges) { return (tasks * range + before % ranges) / ranges; }
+
+void ThreadPool::runPiece(int range, int64_t begin, int64_t end, int worker) {
+  int64_t before = 0, here = 0; // tasks of earlier loops: all, and those in this range
+  for (const Loop &loop : loops) {
+    int64_t first = shareBegin(loop.tasks, before, range, rangeCount);
+    int64_t count = shareBegin(loop.tasks, before, range + 1, rangeCount) - first;
+    int64_t from = std::max<int64_t>(begin - here, 0), to = std::min(end - here, count);
+    if (from < to)
+      loop.function(loop.context, first + from, first + to, worker);
+    before += loop.tasks;
+    here += count;
+  }
+}
+
 void ThreadPool::work(int worker) {
   int first = rangeCount == 1 ? 0 : worker;
   int64_t least = grain;   // tasks of a piece
   bool timed = grain == 1; // where tasks are long, fewer: one piece tells
   for (int i = 0; i < rangeCount; ++i) {
-    Range &range = ranges[(first + i) % rangeCount];
+    int index = (first + i) % rangeCount;
+    Range &range = ranges[index];
     int64_t begin = range.next.load(std::memory_order_relaxed);
     while (begin < range.end) {
       // Half of what is left: what tasks share is done for large pieces, and the small ones at the end even out threads of unequal speed.
@@ -102,7 +120,7 @@ void ThreadPool::work(int worker) {
       if (!range.next.compare_exchange_weak(begin, end, std::memory_order_relaxed))
         continue;
       auto started = timed ? std::chrono::steady_clock::time_point() : std::chrono::steady_clock::now();
-      function(context, begin, end, worker);
+      runPiece(index, begin, end, worker);
       if (!std::exchange(timed, true)) {
         std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - started;
         least = std::clamp<int64_t>(static_cast<int64_t>((end - begin) * leastPiece / std::max(elapsed, leastPiece / 1024)), 1, grain);
@@ -112,24 +130,36 @@ void ThreadPool::work(int worker) {
   }
 }
 
-void ThreadPool::parallelFor(Function f, void *c, int64_t tasks, Distribution distribution) {
-  if (tasks <= 0)
-    return;
-  if (tasks == 1 || workers.empty() || insideRegion || !owner.try_lock()) {
-    f(c, 0, tasks, 0);
+void ThreadPool::parallelFor(Function f, void *context, int64_t tasks, Distribution distribution) {
+  Loop loop{f, context, tasks};
+  parallelFor({&loop, 1}, distribution);
+}
+
+void ThreadPool::parallelFor(std::span<const Loop> given, Distribution distribution) {
+  int64_t tasks = 0;
+  for (const Loop &loop : given)
+    tasks += loop.tasks;
+  if (tasks <= 1 || workers.empty() || insideRegion || !owner.try_lock()) {
+    for (const Loop &loop : given)
+      if (loop.tasks > 0)
+        loop.function(loop.context, 0, loop.tasks, 0);
     return;
   }
   std::lock_guard<std::mutex> lock(owner, std::adopt_lock);
 
   int total = threads();
-  function = f;
-  context = c;
+  loops = given;
   rangeCount = distribution == Distribution::Static ? total : 1;
   // The least piece: few enough of them to cost nothing.
   grain = std::max<int64_t>(1, tasks / (int64_t(total) * 8));
   for (int i = 0; i < rangeCount; ++i) {
-    ranges[i].next.store(tasks * i / rangeCount, std::memory_order_relaxed);
-    ranges[i].end = tasks * (i + 1) / rangeCount;
+    int64_t count = 0, before = 0;
+    for (const Loop &loop : given) {
+      count += shareBegin(loop.tasks, before, i + 1, rangeCount) - shareBegin(loop.tasks, before, i, rangeCount);
+      before += loop.tasks;
+    }
+    ranges[i].next.store(0, std::memory_order_relaxed);
+    ranges[i].end = count;
   }
   left.store(0, std::memory_order_relaxed);
   uint64_t epoch = static_cast<uint32_t>((gate.load(std::memory_order_relaxed) >> 32) + 1);

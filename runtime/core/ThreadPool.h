@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -33,6 +34,15 @@ public:
   // thread (as worker 0): never a deadlock, the same result.
   void parallelFor(Function function, void *context, int64_t tasks, Distribution distribution = Distribution::Dynamic);
 
+  // Several loops whose tasks do not depend on each other.
+  struct Loop {
+    Function function;
+    void *context;
+    int64_t tasks;
+  };
+  // As one region: each thread first has its share of the first loop, then of the next.
+  void parallelFor(std::span<const Loop> loops, Distribution distribution = Distribution::Dynamic);
+
   // For lambdas: f(begin, end, worker).
   template <typename F> void forRange(int64_t tasks, F &&f, Distribution distribution = Distribution::Dynamic) {
     parallelFor([](void *context, int64_t begin, int64_t end,
@@ -51,11 +61,12 @@ private:
 
   void workerLoop(int worker);
   void work(int worker);
+  // Runs tasks [begin, end) of a range, which has its share of each loop, one behind the other.
+  void runPiece(int range, int64_t begin, int64_t end, int worker);
   bool newJob(uint64_t gate, uint32_t seen) const;
 
   // The job. Written only while the gate is closed and everyone who had joined has left.
-  Function function = nullptr;
-  void *context = nullptr;
+  std::span<const Loop> loops;
   int64_t grain = 1;
   int rangeCount = 1;
   std::unique_ptr<Range[]> ranges;

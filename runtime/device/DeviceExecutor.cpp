@@ -31,6 +31,7 @@ DeviceExecutor::DeviceExecutor(const Artifact &artifact, const LoadedCode &code,
   frame.params = program.params();
   frame.grow = grow;
   frame.launch = launch;
+  frame.launch_group = launchGroup;
   frame.read = read;
   frame.write = write;
   frame.copy = copy;
@@ -153,25 +154,31 @@ void *DeviceExecutor::grow(LeatFrame *frame, int64_t index, int64_t bytes) {
 }
 
 int64_t DeviceExecutor::launch(LeatFrame *frame, int64_t index, void *const *buffers, const int64_t *scalars) {
+  LeatLaunch launch{index, buffers, scalars};
+  return launchGroup(frame, &launch, 1);
+}
+
+int64_t DeviceExecutor::launchGroup(LeatFrame *frame, const LeatLaunch *launches, int64_t count) {
   auto &self = static_cast<DeviceExecutor &>(of(frame));
-  if (index < 0 || index >= static_cast<int64_t>(self.manifest.kernels.size()))
-    return self.stop(error(Code::Internal, "generated code launched kernel %lld, which does not exist", (long long)index));
-  ++self.count.launches;
-  bool profiled = self.measuring;
-  if (profiled)
-    if (Status status = self.queue.startTimer(/*cold=*/true); !status.ok())
-      return self.stop(std::move(status));
-  Status status =
-      self.manifest.kernels[index].onDevice() ? self.launchOnDevice(index, buffers, scalars) : self.launchOnHost(index, buffers, scalars);
-  if (!status.ok())
-    return self.stop(std::move(status));
-  if (profiled) {
-    Result<int64_t> time = self.queue.stopTimer();
-    if (!time.ok())
-      return self.stop(time.takeStatus());
-    self.addProfile(index, scalars, *time);
-  }
-  return 0;
+  Status status = self.checkGroup(launches, count);
+  for (int64_t i = 0; i < count && status.ok(); ++i)
+    status = self.measuring ? self.launchMeasured(launches[i]) : self.launchOne(launches[i]);
+  return status.ok() ? 0 : self.stop(std::move(status));
+}
+
+Status DeviceExecutor::launchOne(const LeatLaunch &launch) {
+  return manifest.kernels[launch.kernel].onDevice() ? launchOnDevice(launch.kernel, launch.buffers, launch.scalars)
+                                                    : launchOnHost(launch.kernel, launch.buffers, launch.scalars);
+}
+
+Status DeviceExecutor::launchMeasured(const LeatLaunch &launch) {
+  LEAT_RETURN_IF_ERROR(queue.startTimer(/*cold=*/true));
+  LEAT_RETURN_IF_ERROR(launchOne(launch));
+  Result<int64_t> time = queue.stopTimer();
+  if (!time.ok())
+    return time.takeStatus();
+  addProfile(launch.kernel, launch.scalars, *time);
+  return {};
 }
 
 Result<bool> DeviceExecutor::multiplyByLibrary(size_t index, void *const *buffers, const int64_t *scalars) {
@@ -270,7 +277,8 @@ Status DeviceExecutor::launchOnHost(size_t index, void *const *buffers, const in
       LEAT_RETURN_IF_ERROR(queue.copyOut(hostCopies[i].data(), buffers[i], bytes(i)));
     host.push_back(hostCopies[i].data());
   }
-  LEAT_RETURN_IF_ERROR(runner.run(code.kernels()[index], kernel.name, host.data(), scalars));
+  KernelRunner::Call call{&code.kernels()[index], &kernel.name, host.data(), scalars};
+  LEAT_RETURN_IF_ERROR(runner.run({&call, 1}));
   for (size_t i = 0; i < operands; ++i)
     if (access(i) != LEAT_ACCESS_READ && bytes(i))
       LEAT_RETURN_IF_ERROR(queue.copyIn(buffers[i], host[i], bytes(i)));

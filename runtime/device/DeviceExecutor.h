@@ -32,6 +32,7 @@ private:
 
   static void *grow(LeatFrame *frame, int64_t index, int64_t bytes);
   static int64_t launch(LeatFrame *frame, int64_t index, void *const *buffers, const int64_t *scalars);
+  static int64_t launchGroup(LeatFrame *frame, const LeatLaunch *launches, int64_t count);
   static int64_t read(LeatFrame *frame, void *host, const void *device, int64_t bytes);
   static int64_t write(LeatFrame *frame, void *device, const void *host, int64_t bytes);
   static int64_t copy(LeatFrame *frame, void *to, const void *from, int64_t bytes);
@@ -43,6 +44,9 @@ private:
   Status enqueue(size_t function, LeatBuffer *outputs);
   Status bringInputs(const FunctionInfo &function, const LeatBuffer *inputs);
   Status bringOutputs(const FunctionInfo &function, LeatBuffer *outputs);
+  Status launchOne(const LeatLaunch &launch);
+  // By itself, with the time added to the kernel's profile.
+  Status launchMeasured(const LeatLaunch &launch);
   // False: the kernel has to be launched.
   Result<bool> multiplyByLibrary(size_t kernel, void *const *buffers, const int64_t *scalars);
   Status launchOnDevice(size_t kernel, void *const *buffers, const int64_t *scalars);

@@ -41,6 +41,17 @@ int64_t Executor::stop(Status status) {
   return failedCode;
 }
 
+Status Executor::checkGroup(const LeatLaunch *launches, int64_t number) {
+  if (number < 1 || number > LEAT_MAX_GROUP)
+    return error(Code::Internal, "generated code launched a group of %lld kernels", (long long)number);
+  for (int64_t i = 0; i < number; ++i)
+    if (launches[i].kernel < 0 || launches[i].kernel >= static_cast<int64_t>(manifest.kernels.size()))
+      return error(Code::Internal, "generated code launched kernel %lld, which does not exist", (long long)launches[i].kernel);
+  count.launches += number;
+  ++count.groups;
+  return {};
+}
+
 void Executor::addProfile(int64_t kernel, const int64_t *scalars, int64_t nanoseconds) {
   KernelProfile &profile = profiles[kernel];
   profile.nanoseconds += nanoseconds;

@@ -20,6 +20,7 @@ struct KernelProfile {
 struct ExecutionCounters {
   int64_t runs = 0;
   int64_t launches = 0;
+  int64_t groups = 0;      // of launches, one behind the other; a launch by itself is one
   int64_t allocations = 0; // times that a buffer or scratch had to grow
   int64_t bufferBytes = 0; // held by buffers and scratch now
 };
@@ -57,6 +58,8 @@ protected:
   Status call(size_t function);
   // Remembers why; returns what the failing function returns. The first failure is the cause.
   int64_t stop(Status status);
+  // Counts a group that generated code launches, unless it makes no sense.
+  Status checkGroup(const LeatLaunch *launches, int64_t count);
   // Adds one launch that took `nanoseconds` to the kernel's profile.
   void addProfile(int64_t kernel, const int64_t *scalars, int64_t nanoseconds);
   // What generous memory asks for when `bytes` are not there: a little more, so that a stream whose length creeps up does not allocate at

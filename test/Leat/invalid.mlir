@@ -451,3 +451,81 @@ func.func @f(%s: !leat.state<tensor<?x2x16x8xf32>>, %t: !leat.state<tensor<?xi32
   %0 = leat.cache_append %s, %x at %i table(%t) : !leat.state<tensor<?x2x16x8xf32>>, tensor<?x2x?x8xf32>, !leat.state<tensor<?xi32>>
   return
 }
+
+// -----
+leat.kernel_func @k inputs 1 -> [tensor<4xf32>] {
+^bb0(%a: tensor<4xf32>):
+  leat.yield %a : tensor<4xf32>
+}
+func.func @f(%x: tensor<4xf32>) {
+  %0:2 = leat.launch_group -> tensor<4xf32>, tensor<4xf32> {
+    %a = leat.launch @k ins(%x : tensor<4xf32>) -> tensor<4xf32>
+    // expected-error @+1 {{takes a result of a member of its group}}
+    %b = leat.launch @k ins(%a : tensor<4xf32>) -> tensor<4xf32>
+    leat.yield %a, %b : tensor<4xf32>, tensor<4xf32>
+  }
+  return
+}
+
+// -----
+leat.kernel_func @k inputs 1 -> [tensor<4xf32>] {
+^bb0(%a: tensor<4xf32>):
+  leat.yield %a : tensor<4xf32>
+}
+func.func @f(%x: tensor<4xf32>) {
+  // expected-error @+1 {{has 1 launches, not 2 to 8}}
+  %0 = leat.launch_group -> tensor<4xf32> {
+    %a = leat.launch @k ins(%x : tensor<4xf32>) -> tensor<4xf32>
+    leat.yield %a : tensor<4xf32>
+  }
+  return
+}
+
+// -----
+leat.kernel_func @k inputs 1 -> [tensor<4xf32>] {
+^bb0(%a: tensor<4xf32>):
+  leat.yield %a : tensor<4xf32>
+}
+func.func @f(%x: tensor<4xf32>) {
+  // expected-error @+1 {{yields something else than all results of its launches, in order}}
+  %0:2 = leat.launch_group -> tensor<4xf32>, tensor<4xf32> {
+    %a = leat.launch @k ins(%x : tensor<4xf32>) -> tensor<4xf32>
+    %b = leat.launch @k ins(%x : tensor<4xf32>) -> tensor<4xf32>
+    leat.yield %b, %a : tensor<4xf32>, tensor<4xf32>
+  }
+  return
+}
+
+// -----
+func.func @f(%x: tensor<4x4xf32>) {
+  leat.launch_group {
+    // expected-error @+1 {{is in a group of launches, which holds nothing else}}
+    %a = tensor.collapse_shape %x [[0, 1]] : tensor<4x4xf32> into tensor<16xf32>
+    leat.yield
+  }
+  return
+}
+
+// -----
+leat.slot @s : tensor<4xf32> growth fixed
+leat.kernel_func @write inputs 2 -> [!leat.state<tensor<4xf32>>] {
+^bb0(%s: !leat.state<tensor<4xf32>>, %x: tensor<4xf32>):
+  %0 = leat.state_write %s, %x : !leat.state<tensor<4xf32>>, tensor<4xf32>
+  leat.yield %0 : !leat.state<tensor<4xf32>>
+}
+leat.kernel_func @read inputs 1 -> [tensor<4xf32>] {
+^bb0(%s: !leat.state<tensor<4xf32>>):
+  %0 = leat.state_read %s : <tensor<4xf32>> -> tensor<4xf32>
+  leat.yield %0 : tensor<4xf32>
+}
+func.func @f(%x: tensor<4xf32>) {
+  %s = leat.state_get @s : !leat.state<tensor<4xf32>>
+  %0:2 = leat.launch_group -> tensor<4xf32>, !leat.state<tensor<4xf32>> {
+    // expected-error @+1 {{takes a state that another member of its group changes}}
+    %a = leat.launch @read ins(%s : !leat.state<tensor<4xf32>>) -> tensor<4xf32>
+    %b = leat.launch @write ins(%s, %x : !leat.state<tensor<4xf32>>, tensor<4xf32>) -> !leat.state<tensor<4xf32>>
+    leat.yield %a, %b : tensor<4xf32>, !leat.state<tensor<4xf32>>
+  }
+  leat.state_put @s, %0#1 : !leat.state<tensor<4xf32>>
+  return
+}

@@ -91,3 +91,23 @@ func.func @pages(%new: tensor<?x2x?x8xf32>, %at: index, %n: index) -> tensor<?x2
   %2 = leat.cache_view %1[%at, %n] table(%t) : !leat.state<tensor<?x2x16x8xf32>>, !leat.state<tensor<?x?xi32>> -> tensor<?x2x?x8xf32>
   return %2 : tensor<?x2x?x8xf32>
 }
+
+leat.kernel_func @twice inputs 1 -> [tensor<4xf32>] {
+^bb0(%a: tensor<4xf32>):
+  leat.yield %a : tensor<4xf32>
+}
+
+// CHECK-LABEL: @group
+func.func @group(%x: tensor<4xf32>, %y: tensor<4xf32>) -> tensor<4xf32> {
+  // CHECK: %[[GROUP:.*]]:2 = leat.launch_group -> tensor<4xf32>, tensor<4xf32> {
+  // CHECK:   %[[A:.*]] = leat.launch @twice
+  // CHECK:   %[[B:.*]] = leat.launch @twice
+  // CHECK:   leat.yield %[[A]], %[[B]] : tensor<4xf32>, tensor<4xf32>
+  // CHECK: return %[[GROUP]]#1
+  %0:2 = leat.launch_group -> tensor<4xf32>, tensor<4xf32> {
+    %a = leat.launch @twice ins(%x : tensor<4xf32>) -> tensor<4xf32>
+    %b = leat.launch @twice ins(%y : tensor<4xf32>) -> tensor<4xf32>
+    leat.yield %a, %b : tensor<4xf32>, tensor<4xf32>
+  }
+  return %0#1 : tensor<4xf32>
+}

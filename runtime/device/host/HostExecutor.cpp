@@ -18,6 +18,7 @@ HostExecutor::HostExecutor(const Artifact &artifact, const LoadedCode &code, con
   frame.params = params.data();
   frame.grow = grow;
   frame.launch = launch;
+  frame.launch_group = launchGroup;
 }
 
 Status HostExecutor::run(size_t function, LeatBuffer *inputs, LeatBuffer *outputs) {
@@ -61,15 +62,24 @@ void *HostExecutor::grow(LeatFrame *frame, int64_t index, int64_t bytes) {
 }
 
 int64_t HostExecutor::launch(LeatFrame *frame, int64_t index, void *const *buffers, const int64_t *scalars) {
+  LeatLaunch launch{index, buffers, scalars};
+  return launchGroup(frame, &launch, 1);
+}
+
+int64_t HostExecutor::launchGroup(LeatFrame *frame, const LeatLaunch *launches, int64_t count) {
   auto &self = static_cast<HostExecutor &>(of(frame));
-  if (index < 0 || index >= static_cast<int64_t>(self.manifest.kernels.size()))
-    return self.stop(error(Code::Internal, "generated code launched kernel %lld, which does not exist", (long long)index));
-  ++self.count.launches;
-  auto start = std::chrono::steady_clock::now();
-  if (Status status = self.runner.run(self.code.kernels()[index], self.manifest.kernels[index].name, buffers, scalars); !status.ok())
+  KernelRunner::Call calls[LEAT_MAX_GROUP];
+  if (Status status = self.checkGroup(launches, count); !status.ok())
+    return self.stop(std::move(status));
+  for (int64_t i = 0; i < count; ++i) {
+    const LeatLaunch &launch = launches[i];
+    calls[i] = {&self.code.kernels()[launch.kernel], &self.manifest.kernels[launch.kernel].name, launch.buffers, launch.scalars};
+  }
+  if (Status status = self.runner.run({calls, static_cast<size_t>(count)}, self.measuring); !status.ok())
     return self.stop(std::move(status));
   if (self.measuring)
-    self.addProfile(index, scalars, std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count());
+    for (int64_t i = 0; i < count; ++i)
+      self.addProfile(launches[i].kernel, launches[i].scalars, calls[i].nanoseconds);
   return 0;
 }
 

@@ -19,6 +19,7 @@ public:
 private:
   static void *grow(LeatFrame *frame, int64_t index, int64_t bytes);
   static int64_t launch(LeatFrame *frame, int64_t index, void *const *buffers, const int64_t *scalars);
+  static int64_t launchGroup(LeatFrame *frame, const LeatLaunch *launches, int64_t count);
 
   KernelRunner runner;
   std::vector<void *> params;

@@ -6,6 +6,8 @@
 #include "runtime/core/ThreadPool.h"
 #include "runtime/device/Executor.h"
 
+#include <span>
+
 namespace leat::rt {
 
 class KernelRunner {
@@ -13,8 +15,16 @@ public:
   // Both must outlive the runner, which adds what it allocates to `count`.
   KernelRunner(ThreadPool &pool, ExecutionCounters &count) : pool(pool), count(count) {}
 
-  // `buffers` are in host memory. `name` is for messages.
-  Status run(const LeatKernel &kernel, const std::string &name, void *const *buffers, const int64_t *scalars);
+  struct Call {
+    const LeatKernel *kernel;
+    const std::string *name; // for messages
+    void *const *buffers;    // in host memory
+    const int64_t *scalars;
+    int64_t nanoseconds = 0; // the share of the time that is this kernel's, if measured
+  };
+
+  // Runs up to LEAT_MAX_GROUP kernels that do not depend on each other as one parallel region, and what has a second phase in another.
+  Status run(std::span<Call> calls, bool measured = false);
 
 private:
   bool reserveScratch(int64_t bytes);

@@ -97,6 +97,15 @@ struct Frame : LeatFrame {
       self.kernels[index].run(buffers, scalars, 0, self.kernels[index].tasks(scalars), nullptr, nullptr);
       return self.launchCode;
     };
+    LeatFrame::launch_group = [](LeatFrame *frame, const LeatLaunch *launches, int64_t count) -> int64_t {
+      auto &self = *static_cast<Frame *>(frame);
+      ++self.groups;
+      // Any order is right; the last first shows who relies on another one.
+      for (int64_t i = count - 1; i >= 0; --i)
+        if (int64_t code = frame->launch(frame, launches[i].kernel, launches[i].buffers, launches[i].scalars))
+          return code;
+      return 0;
+    };
     LeatFrame::fail = [](LeatFrame *frame, int64_t message, int64_t a, int64_t b) -> int64_t {
       auto &self = *static_cast<Frame *>(frame);
       self.message = message;
@@ -122,7 +131,7 @@ struct Frame : LeatFrame {
   std::vector<std::vector<char>> memory;
   const LeatKernel *kernels = nullptr;
   int64_t launchCode = 0, message = -1, a = 0, b = 0;
-  int grown = 0, launches = 0;
+  int grown = 0, launches = 0, groups = 0;
 };
 
 struct HostTest : testing::Test {
@@ -215,6 +224,34 @@ TEST_F(HostTest, LaunchesGrowSlotsOnceAndReportErrors) {
   EXPECT_NE(message().find("out of memory"), std::string::npos);
   frame.input(0, x, {int64_t(1) << 62});
   EXPECT_EQ(main(&frame), 7);
+}
+
+TEST_F(HostTest, GroupsAreOneCall) {
+  // The group's operands are of different sizes, and what it writes is read behind it.
+  auto main = compile(R"(func.func @main(%x: tensor<?xf32>, %y: tensor<?xf32>) -> (tensor<?xf32>, tensor<?xf32>) {
+    %c0 = arith.constant 0 : index
+    %n = tensor.dim %x, %c0 : tensor<?xf32>
+    %m = tensor.dim %y, %c0 : tensor<?xf32>
+    %0:2 = leat.launch_group -> tensor<?xf32>, tensor<?xf32> {
+      %a = leat.launch @twice ins(%x : tensor<?xf32>) sizes(%n) -> tensor<?xf32>
+      %b = leat.launch @twice ins(%y : tensor<?xf32>) sizes(%m) -> tensor<?xf32>
+      leat.yield %a, %b : tensor<?xf32>, tensor<?xf32>
+    }
+    %c = leat.launch @twice ins(%0#1 : tensor<?xf32>) sizes(%m) -> tensor<?xf32>
+    return %0#0, %c : tensor<?xf32>, tensor<?xf32>
+  })");
+  ASSERT_TRUE(main);
+  float x[] = {1, 2, 3}, y[] = {5, 7};
+  frame.input(0, x, {3});
+  frame.input(1, y, {2});
+  ASSERT_EQ(main(&frame), 0);
+  EXPECT_EQ(frame.floats(0), (std::vector<float>{2, 4, 6}));
+  EXPECT_EQ(frame.floats(1), (std::vector<float>{20, 28}));
+  EXPECT_EQ(frame.groups, 1);
+  EXPECT_EQ(frame.launches, 3);
+  frame.launchCode = 5;
+  EXPECT_EQ(main(&frame), 5);
+  EXPECT_EQ(frame.launches, 4); // nothing behind what failed
 }
 
 TEST_F(HostTest, LoopsCarryTensors) {

@@ -6,6 +6,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Parser/Parser.h"
 #include <gtest/gtest.h>
+#include <set>
 
 using namespace mlir;
 
@@ -76,6 +77,38 @@ TEST_F(SlotPlanTest, AViewKeepsItsBufferAlive) {
   leat::host::SlotPlan plan(function);
   auto slots = launches(function, plan);
   EXPECT_NE(slots[0], slots[1]);
+}
+
+TEST_F(SlotPlanTest, MembersOfAGroupAreAliveTogether) {
+  const std::string before = R"(func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+    %0 = leat.launch @f ins(%x : tensor<4xf32>) -> tensor<4xf32>
+    %1 = leat.launch @f ins(%x : tensor<4xf32>) -> tensor<4xf32>
+  )",
+                    after = R"(
+    %3 = leat.launch @g ins(%2#0, %2#1 : tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+    return %3 : tensor<4xf32>
+  })";
+  auto function = parse(before + R"(
+    %2:2 = leat.launch_group -> tensor<4xf32>, tensor<4xf32> {
+      %a = leat.launch @f ins(%0 : tensor<4xf32>) -> tensor<4xf32>
+      %b = leat.launch @f ins(%1 : tensor<4xf32>) -> tensor<4xf32>
+      leat.yield %a, %b : tensor<4xf32>, tensor<4xf32>
+    }
+  )" + after);
+  leat::host::SlotPlan plan(function);
+  auto slots = launches(function, plan);
+  EXPECT_EQ(std::set<int64_t>(slots.begin(), slots.begin() + 4).size(), 4u); // what is read, and what is written
+
+  // One behind the other, the second may write where the first has read.
+  function = parse(before + R"(
+    %a = leat.launch @f ins(%0 : tensor<4xf32>) -> tensor<4xf32>
+    %b = leat.launch @f ins(%1 : tensor<4xf32>) -> tensor<4xf32>
+    %2 = leat.launch @g ins(%a, %b : tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+    return %2 : tensor<4xf32>
+  })");
+  leat::host::SlotPlan alone(function);
+  slots = launches(function, alone);
+  EXPECT_EQ(slots[3], slots[0]);
 }
 
 TEST_F(SlotPlanTest, WhatALoopUsesLivesUntilItEnds) {

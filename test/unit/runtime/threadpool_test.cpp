@@ -30,6 +30,33 @@ TEST(ThreadPool, EveryTaskOnce) {
     }
 }
 
+TEST(ThreadPool, SeveralLoopsAreOneRegion) {
+  for (int threads : {1, 2, 3, 8})
+    for (Distribution distribution : {Distribution::Dynamic, Distribution::Static}) {
+      ThreadPool pool(threads);
+      for (std::vector<int64_t> sizes : {std::vector<int64_t>{}, {0, 0}, {1, 0, 1}, {1, 1, 1}, {64, 3, 0, 1000}, {3, 1}, {1, 500}}) {
+        struct Seen {
+          std::vector<std::atomic<int>> tasks;
+        };
+        std::vector<Seen> seen;
+        for (int64_t size : sizes)
+          seen.push_back({std::vector<std::atomic<int>>(size)});
+        std::vector<ThreadPool::Loop> loops;
+        for (size_t i = 0; i < sizes.size(); ++i)
+          loops.push_back({[](void *context, int64_t begin, int64_t end, int) {
+                             ASSERT_LT(begin, end);
+                             for (int64_t task = begin; task < end; ++task)
+                               ++static_cast<Seen *>(context)->tasks[task];
+                           },
+                           &seen[i], sizes[i]});
+        pool.parallelFor(loops, distribution);
+        for (const Seen &loop : seen)
+          for (auto &count : loop.tasks)
+            ASSERT_EQ(count.load(), 1);
+      }
+    }
+}
+
 TEST(ThreadPool, WorkersAreExclusive) {
   ThreadPool pool(4);
   std::atomic<int> busy[4] = {};

@@ -2,6 +2,8 @@
 #include "dialects/Leat/Decomposer.h"
 #include "dialects/Leat/Verifiers.h"
 
+#include "mlir/IR/IRMapping.h"
+
 using namespace mlir;
 
 namespace leat {
@@ -60,6 +62,16 @@ struct Attend {
     return d.div(d.asIndex(heads), d.combined(d.asIndex(d.size(keys, 3 - keyDim())), d.index(1), Combine::Max));
   }
 
+  /// What the mask program says about (batch, head, query position, key position).
+  Value mask(Decomposer &in, ValueRange at) {
+    Block &block = op.getVisible().front();
+    IRMapping map;
+    map.map(block.getArguments(), at);
+    for (Operation &inner : block.without_terminator())
+      in.b.clone(inner, map);
+    return map.lookupOrDefault(block.getTerminator()->getOperand(0));
+  }
+
   /// [B, Hq, S, T]: scaled, capped, biased; -inf where the key is not visible.
   Value logits(unsigned segment) {
     Value q = op.getQ()[segment], k = op.getK()[segment], perKvHead = queriesPerKvHead(k);
@@ -97,7 +109,7 @@ struct Attend {
         key = in.convert(in.at(keyPosition, here[3]), indexType);
         visible = in.both(visible, in.atMost(in.index(0), key));
       }
-      if (op.getCausal() || left >= 0 || right >= 0) {
+      if (op.getCausal() || left >= 0 || right >= 0 || !op.getVisible().empty()) {
         Value query = op.getQPos() ? in.convert(in.atBroadcast(op.getQPos(), positionSizes, {here[0], here[2]}), indexType)
                                    : in.add(here[2], in.sub(length ? length : keyCount, queryCount));
         if (op.getCausal())
@@ -106,6 +118,8 @@ struct Attend {
           visible = in.both(visible, in.atMost(in.sub(query, key), in.index(left)));
         if (right >= 0)
           visible = in.both(visible, in.atMost(in.sub(key, query), in.index(right)));
+        if (!op.getVisible().empty())
+          visible = in.both(visible, mask(in, {here[0], here[1], query, key}));
       }
       return visible ? in.choose(visible, y, in.neutral(wide, Combine::Max)) : y;
     });

@@ -23,11 +23,23 @@ def Leat_KVAttendOp : Leat_ComputeOp<"kv_attend", [AttrSizedOperandSegments]> {
       - `window_left` >= 0: qpos_i - kpos_j <= window_left; `window_right` >= 0: kpos_j - qpos_i <= window_right;
       - `k_pos[a]` given: kpos_j >= 0 (empty ring slots hold -1);
       - `kv_len` given [B] i64: j < kv_len[b];
+      - `visible` given: the region yields true for (batch, query head, query position, key position);
       - bias of -inf.
     Positions: `k_pos[a]` i64 [T_a] or by default 0..T_a-1; `q_pos` i64 [S] or [B, S], or by default i + (T - S) for one segment (bottom right), or i + kv_len[b] - S if kv_len is given.
     `bias[a]` is broadcastable to [B, Hq, S, T_a], right aligned, float. `sink_bias` [Hq] is one more logit per head, without a value.
     A row that sees nothing gives 0 and lse = -inf. Softmax in f32 or wider. Results: `output` [B, Hq, S, Dv], `lse` f32 [B, Hq, S] (log-sum-exp, natural log).
     Operand lists `k_pos` and `bias` have either zero or one entry per segment.
+    `visible` is a mask as a program instead of a tensor: integer arithmetic of arith on four block arguments of type index, and on scalars from outside. Divisors are positive
+    constants. It is never asked about empty slots (k_pos -1). Kernels run it on intervals first, so that blocks of keys that it hides are not read, and blocks that it lets through
+    whole are not asked about each pair. Chunks of 16 that see themselves and what lies before:
+    ```mlir
+    leat.kv_attend q(%q) k(%k) v(%v) visible(%b, %h, %i, %j) {
+      %qc = arith.divsi %i, %c16 : index
+      %kc = arith.divsi %j, %c16 : index
+      %seen = arith.cmpi sle, %kc, %qc : index
+      leat.yield %seen : i1
+    } {scale = 0.125} : ...
+    ```
     `q_layout`, `kv_layout`, `o_layout`: "bhsd" (default) or "bshd": the order in which the axes of these operands are stored; shapes are then [B, S, H, D].
   }];
   let arguments = (ins Variadic<AnyRankedTensor>:$q, Variadic<AnyRankedTensor>:$k, Variadic<AnyRankedTensor>:$v, Optional<AnyRankedTensor>:$q_pos,
@@ -36,9 +48,10 @@ def Leat_KVAttendOp : Leat_ComputeOp<"kv_attend", [AttrSizedOperandSegments]> {
                        DefaultValuedAttr<F64Attr, "0.0">:$softcap,
                        DefaultValuedAttr<StrAttr, "\"bhsd\"">:$q_layout, DefaultValuedAttr<StrAttr, "\"bhsd\"">:$kv_layout, DefaultValuedAttr<StrAttr, "\"bhsd\"">:$o_layout);
   let results = (outs AnyRankedTensor:$output, Optional<AnyRankedTensor>:$lse);
+  let regions = (region AnyRegion:$visible);
   let assemblyFormat = [{
     `q` `(` $q `)` `k` `(` $k `)` `v` `(` $v `)` (`q_pos` `(` $q_pos^ `)`)? (`k_pos` `(` $k_pos^ `)`)? (`bias` `(` $bias^ `)`)? (`kv_len` `(` $kv_len^ `)`)? (`sink_bias` `(` $sink_bias^ `)`)?
-    attr-dict `:` functional-type(operands, results)
+    (`visible` custom<VisibleRegion>($visible)^)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }

@@ -1,5 +1,6 @@
 // Registration of the leat dialect. Verifiers are beside this file, one source per family.
 #include "dialects/Leat/Leat.h"
+#include "dialects/Leat/MaskSyntax.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"

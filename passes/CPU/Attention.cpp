@@ -90,16 +90,19 @@ Value AttendEmitter::keyCount(unsigned segment) {
   return op.getKvLen() ? k.max(k.min(count, toIndex(pullScalar(op.getKvLen(), {batch}))), k.idx(0)) : count;
 }
 
-std::pair<Value, Value> AttendEmitter::rangeOf(Value r) {
-  Value query = rowAt(r).first, position;
+Value AttendEmitter::positionOf(Value r) {
+  Value query = rowAt(r).first;
   if (Value given = op.getQPos()) {
     auto type = cast<RankedTensorType>(given.getType());
     Value b = type.getRank() == 2 && type.getDimSize(0) == 1 ? k.idx(0) : batch;
-    position = k.i64(toIndex(pullScalar(given, type.getRank() == 2 ? ValueRange{b, query} : ValueRange{query})));
-  } else {
-    Value reach = op.getKvLen() ? toIndex(pullScalar(op.getKvLen(), {batch})) : k.dim(op.getK()[0], 3 - kvHeads);
-    position = k.i64(k.add(query, k.sub(reach, queryCount)));
+    return k.i64(toIndex(pullScalar(given, type.getRank() == 2 ? ValueRange{b, query} : ValueRange{query})));
   }
+  Value reach = op.getKvLen() ? toIndex(pullScalar(op.getKvLen(), {batch})) : k.dim(op.getK()[0], 3 - kvHeads);
+  return k.i64(k.add(query, k.sub(reach, queryCount)));
+}
+
+std::pair<Value, Value> AttendEmitter::rangeOf(Value r) {
+  Value position = positionOf(r);
   Emit e = emitter();
   Value last = e.c(std::numeric_limits<int32_t>::max()), lo = e.c(0), hi = last;
   if (op.getCausal())
@@ -117,6 +120,23 @@ void AttendEmitter::storeRange(Value r, Value low, Value high) {
   k.store(final, high, i32, r);
 }
 
+MaskProgram AttendEmitter::maskProgram(OpBuilder &b) {
+  return MaskProgram(op.getVisible(), b, k.b.getLoc(), k.b.getIndexType(), [this](Value v) { return k.scalar(v); });
+}
+
+Value AttendEmitter::isVisible(OpBuilder &b, Value head, Value query, Value key) {
+  return maskProgram(b).evaluate({batch, head, query, key});
+}
+
+MaskProgram::Interval AttendEmitter::queryInterval(Value rowPositions) {
+  Value first = toIndex(k.load(rowPositions, i32, k.idx(0), 1));
+  auto range = k.forLoop(k.idx(1), rows, k.idx(1), {first, first}, [&](Value r, ValueRange carried) -> SmallVector<Value> {
+    Value position = toIndex(k.load(rowPositions, i32, r, 1));
+    return {k.min(carried[0], position), k.max(carried[1], position)};
+  });
+  return {range[0], range[1]};
+}
+
 void AttendEmitter::countPositions(Value t0, Value keys, int64_t block, Value positions) {
   SmallVector<int32_t> steps;
   for (int64_t i = 0; i < lanes; ++i)
@@ -132,8 +152,8 @@ void AttendEmitter::countPositions(Value t0, Value keys, int64_t block, Value po
   });
 }
 
-void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t block, Value low, Value high, Value positions,
-                              llvm::function_ref<void(Value, Value, Value)> body) {
+void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t block, Bounds bounds,
+                              llvm::function_ref<void(Value, Value, Hidden)> body) {
   Value far = k.idx(std::numeric_limits<int32_t>::max()), none = k.idx(-1);
   bool given = !op.getKPos().empty();
   auto isTrue = [&](arith::CmpIPredicate p, Value x, Value y) -> Value { return arith::CmpIOp::create(k.b, p, x, y); };
@@ -141,7 +161,7 @@ void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t bl
   Value anyLow = k.idx(0), anyHigh = far, allLow = k.idx(0), allHigh = far;
   if (isBounded(op)) {
     auto range = k.forLoop(k.idx(0), rows, k.idx(1), {far, none, k.idx(0), far}, [&](Value r, ValueRange carried) -> SmallVector<Value> {
-      Value lo = toIndex(k.load(low, i32, r, 1)), hi = toIndex(k.load(high, i32, r, 1));
+      Value lo = toIndex(k.load(bounds.low, i32, r, 1)), hi = toIndex(k.load(bounds.high, i32, r, 1));
       return {k.min(carried[0], lo), k.max(carried[1], hi), k.max(carried[2], lo), k.min(carried[3], hi)};
     });
     anyLow = range[0], anyHigh = range[1], allLow = range[2], allHigh = range[3];
@@ -150,28 +170,37 @@ void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t bl
       from = k.max(from, k.mul(k.div(anyLow, k.idx(block)), k.idx(block)));
     }
   }
+  MaskProgram::Interval queries = isProgram(op) ? queryInterval(bounds.rowPositions) : MaskProgram::Interval();
   k.forLoop(from, to, k.idx(block), [&](Value t0) {
     Value keys = k.min(k.sub(to, t0), k.idx(block)), least = t0, greatest = k.sub(k.add(t0, keys), k.idx(1));
     if (given) {
       auto range = k.forLoop(k.idx(0), keys, k.idx(1), {far, none}, [&](Value j, ValueRange carried) -> SmallVector<Value> {
         Value position = k.max(k.min(toIndex(pullScalar(op.getKPos()[segment], {k.add(t0, j)})), far), none);
-        k.store(arith::IndexCastOp::create(k.b, i32, position), positions, i32, j);
+        k.store(arith::IndexCastOp::create(k.b, i32, position), bounds.positions, i32, j);
         return {k.min(carried[0], position), k.max(carried[1], position)};
       });
-      k.forLoop(keys, k.idx(block), k.idx(1), [&](Value j) { k.store(k.constantInt(i32, -1), positions, i32, j); });
+      k.forLoop(keys, k.idx(block), k.idx(1), [&](Value j) { k.store(k.constantInt(i32, -1), bounds.positions, i32, j); });
       least = range[0], greatest = range[1];
     } else {
-      countPositions(t0, keys, block, positions);
+      countPositions(t0, keys, block, bounds.positions);
     }
-    if (!isBounded(op) && !given)
-      return body(t0, keys, arith::ConstantIntOp::create(k.b, 0, 1));
+    Hidden hidden{arith::ConstantIntOp::create(k.b, 0, 1), {}};
+    if (!isBounded(op) && !given && !isProgram(op))
+      return body(t0, keys, hidden);
     Value some =
         arith::AndIOp::create(k.b, isTrue(arith::CmpIPredicate::sle, least, anyHigh), isTrue(arith::CmpIPredicate::sge, greatest, anyLow));
-    Value masked =
+    hidden.byRange =
         arith::OrIOp::create(k.b, isTrue(arith::CmpIPredicate::slt, least, allLow), isTrue(arith::CmpIPredicate::sgt, greatest, allHigh));
-    if (!given)
-      return body(t0, keys, masked);
-    k.ifThen(some, [&] { body(t0, keys, masked); });
+    if (isProgram(op)) {
+      Value lastHead = k.sub(k.add(firstHead, rowHeads), k.idx(1));
+      auto [visible, partly] =
+          maskProgram(k.b).classify({{batch, batch}, {firstHead, lastHead}, queries, {k.max(least, k.idx(0)), greatest}});
+      some = arith::AndIOp::create(k.b, some, visible);
+      hidden.byProgram = partly;
+    } else if (!given) {
+      return body(t0, keys, hidden);
+    }
+    k.ifThen(some, [&] { body(t0, keys, hidden); });
   });
 }
 

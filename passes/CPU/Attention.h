@@ -4,6 +4,7 @@
 
 #include "passes/CPU/AttentionKernels.h"
 #include "passes/CPU/CodedRows.h"
+#include "passes/CPU/MaskProgram.h"
 #include "passes/CPU/Operands.h"
 #include "passes/CPU/Products.h"
 
@@ -20,6 +21,8 @@ public:
   mlir::Value pairs;       ///< batch x KV heads
   int64_t qHeads, kvHeads; ///< position of the head axis
   static bool isBounded(KVAttendOp op);
+  /// Whether visibility is a program.
+  static bool isProgram(KVAttendOp op) { return !op.getVisible().empty(); }
 
 protected:
   Emit emitter();
@@ -41,16 +44,33 @@ protected:
 
   /// Keys of a segment that exist.
   mlir::Value keyCount(unsigned segment);
+  /// The position of row `r`'s query (i64).
+  mlir::Value positionOf(mlir::Value r);
   /// The first and last position that row `r` may see (i32).
   std::pair<mlir::Value, mlir::Value> rangeOf(mlir::Value r);
   /// Stores the first and last position that row `r` may see, as i32.
   void storeRange(mlir::Value r, mlir::Value low, mlir::Value high);
+  /// The mask program, emitted at `b` in arithmetic on indices.
+  MaskProgram maskProgram(mlir::OpBuilder &b);
+  /// What the program says of row positions and heads (index, scalars or vectors), and key positions.
+  mlir::Value isVisible(mlir::OpBuilder &b, mlir::Value head, mlir::Value query, mlir::Value key);
+  /// The interval of the positions of all rows.
+  MaskProgram::Interval queryInterval(mlir::Value rowPositions);
   /// Stores the positions of the keys of a block that are counted from 0 on: i32, -1 behind the last.
   void countPositions(mlir::Value t0, mlir::Value keys, int64_t block, mlir::Value positions);
-  /// Runs `body` over blocks of keys [from, to) of a segment that some row of the tile may see. `masked` (i1): some key is hidden from some
-  /// row. Positions of the keys, as i32 and -1 behind the last, are stored in `positions`, which has room for `block`.
-  void forBlocks(unsigned segment, mlir::Value from, mlir::Value to, int64_t block, mlir::Value low, mlir::Value high,
-                 mlir::Value positions, llvm::function_ref<void(mlir::Value t0, mlir::Value keys, mlir::Value masked)> body);
+  /// What is kept of rows and of the keys of a block, i32 each: the first and last position that a row may see, the positions of keys, -1
+  /// behind the last, and where there is a mask program, the positions of rows.
+  struct Bounds {
+    mlir::Value low, high, positions, rowPositions;
+  };
+  /// How a block of keys is hidden, each i1: some key is out of some row's range; the mask program hides some key from some row (null
+  /// without a program).
+  struct Hidden {
+    mlir::Value byRange, byProgram;
+  };
+  /// Runs `body` over blocks of keys [from, to) of a segment that some row of the tile may see. `positions` has room for `block`.
+  void forBlocks(unsigned segment, mlir::Value from, mlir::Value to, int64_t block, Bounds bounds,
+                 llvm::function_ref<void(mlir::Value t0, mlir::Value keys, Hidden hidden)> body);
 
   /// Rows of the operand in memory, if they can be read where they are stored.
   std::optional<CachedRows> rowsOf(mlir::Value tensor);
@@ -126,9 +146,9 @@ private:
   Part part(mlir::Value pair, mlir::Value split);
   mlir::Value splits();
   void start();
-  void block(unsigned segment, mlir::Value t0, mlir::Value keys);
+  void block(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value byProgram);
   void dots(unsigned segment, mlir::Value t0, mlir::Value keys);
-  void softmaxRow(unsigned segment, mlir::Value r, mlir::Value t0, mlir::Value keys);
+  void softmaxRow(unsigned segment, mlir::Value r, mlir::Value t0, mlir::Value keys, mlir::Value byProgram);
   void addValues(unsigned segment, mlir::Value t0, mlir::Value keys);
   /// From the address of key `t` to that of the one that is asked for when `t` is read.
   mlir::Value aheadOf(unsigned segment, const InPlace &source, mlir::Value t);
@@ -137,7 +157,8 @@ private:
   std::optional<CodedRows> coded(mlir::Value tensor) { return traceCodedRows(k, tensor, 3 - kvHeads); }
   /// The factors of coded rows as a table in `room`; returns what follows.
   mlir::Value stage(const CodedRows &rows, mlir::Value t0, mlir::Value keys, mlir::Value room);
-  mlir::Value queries, logits, values, out, maxima, sums, low, high, positions, keyRoom, valueRoom; // byte offsets in scratch
+  Bounds bounds();
+  mlir::Value queries, logits, values, out, maxima, sums, low, high, positions, rowPositions, keyRoom, valueRoom; // byte offsets in scratch
 };
 
 /// Many rows: 64 at a time are the columns of a panel, so that keys are the left operand of their product, read where they are, and the
@@ -155,7 +176,9 @@ private:
   void fetchOutput();
   void fetchKeys(unsigned segment, mlir::Value t0);
   void packQueries(unsigned segment);
-  void block(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value masked);
+  void block(unsigned segment, mlir::Value t0, mlir::Value keys, Hidden hidden);
+  /// -inf for the logits of keys that the mask program hides.
+  void hideByProgram(mlir::Value keys);
   /// The same rows, always as f32.
   InPlace wideRowsOf(mlir::Value tensor, mlir::Value t0, mlir::Value keys, mlir::Value width, mlir::Value room);
   /// Whether the bias is the same for all rows and heads of a batch.
@@ -165,8 +188,9 @@ private:
   void transformLogits(unsigned segment, mlir::Value t0, mlir::Value keys);
   void finish();
   int64_t blockKeys; ///< keys of a step; 64: logits, queries and results of 64 rows each fill a third of the first cache
-  mlir::Value rowRoom, queries, keyRoom, logits, valueRoom, valuePanel, biasRoom, out, maxima, sums, factors, low, high,
-      positions; // byte offsets in scratch
+  Bounds bounds();
+  mlir::Value rowRoom, queries, keyRoom, logits, valueRoom, valuePanel, biasRoom, out, maxima, sums, factors, low, high, positions,
+      rowPositions, rowHeadsRoom; // byte offsets in scratch
   // Of the task:
   mlir::Value columns;   ///< rows rounded up to vectors
   mlir::Value firstTile; ///< i1: of those that read the same keys

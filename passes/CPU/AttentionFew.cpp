@@ -31,6 +31,7 @@ AttendFew::AttendFew(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
   low = reserve(64);
   high = reserve(64);
   positions = reserve(kBlock * 4);
+  rowPositions = reserve(isProgram(op) ? 64 : 0);
   auto room = [&](ValueRange tensors, Value width) {
     Value bytes = k.idx(0);
     for (Value tensor : tensors)
@@ -43,6 +44,8 @@ AttendFew::AttendFew(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
   keyRoom = room(op.getK(), depth);
   valueRoom = room(op.getV(), valueDepth);
 }
+
+AttendEmitter::Bounds AttendFew::bounds() { return {at(low), at(high), at(positions), at(rowPositions)}; }
 
 Value AttendFew::splits() {
   Value total = k.idx(0);
@@ -83,8 +86,8 @@ void AttendFew::run(Value task) {
       });
     });
     bool readInPlace = llvm::all_of(ValueRange{key, op.getV()[segment]}, [&](Value tensor) { return rowsOf(tensor) || coded(tensor); });
-    forBlocks(segment, from, to, readInPlace ? kBlock : kBrought, at(low), at(high), at(positions),
-              [&](Value t0, Value keys, Value) { block(segment, t0, keys); });
+    forBlocks(segment, from, to, readInPlace ? kBlock : kBrought, bounds(),
+              [&](Value t0, Value keys, Hidden hidden) { block(segment, t0, keys, hidden.byProgram); });
   }
   Part result = part(pair, split);
   k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
@@ -104,6 +107,10 @@ void AttendFew::run(Value task) {
 void AttendFew::start() {
   k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
     storeRange(r, at(low), at(high));
+    if (isProgram(op)) {
+      Value position = positionOf(r);
+      k.store(emitter().convert(position, i32), at(rowPositions), i32, r);
+    }
     Value outAt = at(out), maximaAt = at(maxima), sumsAt = at(sums), width = k.i64(paddedValueDepth);
     Emit e = emitter();
     VectorType vec = Emit::vec(lanes, f32);
@@ -115,9 +122,9 @@ void AttendFew::start() {
   });
 }
 
-void AttendFew::block(unsigned segment, Value t0, Value keys) {
+void AttendFew::block(unsigned segment, Value t0, Value keys, Value byProgram) {
   dots(segment, t0, keys);
-  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) { softmaxRow(segment, r, t0, keys); });
+  k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) { softmaxRow(segment, r, t0, keys, byProgram); });
   addValues(segment, t0, keys);
 }
 
@@ -178,7 +185,7 @@ void AttendFew::addValues(unsigned segment, Value t0, Value keys) {
 }
 
 /// Turns a row of products into weights relative to the row's running maximum, and rescales what was summed so far when the maximum grows.
-void AttendFew::softmaxRow(unsigned segment, Value r, Value t0, Value keys) {
+void AttendFew::softmaxRow(unsigned segment, Value r, Value t0, Value keys, Value byProgram) {
   if (!op.getBias().empty())
     k.forLanes(k.idx(0), keys, lanes, [&](Value j, int64_t width) {
       Value bias = pullBias(segment, r, k.add(t0, j), width), offset = k.add(k.mul(r, k.idx(kColumns)), j);
@@ -186,6 +193,7 @@ void AttendFew::softmaxRow(unsigned segment, Value r, Value t0, Value keys) {
       Emit e = emitter();
       k.store(e.add(raw(e, x), bias), at(logits), f32, offset);
     });
+  Value head = rowAt(r).second, query = byProgram ? toIndex(k.load(at(rowPositions), i32, r, 1)) : Value();
   Value logitsAt = at(logits), lowAt = at(low), highAt = at(high), positionsAt = at(positions), maximaAt = at(maxima), sumsAt = at(sums),
         outAt = at(out), width = k.i64(paddedValueDepth), count = k.i64(keys);
   Emit e = emitter();
@@ -194,15 +202,22 @@ void AttendFew::softmaxRow(unsigned segment, Value r, Value t0, Value keys) {
         hi = e.splat(e.load(i32, e.at(highAt, i32, row)), lanes);
   Value logitRow = e.at(logitsAt, f32, e.mul(row, e.c(kColumns))), never = e.constant(vec, -std::numeric_limits<double>::infinity());
   Value unitVec = e.constant(vec, unit());
-  Value maximum = e.loop(e.c(0), count, e.c(lanes), {never}, [&](Value j, ValueRange carried) {
-    Value at = e.at(logitRow, f32, j), x = e.load(vec, at), p = e.load(ints, e.at(positionsAt, i32, j));
-    if (op.getBias().empty())
-      x = raw(e, x);
-    Value visible = arith::AndIOp::create(e, e.le(lo, p), e.le(p, hi));
-    x = e.select(visible, x, never);
-    e.store(x, at);
-    return Values{e.max(carried[0], x)};
-  })[0];
+  auto hide = [&](bool asked) { // returns the largest of what is visible
+    return e.loop(e.c(0), count, e.c(lanes), {never}, [&](Value j, ValueRange carried) {
+      Value at = e.at(logitRow, f32, j), x = e.load(vec, at), p = e.load(ints, e.at(positionsAt, i32, j));
+      if (op.getBias().empty())
+        x = raw(e, x);
+      Value visible = arith::AndIOp::create(e, e.le(lo, p), e.le(p, hi));
+      if (asked) {
+        Value key = arith::IndexCastOp::create(e, VectorType::get({lanes}, e.getIndexType()), p), also = isVisible(e, head, query, key);
+        visible = arith::AndIOp::create(e, visible, isa<VectorType>(also.getType()) ? also : e.splat(also, lanes));
+      }
+      x = e.select(visible, x, never);
+      e.store(x, at);
+      return Values{e.max(carried[0], x)};
+    });
+  };
+  Value maximum = (byProgram ? e.choose(byProgram, {vec}, [&] { return hide(true); }, [&] { return hide(false); }) : hide(false))[0];
   Value blockMax =
       vector::ReductionOp::create(e, vector::CombiningKind::MAXNUMF, maximum, arith::FastMathFlags::nnan | arith::FastMathFlags::reassoc);
   Value oldAt = e.at(maximaAt, f32, row), oldMax = e.load(f32, oldAt), newMax = e.max(oldMax, blockMax);

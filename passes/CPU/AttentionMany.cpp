@@ -24,7 +24,11 @@ AttendMany::AttendMany(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k), 
   low = reserve(kPanel * 4);
   high = reserve(kPanel * 4);
   positions = reserve(llvm::alignTo(blockKeys, lanes) * 4);
+  rowPositions = reserve(isProgram(op) ? kPanel * 4 : 0);
+  rowHeadsRoom = reserve(isProgram(op) ? kPanel * 4 : 0);
 }
+
+AttendEmitter::Bounds AttendMany::bounds() { return {at(low), at(high), at(positions), at(rowPositions)}; }
 
 Value AttendMany::tasks() { return k.mul(k.ceilDiv(allRows, k.idx(kPanel)), pairs); }
 
@@ -48,8 +52,8 @@ void AttendMany::run(Value task) {
   start();
   for (unsigned segment = 0; segment < op.getK().size(); ++segment) {
     packQueries(segment);
-    forBlocks(segment, k.idx(0), keyCount(segment), blockKeys, at(low), at(high), at(positions),
-              [&](Value t0, Value keys, Value masked) { block(segment, t0, keys, masked); });
+    forBlocks(segment, k.idx(0), keyCount(segment), blockKeys, bounds(),
+              [&](Value t0, Value keys, Hidden hidden) { block(segment, t0, keys, hidden); });
   }
   finish();
 }
@@ -66,10 +70,16 @@ void AttendMany::start() {
     e.store(e.zero(vec), e.at(sumsAt, f32, j));
   }
   e.loop(e.c(0), outSize, e.c(lanes), [&](Value d) { e.store(e.zero(vec), e.at(outAt, f32, d)); });
-  if (!isBounded(op) && !op.getSinkBias())
+  Value rowPositionsAt = at(rowPositions), rowHeadsAt = at(rowHeadsRoom);
+  if (!isBounded(op) && !isProgram(op) && !op.getSinkBias())
     return;
   k.forLoop(k.idx(0), rows, k.idx(1), [&](Value r) {
     storeRange(r, lowAt, highAt);
+    if (isProgram(op)) {
+      Emit inner = emitter();
+      k.store(inner.convert(positionOf(r), i32), rowPositionsAt, i32, r);
+      k.store(arith::IndexCastOp::create(k.b, i32, rowAt(r).second), rowHeadsAt, i32, r);
+    }
     if (!op.getSinkBias())
       return;
     Value sink = convertCarried(k, pullScalar(op.getSinkBias(), {rowAt(r).second}), f32);
@@ -162,7 +172,21 @@ AttendEmitter::InPlace AttendMany::wideRowsOf(Value tensor, Value t0, Value keys
   return {room, f32, width};
 }
 
-void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
+void AttendMany::hideByProgram(Value keys) {
+  Value x = at(logits), never = k.constant(Emit::vec(lanes, f32), -std::numeric_limits<double>::infinity());
+  auto indices = [&](Value room, Value at) {
+    return arith::IndexCastOp::create(k.b, VectorType::get({lanes}, k.b.getIndexType()), k.load(room, i32, at, lanes));
+  };
+  k.forLoop(k.idx(0), columns, k.idx(lanes), [&](Value c) {
+    Value query = indices(at(rowPositions), c), head = indices(at(rowHeadsRoom), c);
+    k.forLoop(k.idx(0), keys, k.idx(1), [&](Value j) {
+      Value offset = k.add(k.mul(j, k.idx(kPanel)), c), visible = isVisible(k.b, head, query, toIndex(k.load(at(positions), i32, j, 1)));
+      k.store(arith::SelectOp::create(k.b, k.splat(visible, lanes), k.load(x, f32, offset, lanes), never), x, f32, offset);
+    });
+  });
+}
+
+void AttendMany::block(unsigned segment, Value t0, Value keys, Hidden hidden) {
   auto module = k.kernel->getParentOfType<ModuleOp>();
   Value no = arith::ConstantIntOp::create(k.b, 0, 1), x = at(logits), width = k.i64(columns);
   fetchKeys(segment, k.add(t0, k.idx(blockKeys)));
@@ -172,13 +196,15 @@ void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
                 k.elementPtr(x, f32, k.mul(first, k.idx(kPanel))), no, count, {}, columns);
   });
   // Scale and a bias that all rows share are added by the softmax, where no key is hidden from some rows: what its bias is must not matter.
-  bool biased =
-      transforms() && !op.getBias().empty() && isBiasPerKey(segment) && softcap == 0 && scale > 0 && !isBounded(op) && op.getKPos().empty();
+  bool biased = transforms() && !op.getBias().empty() && isBiasPerKey(segment) && softcap == 0 && scale > 0 && !isBounded(op) &&
+                !isProgram(op) && op.getKPos().empty();
   if (transforms() && !biased)
     transformLogits(segment, t0, keys);
-  k.ifThen(masked, [&] {
+  k.ifThen(hidden.byRange, [&] {
     func::CallOp::create(k.b, maskColumns(module, k.target), ValueRange{x, at(low), at(high), at(positions), k.i64(keys), width});
   });
+  if (hidden.byProgram)
+    k.ifThen(hidden.byProgram, [&] { hideByProgram(keys); });
   // The softmax takes four keys at a time: those that do not exist weigh nothing.
   Value wholeKeys = k.mul(k.ceilDiv(keys, k.idx(4)), k.idx(4));
   k.forLoop(keys, wholeKeys, k.idx(1), [&](Value j) {
@@ -214,7 +240,7 @@ void AttendMany::block(unsigned segment, Value t0, Value keys, Value masked) {
       });
       return {};
     };
-    k.ifElse(masked, tiles, all);
+    k.ifElse(hidden.byRange, tiles, all);
   });
 }
 

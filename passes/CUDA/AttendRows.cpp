@@ -30,6 +30,7 @@ public:
     row0 = k.div(task, pairs);
     rows = k.idx(1);
     storeRange(k.idx(0), at(low), at(high));
+    queryPosition = toIndex(positionOf(k.idx(0)));
     lowest = toIndex(k.load(at(low), i32, k.idx(0), 1));
     highest = toIndex(k.load(at(high), i32, k.idx(0), 1));
     k.forLoop(k.idx(0), valueDepth, k.idx(1), [&](Value d) { k.store(k.constant(f32, 0), at(out), f32, d); });
@@ -62,11 +63,13 @@ private:
       to = k.min(to, k.add(highest, k.idx(1)));
     }
     return k.forLoop(from, to, k.idx(1), state, [&](Value key, ValueRange carried) -> SmallVector<Value> {
-      if (!given)
+      if (!given && !isProgram(op))
         return one(segment, key, carried);
-      Value position = toIndex(pullScalar(op.getKPos()[segment], {key}));
+      Value position = given ? toIndex(pullScalar(op.getKPos()[segment], {key})) : key;
       Value visible = arith::AndIOp::create(k.b, k.compare(arith::CmpIPredicate::sge, position, lowest),
                                             k.compare(arith::CmpIPredicate::sle, position, highest));
+      if (isProgram(op))
+        visible = arith::AndIOp::create(k.b, visible, isVisible(k.b, rowAt(k.idx(0)).second, queryPosition, position));
       return k.ifElse(
           visible, [&] { return one(segment, key, carried); }, [&] { return SmallVector<Value>(carried.begin(), carried.end()); });
     });
@@ -108,7 +111,8 @@ private:
     return {maximum, k.fma(state[1], factor, weight)};
   }
 
-  Value out, low, high;  // byte offsets in scratch
+  Value out, low, high; // byte offsets in scratch
+  Value queryPosition;
   Value lowest, highest; // positions that the row may see
 };
 

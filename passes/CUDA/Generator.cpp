@@ -19,8 +19,9 @@ std::unique_ptr<Generator> createGenerator(KernelFuncOp kernel, const GpuTarget 
     return createTiledGemm(matmul, target);
   if (auto product = mlir::dyn_cast_or_null<MatmulNBitsOp>(root))
     return createTiledNBits(product, target);
+  // One thread per row asks a mask program about each key.
   if (auto attend = mlir::dyn_cast_or_null<KVAttendOp>(root))
-    return createTiledAttention(attend, target);
+    return attend.getVisible().empty() ? createTiledAttention(attend, target) : nullptr;
   if (mlir::isa_and_nonnull<SoftmaxOp, LayerNormOp>(root))
     return createTiledRows(root, target);
   if (mlir::isa_and_nonnull<ArgReduceOp, mlir::linalg::GenericOp>(root))

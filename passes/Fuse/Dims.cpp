@@ -42,7 +42,8 @@ void Dims::settleChain(Value tensor) {
   unsigned steps = 0;
   for (Value at = tensor; !known.contains(at) && !cast<RankedTensorType>(at.getType()).hasStaticShape();) {
     Operation *def = at.getDefiningOp();
-    if (!def || def->getNumRegions() || def->getNumOperands() == 0 || !isa<RankedTensorType>(def->getOperand(0).getType()))
+    if (!def || (def->getNumRegions() && !isa<KVAttendOp>(def)) || def->getNumOperands() == 0 ||
+        !isa<RankedTensorType>(def->getOperand(0).getType()))
       break;
     at = def->getOperand(0);
     if (++steps % depth == 0)
@@ -84,7 +85,7 @@ FailureOr<Sizes> Dims::compute(Value tensor) {
     return ofOp(result);
   if (result && isa<linalg::LinalgOp>(result.getOwner()))
     return of(cast<DestinationStyleOpInterface>(result.getOwner()).getTiedOpOperand(result)->get());
-  if (result && isa<tensor::PadOp, tensor::GenerateOp>(result.getOwner()))
+  if (result && isa<tensor::PadOp, tensor::GenerateOp, KVAttendOp>(result.getOwner()))
     return ofOp(result);
   // An argument of a block or a result of control flow: it has its size when it is there.
   auto type = cast<RankedTensorType>(tensor.getType());

@@ -129,7 +129,8 @@ LogicalResult FormKernels::normalise(func::FuncOp func, Dims &dims) {
   for (tensor::DimOp op : sizeQueries) {
     std::optional<int64_t> dim = op.getConstantIndex();
     Operation *source = op.getSource().getDefiningOp();
-    if (!dim || (source && (isa<ParamRefOp>(source) || (source->getNumRegions() && !isa<linalg::LinalgOp, tensor::PadOp>(source)))))
+    if (!dim ||
+        (source && (isa<ParamRefOp>(source) || (source->getNumRegions() && !isa<linalg::LinalgOp, tensor::PadOp, KVAttendOp>(source)))))
       continue;
     FailureOr<SmallVector<OpFoldResult>> sizes = dims.of(op.getSource());
     if (failed(sizes))
@@ -186,7 +187,7 @@ void FormKernels::runOnOperation() {
   SmallVector<Planned> plan;
   WalkResult sized = func.walk<WalkOrder::PostOrder>([&](Block *block) {
     Operation *parent = block->getParentOp();
-    if (isa<linalg::LinalgOp, tensor::PadOp, KernelOp>(parent))
+    if (isa<linalg::LinalgOp, tensor::PadOp, KernelOp, KVAttendOp>(parent))
       return WalkResult::advance();
     for (Group &group : formGroups(*block)) {
       Planned next{std::move(group), {}};

@@ -44,6 +44,7 @@ OpKind kindOf(Operation *op) {
         // A number that the host computed, how far the stream is: the host also writes it down, and checks it first.
         return o.getValue().getDefiningOp<tensor::FromElementsOp>() ? OpKind::Host : OpKind::Root;
       })
+      .Case<KVAttendOp>([](Operation *) { return OpKind::Root; }) // though it may have a region
       .Case<tensor::DimOp, tensor::ExtractOp, ParamRefOp, StateGetOp, StatePutOp, YieldOp>([](Operation *) { return OpKind::Host; })
       .Default([](Operation *o) {
         if (o->getNumRegions() || o->hasTrait<OpTrait::IsTerminator>())

@@ -97,6 +97,8 @@ LogicalResult PolicyRewriter::collect(std::vector<CachedAttention> &attentions) 
       return WalkResult(refuse(op, "it reads a cache that is not appended to once"));
     if (!readBias(a) || op.getKvLen() || op.getQPos())
       return WalkResult(refuse(op, "its mask is not causal in a way that Leat can prove, so forgetting tokens would change what it means"));
+    if (!op.getVisible().empty() && policy.sink && policy.sinkPosition == KVPolicy::Position::Rank)
+      return WalkResult(refuse(op, "its mask is a function of positions, and pos=sink:rank reads sinks at others; use pos=*:abs"));
     if (op.getQLayout() != "bhsd" || op.getKvLayout() != "bhsd")
       return WalkResult(refuse(op, "its operands are already in a packed layout"));
     used.insert(a.kView), used.insert(a.vView);
@@ -400,6 +402,9 @@ LogicalResult PolicyRewriter::rewrite(CachedAttention &a) {
     auto n = KVAttendOp::create(b, l, types, queries, k, v, atRank && left >= 0 ? qRank : qPos, pos, bias, Value(), sinkBias,
                                 op.getScaleAttr(), b.getUnitAttr(), b.getI64IntegerAttr(left), b.getI64IntegerAttr(-1), op.getSoftcapAttr(),
                                 op.getQLayoutAttr(), op.getKvLayoutAttr(), op.getOLayoutAttr());
+    // A mask program sees the positions in the text of what is kept.
+    IRMapping mapping;
+    op.getVisible().cloneInto(&n.getVisible(), mapping);
     return n;
   };
   Value kRest = sliceTokens(b, l, kNew, newSinks, rest), vRest = sliceTokens(b, l, vNew, newSinks, rest);

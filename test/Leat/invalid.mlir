@@ -309,14 +309,14 @@ func.func @f(%x: tensor<2x3x8xf32>, %c: tensor<1x3x4xf32>) {
 // -----
 func.func @f() {
   // expected-error @+1 {{needs at least one segment}}
-  %0 = "leat.kv_attend"() {scale = 0.5, operandSegmentSizes = array<i32: 0, 0, 0, 0, 0, 0, 0, 0>} : () -> tensor<1x2x3x8xf32>
+  %0 = "leat.kv_attend"() ({}) {scale = 0.5, operandSegmentSizes = array<i32: 0, 0, 0, 0, 0, 0, 0, 0>} : () -> tensor<1x2x3x8xf32>
   return
 }
 
 // -----
 func.func @f(%q: tensor<1x2x3x8xf32>) {
   // expected-error @+1 {{needs one q, k and v per segment, got 1, 2, 1}}
-  %0 = "leat.kv_attend"(%q, %q, %q, %q) {scale = 0.5, operandSegmentSizes = array<i32: 1, 2, 1, 0, 0, 0, 0, 0>} : (tensor<1x2x3x8xf32>, tensor<1x2x3x8xf32>, tensor<1x2x3x8xf32>, tensor<1x2x3x8xf32>) -> tensor<1x2x3x8xf32>
+  %0 = "leat.kv_attend"(%q, %q, %q, %q) ({}) {scale = 0.5, operandSegmentSizes = array<i32: 1, 2, 1, 0, 0, 0, 0, 0>} : (tensor<1x2x3x8xf32>, tensor<1x2x3x8xf32>, tensor<1x2x3x8xf32>, tensor<1x2x3x8xf32>) -> tensor<1x2x3x8xf32>
   return
 }
 
@@ -527,5 +527,110 @@ func.func @f(%x: tensor<4xf32>) {
     leat.yield %a, %b : tensor<4xf32>, !leat.state<tensor<4xf32>>
   }
   leat.state_put @s, %0#1 : !leat.state<tensor<4xf32>>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>) {
+  // expected-error @+1 {{needs a mask of (batch, head, query position, key position), each of type index, got ('index', 'index')}}
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) visible(%i, %j) {
+    %s = arith.cmpi sle, %i, %j : index
+    leat.yield %s : i1
+  } {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>) {
+  // expected-error @+1 {{needs a mask that yields one i1: whether the key is visible}}
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) visible(%b, %h, %i, %j) {
+    leat.yield %j : index
+  } {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>, %n: index) {
+  // expected-error @+1 {{knows in a mask divisions of indices by positive constants, got arith.divsi}}
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) visible(%b, %h, %i, %j) {
+    %x = arith.divsi %i, %n : index
+    %s = arith.cmpi sle, %x, %j : index
+    leat.yield %s : i1
+  } {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>) {
+  // expected-error @+1 {{knows in a mask addi, subi, muli, divsi, floordivsi, remsi, minsi, maxsi, cmpi, andi, ori, xori, select and constants of arith, got arith.divui}}
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) visible(%b, %h, %i, %j) {
+    %x = arith.divui %i, %j : index
+    %s = arith.cmpi sle, %x, %j : index
+    leat.yield %s : i1
+  } {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>) {
+  // expected-error @+1 {{knows in a mask signed comparisons of indices, got arith.cmpi}}
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) visible(%b, %h, %i, %j) {
+    %s = arith.cmpi ule, %i, %j : index
+    leat.yield %s : i1
+  } {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>) {
+  // expected-error @+1 {{knows in a mask and, or and xor of i1, got arith.andi}}
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) visible(%b, %h, %i, %j) {
+    %x = arith.andi %i, %j : index
+    %s = arith.cmpi sle, %x, %j : index
+    leat.yield %s : i1
+  } {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>) {
+  // expected-error @+1 {{knows in a mask constants of type index or i1, got arith.constant}}
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) visible(%b, %h, %i, %j) {
+    %x = arith.constant 1 : i64
+    %s = arith.cmpi sle, %i, %j : index
+    leat.yield %s : i1
+  } {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>, %n: i64) {
+  // expected-error @+1 {{knows in a mask arithmetic on indices, got arith.addi}}
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) visible(%b, %h, %i, %j) {
+    %x = arith.addi %n, %n : i64
+    %s = arith.cmpi sle, %i, %j : index
+    leat.yield %s : i1
+  } {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>, %n: i64) {
+  // expected-error @+1 {{knows in a mask selects of indices or i1, got arith.select}}
+  %0 = leat.kv_attend q(%q) k(%q) v(%q) visible(%b, %h, %i, %j) {
+    %z = arith.cmpi sle, %i, %j : index
+    %x = arith.select %z, %n, %n : i64
+    leat.yield %z : i1
+  } {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+func.func @f(%q: tensor<1x2x5x8xf32>) {
+  // expected-error @+1 {{needs k_pos to mask by position over several segments}}
+  %0 = leat.kv_attend q(%q, %q) k(%q, %q) v(%q, %q) visible(%b, %h, %i, %j) {
+    %s = arith.cmpi sle, %i, %j : index
+    leat.yield %s : i1
+  } {scale = 1.0} : (tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>, tensor<1x2x5x8xf32>) -> tensor<1x2x5x8xf32>
   return
 }

@@ -50,6 +50,20 @@ func.func @others(%x: tensor<?x?xf32>, %i: tensor<?x1xi64>, %s: !leat.state<tens
   // CHECK: leat.kv_attend q(%{{.*}}, %{{.*}}) k(%{{.*}}, %{{.*}}) v(%{{.*}}, %{{.*}}) {scale = 5.000000e-01 : f64}
   %5 = leat.kv_attend q(%q, %q) k(%k, %k) v(%k, %k) {scale = 0.5}
       : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>) -> tensor<?x4x?x8xf32>
+  // A mask as a program.
+  // CHECK: leat.kv_attend q(%{{.*}}) k(%{{.*}}) v(%{{.*}}) visible (%[[B:.*]], %[[H:.*]], %[[I:.*]], %[[J:.*]]) {
+  // CHECK-NEXT: %[[X:.*]] = arith.divsi %[[I]], %{{.*}} : index
+  // CHECK-NEXT: %[[Y:.*]] = arith.divsi %[[J]], %{{.*}} : index
+  // CHECK-NEXT: %[[V:.*]] = arith.cmpi sle, %[[Y]], %[[X]] : index
+  // CHECK-NEXT: leat.yield %[[V]] : i1
+  // CHECK-NEXT: } {scale = 5.000000e-01 : f64} : (tensor<?x4x?x8xf32>
+  %c16 = arith.constant 16 : index
+  %6 = leat.kv_attend q(%q) k(%k) v(%k) visible(%batch, %head, %qp, %kp) {
+    %qc = arith.divsi %qp, %c16 : index
+    %kc = arith.divsi %kp, %c16 : index
+    %seen = arith.cmpi sle, %kc, %qc : index
+    leat.yield %seen : i1
+  } {scale = 0.5} : (tensor<?x4x?x8xf32>, tensor<?x2x?x8xf32>, tensor<?x2x?x8xf32>) -> tensor<?x4x?x8xf32>
   return
 }
 

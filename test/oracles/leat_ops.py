@@ -112,8 +112,8 @@ def rotary(x, cos, sin, *, rotary_dim, interleaved=False):
 
 
 def kv_attend(q, k, v, q_pos=None, k_pos=None, bias=None, kv_len=None, sink_bias=None, *, scale, causal=False, window_left=-1, window_right=-1,
-              softcap=0.0, q_layout="bhsd", kv_layout="bhsd", o_layout="bhsd"):
-    """q, k, v, k_pos, bias are lists with one entry a segment. Returns (output, lse)."""
+              softcap=0.0, mask=None, q_layout="bhsd", kv_layout="bhsd", o_layout="bhsd"):
+    """q, k, v, k_pos, bias are lists with one entry a segment. `mask` is a function of arrays (batch, head, query position, key position). Returns (output, lse)."""
     order = lambda x, layout: f64(x) if layout == "bhsd" else f64(x).swapaxes(1, 2)
     q, k, v = [order(x, q_layout) for x in q], [order(x, kv_layout) for x in k], [order(x, kv_layout) for x in v]
     batch, heads, queries, _ = q[0].shape
@@ -146,6 +146,8 @@ def kv_attend(q, k, v, q_pos=None, k_pos=None, bias=None, kv_len=None, sink_bias
             visible &= behind <= window_left
         if window_right >= 0:
             visible &= -behind <= window_right
+        if mask is not None:
+            visible = visible & mask(np.arange(batch)[:, None, None, None], np.arange(heads)[:, None, None], qpos[:, None, :, None], kpos)
         logits.append(np.where(visible, x, -INF))
         values.append(np.repeat(v[a], group, axis=1))
     x, value = np.concatenate(logits, -1), np.concatenate(values, 2)

@@ -47,7 +47,8 @@ def test_rotary_shared_table(run):
 ATTEND = {}  # name -> what the oracle gets besides the tensors
 
 
-def attend(name, dtype="f32", segments=1, q_pos=None, k_pos=False, bias=None, kv_len=False, sink=False, lse=True, shape="?x?x?x?", lse_type="f32", **attributes):
+def attend(name, dtype="f32", segments=1, q_pos=None, k_pos=False, bias=None, kv_len=False, sink=False, lse=True, shape="?x?x?x?", lse_type="f32", visible=None, **attributes):
+    """`visible` computes %seen from (%b, %h, %i, %j) and constants %c0 to %c16; `mask` is the same for the oracle."""
     types, parts = [], []
 
     def take(keyword, given):
@@ -67,13 +68,16 @@ def attend(name, dtype="f32", segments=1, q_pos=None, k_pos=False, bias=None, kv
         take("kv_len", ["?xi64"])
     if sink:
         take("sink_bias", [f"?x{dtype}"])
+    constants = "".join(f"%c{i} = arith.constant {i} : index\n" for i in (0, 3, 5, 16)) if visible else ""
+    if visible:
+        parts.append(f"visible(%b, %h, %i, %j) {{{{\n{visible}\nleat.yield %seen : i1\n}}}}")
     words = [f"scale = {attributes['scale']} : f64"] + [key for key, value in attributes.items() if value is True]
     words += [f"{key} = {value} : i64" for key, value in attributes.items() if key.startswith("window")]
     words += [f'{key} = "{value}"' for key, value in attributes.items() if key.endswith("layout")]
     words += [f"softcap = {attributes['softcap']} : f64"] if "softcap" in attributes else []
     results = [f"{shape}x{dtype}"] + ([f"?x?x?x{lse_type}"] if lse else [])
     values, kinds = ", ".join(f"%r{i}" for i in range(len(results))), ", ".join(f"{{r{i}}}" for i in range(len(results)))
-    MODULE.add(name, types, results, f"{values} = leat.kv_attend {' '.join(parts)} {{{{{', '.join(words)}}}}} : ({', '.join(f'{{{i}}}' for i in range(len(types)))}) -> ({kinds})")
+    MODULE.add(name, types, results, f"{constants}{values} = leat.kv_attend {' '.join(parts)} {{{{{', '.join(words)}}}}} : ({', '.join(f'{{{i}}}' for i in range(len(types)))}) -> ({kinds})")
     ATTEND[name] = attributes
 
 
@@ -99,6 +103,16 @@ attend("segments_plain", segments=3, scale=0.3)
 attend("segments_bias", segments=2, bias=["?x?x?x?", "?x?"], sink=True, scale=0.3, softcap=2.0)
 for q, kv, o in (("bshd", "bhsd", "bhsd"), ("bhsd", "bshd", "bhsd"), ("bhsd", "bhsd", "bshd"), ("bshd", "bshd", "bshd")):
     attend(f"layout_{q}_{kv}_{o}", scale=0.3, causal=True, q_layout=q, kv_layout=kv, o_layout=o)
+
+CHUNKS = "%x = arith.divsi %i, %c5 : index\n%y = arith.divsi %j, %c5 : index\n%seen = arith.cmpi sle, %y, %x : index"
+chunks = lambda b, h, i, j: np.trunc(j / 5) <= np.trunc(i / 5)  # divsi rounds to zero
+for dtype in FLOATS:
+    attend(f"region_chunks_{dtype}", dtype, scale=0.3, visible=CHUNKS, mask=chunks)
+attend("region_dilated", scale=0.3, causal=True, mask=lambda b, h, i, j: ((i - j) % 3 == 0) | (j < 5) & (h > 0),
+       visible="%d = arith.subi %i, %j : index\n%m = arith.remsi %d, %c3 : index\n%p = arith.cmpi eq, %m, %c0 : index\n%s = arith.cmpi slt, %j, %c5 : index\n"
+               "%z = arith.cmpi sgt, %h, %c0 : index\n%q = arith.andi %s, %z : i1\n%seen = arith.ori %p, %q : i1")
+attend("region_lengths", kv_len=True, bias=["?x?"], sink=True, scale=0.3, softcap=2.0, visible=CHUNKS, mask=chunks)
+attend("region_positions", segments=2, q_pos="?", k_pos=True, scale=0.3, visible=CHUNKS, mask=chunks)
 
 SHAPES = [dict(batch=b, heads=h, kv=kv, queries=s, keys=t, depth=d, value=dv)
           for b, h, kv, s, t, d, dv in [(1, 1, 1, 1, 1, 1, 1), (2, 4, 2, 3, 7, 8, 8), (1, 6, 2, 1, 65, 16, 16), (2, 2, 2, 17, 17, 8, 5), (1, 3, 1, 5, 64, 33, 65), (1, 4, 4, 49, 63, 8, 16),
@@ -203,6 +217,22 @@ def test_positions(run, name):
         results = agrees(run, name, "f32", q, k, v, q_pos=q_pos, k_pos=k_pos)
     differs(results, q, k, v, q_pos=q_pos, k_pos=[np.where(k_pos[0] < 0, q_pos.min(), k_pos[0])], **ATTEND[name])  # empty slots seen
     differs(results, q, k, v, q_pos=q_pos - 8, k_pos=k_pos, **ATTEND[name])
+
+
+@pytest.mark.parametrize("name", [n for n in ATTEND if n.startswith("region")])
+def test_regions(run, name):
+    data, attributes = Data(13), ATTEND[name]
+    dtype = name.rsplit("_", 1)[1] if "chunks" in name else "f32"
+    for shape in SHAPES:
+        q, k, v, keys = tensors(data, shape, dtype, segments=2 if "positions" in name else 1)
+        others = {}
+        if "positions" in name:
+            others = dict(q_pos=np.arange(shape["queries"]) + keys[0], k_pos=[ring(keys[0], 0), np.arange(keys[1]) + keys[0]])
+        if "lengths" in name:
+            others = dict(bias=[data.normal("f32", shape["queries"], shape["keys"])], kv_len=np.maximum(shape["keys"] - 2 - 3 * np.arange(shape["batch"]), 0), sink_bias=data.normal("f32", shape["heads"]))
+        results = agrees(run, name, dtype, q, k, v, **others)
+    differs(results, q, k, v, **others, **{**attributes, "mask": None})
+    differs(results, q, k, v, **others, **{**attributes, "mask": lambda b, h, i, j: attributes["mask"](b, h, i, j + 1)})
 
 
 def test_sink(run):

@@ -28,6 +28,7 @@ struct Reference {
   std::function<int64_t(int64_t b, int64_t i)> queryPosition = {};
   std::function<int64_t(int64_t b)> length = {};
   std::function<double(int64_t h)> sink = {};
+  std::function<bool(int64_t b, int64_t h, int64_t i, int64_t j)> visible = {}; ///< of positions
 
   /// `coarse`: also the row with weights rounded by `round`, where they are multiplied with values.
   std::vector<double> row(int64_t b, int64_t h, int64_t i, double &lse, std::vector<double> *coarse = nullptr,
@@ -47,7 +48,7 @@ struct Reference {
         int64_t kv = h / (heads / kvHeads);
         int64_t reach = length ? length(b) : s.keys;
         int64_t qp = queryPosition ? queryPosition(b, i) : i + reach - queries, kp = s.position ? s.position(j) : j;
-        if ((causal && kp > qp) || (left >= 0 && qp - kp > left) || (right >= 0 && kp - qp > right) || kp < 0 || (length && j >= length(b)))
+        if ((causal && kp > qp) || (left >= 0 && qp - kp > left) || (right >= 0 && kp - qp > right) || kp < 0 || (length && j >= length(b)) || (visible && !visible(b, h, qp, kp)))
           continue;
         double x = 0;
         for (int64_t d = 0; d < depth; ++d)

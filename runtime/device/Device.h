@@ -42,6 +42,11 @@ public:
   // A product by the library that Device::openGemmLibrary opened, `buffers` as a kernel's pointers. False: it has nothing for this product.
   // `name` is the kernel's in whose place it is.
   virtual Result<bool> multiply(const LeatGemm &gemm, void *const *buffers, const char *name) { return false; }
+  // Launches until endBranches do not depend on those of another branch, and a device may run branches at once; within a branch they are in
+  // order. They begin in branch 0.
+  virtual Status beginBranches(int count) { return {}; }
+  virtual Status branch(int which) { return {}; }
+  virtual Status endBranches() { return {}; }
   // Returns when all work is done; says what went wrong in it.
   virtual Status synchronize() = 0;
   // Launches from here on belong to the sequence `which`, which runs again and again with other arguments; a device may send them together.

@@ -1,7 +1,7 @@
 // See DeviceExecutor.h.
 #include "runtime/device/DeviceExecutor.h"
 
-#include <chrono>
+#include <algorithm>
 #include <cstring>
 
 namespace leat::rt {
@@ -161,13 +161,35 @@ int64_t DeviceExecutor::launch(LeatFrame *frame, int64_t index, void *const *buf
 int64_t DeviceExecutor::launchGroup(LeatFrame *frame, const LeatLaunch *launches, int64_t count) {
   auto &self = static_cast<DeviceExecutor &>(of(frame));
   Status status = self.checkGroup(launches, count);
-  for (int64_t i = 0; i < count && status.ok(); ++i)
-    status = self.measuring ? self.launchMeasured(launches[i]) : self.launchOne(launches[i]);
+  if (!status.ok())
+    return self.stop(std::move(status));
+  auto onDevice = [&](const LeatLaunch &launch) { return self.manifest.kernels[launch.kernel].onDevice(); };
+  if (count > 1 && !self.measuring && std::all_of(launches, launches + count, onDevice))
+    status = self.launchBranches(launches, count);
+  else
+    for (int64_t i = 0; i < count && status.ok(); ++i)
+      status = self.measuring ? self.launchMeasured(launches[i]) : self.launchOne(launches[i]);
   return status.ok() ? 0 : self.stop(std::move(status));
 }
 
+Status DeviceExecutor::launchBranches(const LeatLaunch *launches, int64_t count) {
+  // Memory that has to grow waits for the device: before the branches begin.
+  for (int64_t i = 0; i < count; ++i)
+    if (!program.asksLibrary(launches[i].kernel))
+      LEAT_RETURN_IF_ERROR(prepare(launches[i], lanes[i]));
+  LEAT_RETURN_IF_ERROR(queue.beginBranches(static_cast<int>(count)));
+  Status status;
+  for (int64_t i = 0; i < count && status.ok(); ++i) {
+    status = queue.branch(static_cast<int>(i));
+    if (status.ok())
+      status = program.asksLibrary(launches[i].kernel) ? launchOnDevice(launches[i], lanes[i]) : send(launches[i], lanes[i]);
+  }
+  Status end = queue.endBranches();
+  return status.ok() ? std::move(end) : std::move(status);
+}
+
 Status DeviceExecutor::launchOne(const LeatLaunch &launch) {
-  return manifest.kernels[launch.kernel].onDevice() ? launchOnDevice(launch.kernel, launch.buffers, launch.scalars)
+  return manifest.kernels[launch.kernel].onDevice() ? launchOnDevice(launch, lanes[0])
                                                     : launchOnHost(launch.kernel, launch.buffers, launch.scalars);
 }
 
@@ -193,32 +215,40 @@ Result<bool> DeviceExecutor::multiplyByLibrary(size_t index, void *const *buffer
   return queue.multiply(gemm, buffers, kernel.name.c_str());
 }
 
-Status DeviceExecutor::launchOnDevice(size_t index, void *const *buffers, const int64_t *scalars) {
-  const KernelInfo &kernel = manifest.kernels[index];
-  const std::vector<void *> &entries = program.entries(index);
-  if (program.asksLibrary(index)) {
-    Result<bool> multiplied = multiplyByLibrary(index, buffers, scalars);
+Status DeviceExecutor::launchOnDevice(const LeatLaunch &launch, Lane &lane) {
+  if (program.asksLibrary(launch.kernel)) {
+    Result<bool> multiplied = multiplyByLibrary(launch.kernel, launch.buffers, launch.scalars);
     if (!multiplied.ok() || *multiplied)
       return multiplied.takeStatus();
   }
-  LeatGeometry phases[LEAT_MAX_PHASES];
-  code.deviceKernels()[index].geometry(scalars, phases);
+  LEAT_RETURN_IF_ERROR(prepare(launch, lane));
+  return send(launch, lane);
+}
+
+Status DeviceExecutor::prepare(const LeatLaunch &launch, Lane &lane) {
+  code.deviceKernels()[launch.kernel].geometry(launch.scalars, lane.phases);
   int64_t scratchBytes = 0, joinedBytes = 0;
-  for (size_t phase = 0; phase < entries.size(); ++phase) {
-    scratchBytes = std::max(scratchBytes, phases[phase].scratch);
-    joinedBytes = std::max(joinedBytes, phases[phase].joined);
+  for (size_t phase = 0; phase < program.entries(launch.kernel).size(); ++phase) {
+    scratchBytes = std::max(scratchBytes, lane.phases[phase].scratch);
+    joinedBytes = std::max(joinedBytes, lane.phases[phase].joined);
   }
-  LEAT_RETURN_IF_ERROR(reserve(scratch, scratchBytes, "the scratch of a kernel"));
-  LEAT_RETURN_IF_ERROR(reserve(joined, joinedBytes, "what the phases of a kernel share"));
-  if (!tickets.data()) {
-    LEAT_RETURN_IF_ERROR(reserve(tickets, sizeof(uint32_t), "the tickets of a kernel's blocks"));
-    LEAT_RETURN_IF_ERROR(queue.zero(tickets.data(), tickets.bytes()));
+  LEAT_RETURN_IF_ERROR(reserve(lane.scratch, scratchBytes, "the scratch of a kernel"));
+  LEAT_RETURN_IF_ERROR(reserve(lane.joined, joinedBytes, "what the phases of a kernel share"));
+  if (!lane.tickets.data()) {
+    LEAT_RETURN_IF_ERROR(reserve(lane.tickets, sizeof(uint32_t), "the tickets of a kernel's blocks"));
+    LEAT_RETURN_IF_ERROR(queue.zero(lane.tickets.data(), lane.tickets.bytes()));
   }
-  pointers.assign(buffers, buffers + kernel.buffers - LEAT_DEVICE_BUFFERS);
-  for (const DeviceMemory *own : {&scratch, &joined, &tickets})
+  return {};
+}
+
+Status DeviceExecutor::send(const LeatLaunch &launch, Lane &lane) {
+  const KernelInfo &kernel = manifest.kernels[launch.kernel];
+  const std::vector<void *> &entries = program.entries(launch.kernel);
+  pointers.assign(launch.buffers, launch.buffers + kernel.buffers - LEAT_DEVICE_BUFFERS);
+  for (const DeviceMemory *own : {&lane.scratch, &lane.joined, &lane.tickets})
     pointers.push_back(own->data());
   for (size_t phase = 0; phase < entries.size(); ++phase) {
-    const LeatGeometry &g = phases[phase];
+    const LeatGeometry &g = lane.phases[phase];
     LaunchShape shape;
     bool empty = false;
     for (int d = 0; d < 3; ++d) {
@@ -238,7 +268,7 @@ Status DeviceExecutor::launchOnDevice(size_t index, void *const *buffers, const 
                    (long long)g.dynamic_shared, (long long)g.tensor_maps);
     shape.dynamicShared = static_cast<uint32_t>(g.dynamic_shared);
     alignas(64) uint8_t maps[LEAT_MAX_TENSOR_MAPS][128];
-    void *arguments[2 + LEAT_MAX_TENSOR_MAPS] = {pointers.data(), const_cast<int64_t *>(scalars)};
+    void *arguments[2 + LEAT_MAX_TENSOR_MAPS] = {pointers.data(), const_cast<int64_t *>(launch.scalars)};
     for (int64_t i = 0; i < g.tensor_maps; ++i) {
       const LeatTensorMap &map = g.maps[i];
       if (map.buffer < 0 || map.buffer >= kernel.buffers)
@@ -250,7 +280,7 @@ Status DeviceExecutor::launchOnDevice(size_t index, void *const *buffers, const 
     }
     Status launched = queue.launch(entries[phase], shape, {arguments, static_cast<size_t>(2 + g.tensor_maps)}, kernel.name.c_str());
     if (!launched.ok()) {
-      tickets.release(); // blocks may have drawn some of them
+      lane.tickets.release(); // blocks may have drawn some of them
       return launched;
     }
   }

@@ -44,19 +44,30 @@ private:
   Status enqueue(size_t function, LeatBuffer *outputs);
   Status bringInputs(const FunctionInfo &function, const LeatBuffer *inputs);
   Status bringOutputs(const FunctionInfo &function, LeatBuffer *outputs);
+  // What members of a group cannot share: LEAT_DEVICE_BUFFERS, and how the phases of the kernel are launched.
+  struct Lane {
+    DeviceMemory scratch, joined, tickets;
+    LeatGeometry phases[LEAT_MAX_PHASES];
+  };
+
   Status launchOne(const LeatLaunch &launch);
+  // As branches that a device may run at once; all of them have device code.
+  Status launchBranches(const LeatLaunch *launches, int64_t count);
   // By itself, with the time added to the kernel's profile.
   Status launchMeasured(const LeatLaunch &launch);
   // False: the kernel has to be launched.
   Result<bool> multiplyByLibrary(size_t kernel, void *const *buffers, const int64_t *scalars);
-  Status launchOnDevice(size_t kernel, void *const *buffers, const int64_t *scalars);
+  Status launchOnDevice(const LeatLaunch &launch, Lane &lane);
+  // The two steps of it, if the library does not multiply: memory, which may wait for the device, and the launches.
+  Status prepare(const LeatLaunch &launch, Lane &lane);
+  Status send(const LeatLaunch &launch, Lane &lane);
   Status launchOnHost(size_t kernel, void *const *buffers, const int64_t *scalars);
 
   DeviceProgram &program;
   Queue &queue;
   KernelRunner runner;
-  std::vector<DeviceMemory> memory;      // of the slots
-  DeviceMemory scratch, joined, tickets; // LEAT_DEVICE_BUFFERS
+  std::vector<DeviceMemory> memory; // of the slots
+  Lane lanes[LEAT_MAX_GROUP];       // a launch by itself has the first
   std::vector<Input> inputMemory;
   std::vector<LeatBuffer> inputBuffers;
   std::vector<HostRoom> outputMemory;

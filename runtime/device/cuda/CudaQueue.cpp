@@ -1,6 +1,8 @@
 // See CudaQueue.h.
 #include "runtime/device/cuda/CudaQueue.h"
 
+#include <utility>
+
 namespace leat::rt::cuda {
 
 static Pointer address(const void *memory) { return reinterpret_cast<Pointer>(memory); }
@@ -20,6 +22,8 @@ rt::Result<std::unique_ptr<Queue>> CudaQueue::create(const Driver &driver, Conte
     queue->products.emplace(*blas, device);
   LEAT_RETURN_IF_ERROR(queue->check(driver.setContext(context), "to use its context"));
   LEAT_RETURN_IF_ERROR(queue->check(driver.createStream(&queue->stream, streamNonBlocking), "to make a stream"));
+  queue->current = queue->stream;
+  LEAT_RETURN_IF_ERROR(queue->check(driver.createEvent(&queue->fork, eventWithoutTime), "to make an event"));
   for (EventHandle *&event : queue->events)
     LEAT_RETURN_IF_ERROR(queue->check(driver.createEvent(&event, 0), "to make an event"));
   return std::unique_ptr<Queue>(std::move(queue));
@@ -30,9 +34,15 @@ CudaQueue::~CudaQueue() {
   for (auto &parts : graphs)
     for (GraphExecHandle *graph : parts)
       driver.destroyGraphExec(graph);
-  for (EventHandle *event : events)
+  for (EventHandle *event : {events[0], events[1], fork})
     if (event)
       driver.destroyEvent(event);
+  for (Branch &branch : branches) {
+    if (branch.end)
+      driver.destroyEvent(branch.end);
+    if (branch.stream)
+      driver.destroyStream(branch.stream);
+  }
   if (stream)
     driver.destroyStream(stream);
 }
@@ -76,7 +86,7 @@ Status CudaQueue::launch(void *entry, const LaunchShape &shape, std::span<void *
   for (int d = 0; d < 3; ++d)
     config.grid[d] = shape.grid[d], config.block[d] = shape.block[d];
   config.sharedBytes = shape.dynamicShared;
-  config.stream = stream;
+  config.stream = current;
   LaunchAttribute cluster = {};
   if (shape.cluster[0] * shape.cluster[1] * shape.cluster[2] > 1) {
     cluster.id = attributeClusterDimension;
@@ -94,7 +104,8 @@ Status CudaQueue::launch(void *entry, const LaunchShape &shape, std::span<void *
   return check(code, "to launch a kernel");
 }
 
-// The first product of a shape is sent by itself, not as a part of a graph: the library may load code for it.
+// The first product of a shape is sent by itself, not as a part of a graph: the library may load code for it. Products have one workspace,
+// so all of them are in the first branch.
 rt::Result<bool> CudaQueue::multiply(const LeatGemm &gemm, void *const *buffers, const char *name) {
   if (!products)
     return false;
@@ -119,6 +130,50 @@ rt::Result<bool> CudaQueue::multiply(const LeatGemm &gemm, void *const *buffers,
   if (code != blaslt::done)
     return products->check(code, formatText("to multiply for kernel '%s'", name).c_str());
   return true;
+}
+
+Status CudaQueue::beginBranches(int count) {
+  if (!inSequence)
+    return {};
+  if (static_cast<int>(branches.size()) < count - 1) {
+    LEAT_RETURN_IF_ERROR(flush()); // nothing is made while launches are captured
+    while (static_cast<int>(branches.size()) < count - 1) {
+      Branch &branch = branches.emplace_back();
+      LEAT_RETURN_IF_ERROR(check(driver.createStream(&branch.stream, streamNonBlocking), "to make a stream"));
+      LEAT_RETURN_IF_ERROR(check(driver.createEvent(&branch.end, eventWithoutTime), "to make an event"));
+    }
+  }
+  LEAT_RETURN_IF_ERROR(beginWork());
+  LEAT_RETURN_IF_ERROR(check(driver.recordEvent(fork, stream), "to begin branches of a graph"));
+  forked = true;
+  return {};
+}
+
+// A flush in between has joined the branches: what follows runs one after another.
+Status CudaQueue::branch(int which) {
+  if (!forked)
+    return {};
+  current = which == 0 ? stream : branches[which - 1].stream;
+  if (which == 0 || std::exchange(branches[which - 1].used, true))
+    return {};
+  return check(driver.streamWait(current, fork, 0), "to begin a branch of a graph");
+}
+
+Status CudaQueue::joinBranches() {
+  current = stream;
+  if (!std::exchange(forked, false))
+    return {};
+  Status status;
+  for (Branch &branch : branches) {
+    if (!std::exchange(branch.used, false))
+      continue;
+    Status joined = check(driver.recordEvent(branch.end, branch.stream), "to end a branch of a graph");
+    if (joined.ok())
+      joined = check(driver.streamWait(stream, branch.end, 0), "to end a branch of a graph");
+    if (status.ok())
+      status = std::move(joined);
+  }
+  return status;
 }
 
 Status CudaQueue::synchronize() {
@@ -192,9 +247,12 @@ Status CudaQueue::beginWork() {
 Status CudaQueue::flush() {
   if (!capturing)
     return {};
+  Status joined = joinBranches();
   capturing = false;
   GraphHandle *graph = nullptr;
-  LEAT_RETURN_IF_ERROR(check(driver.endCapture(stream, &graph), "to end a graph"));
+  Status ended = check(driver.endCapture(stream, &graph), "to end a graph");
+  LEAT_RETURN_IF_ERROR(std::move(joined));
+  LEAT_RETURN_IF_ERROR(std::move(ended));
   std::vector<GraphExecHandle *> &parts = graphs[sequence];
   if (parts.size() <= part)
     parts.push_back(nullptr);

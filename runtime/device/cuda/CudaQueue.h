@@ -12,7 +12,8 @@ namespace leat::rt::cuda {
 
 // Between beginSequence and endSequence launches are not sent one by one: they are captured as a graph and sent as one. The graph of the
 // same sequence is kept and only its arguments are replaced the next time, which costs the host a fraction of the launches and the GPU the
-// gaps between kernels. What the host has to wait for cuts a sequence in two.
+// gaps between kernels. What the host has to wait for cuts a sequence in two. Branches are branches of the graph, captured from streams
+// that wait for the first one's event and that it waits for; outside of a sequence they run one after another.
 class CudaQueue : public Queue {
 public:
   // `device` gives memory; `cacheBytes`: of its second-level cache; `blas`: null if there is none.
@@ -26,6 +27,9 @@ public:
   Status zero(void *at, int64_t bytes) override;
   Status launch(void *entry, const LaunchShape &shape, std::span<void *const> arguments, const char *name) override;
   rt::Result<bool> multiply(const LeatGemm &gemm, void *const *buffers, const char *name) override;
+  Status beginBranches(int count) override;
+  Status branch(int which) override;
+  Status endBranches() override { return joinBranches(); }
   Status synchronize() override;
   Status startTimer(bool cold) override;
   rt::Result<int64_t> stopTimer() override;
@@ -44,14 +48,26 @@ private:
   // Called before a launch: inside of a sequence, the first one begins the capturing, and flush sends what was captured.
   Status beginWork();
   Status flush();
+  Status joinBranches();
   // Called before work is sent to the stream: starts the timer that waits for it.
   Status recordStart();
+
+  // Where a branch but the first is captured.
+  struct Branch {
+    StreamHandle *stream = nullptr;
+    EventHandle *end = nullptr;
+    bool used = false;
+  };
 
   const Driver &driver;
   ContextHandle *context;
   Device &device;
   int64_t cacheBytes;
   StreamHandle *stream = nullptr;
+  StreamHandle *current = nullptr; // where launches go: `stream` or that of a branch
+  std::vector<Branch> branches;
+  EventHandle *fork = nullptr;
+  bool forked = false;
   EventHandle *events[2] = {nullptr, nullptr};
   bool timerWaits = false, coldStart = false;
   std::optional<LibraryGemm> products;

@@ -27,7 +27,7 @@ struct GraphExecHandle;
 constexpr int32_t multiprocessorCount = 16, cacheBytes = 38, capabilityMajor = 75, capabilityMinor = 76; // CUdevice_attribute
 constexpr int32_t maxDynamicShared = 8;                                                                  // CUfunction_attribute
 constexpr int32_t jitErrorLog = 5, jitErrorLogBytes = 6;                                                 // CUjit_option
-constexpr uint32_t streamNonBlocking = 1;
+constexpr uint32_t streamNonBlocking = 1, eventWithoutTime = 2;
 constexpr int32_t captureRelaxed = 2;             // CUstreamCaptureMode: other sessions allocate meanwhile
 constexpr uint32_t attributeClusterDimension = 4; // CUlaunchAttributeID
 
@@ -81,6 +81,7 @@ struct GraphUpdateInfo {
   F(createStream, "cuStreamCreate", (StreamHandle * *stream, uint32_t flags))                                                              \
   F(destroyStream, "cuStreamDestroy_v2", (StreamHandle * stream))                                                                          \
   F(synchronize, "cuStreamSynchronize", (StreamHandle * stream))                                                                           \
+  F(streamWait, "cuStreamWaitEvent", (StreamHandle * stream, EventHandle * event, uint32_t flags))                                         \
   F(beginCapture, "cuStreamBeginCapture_v2", (StreamHandle * stream, int32_t mode))                                                        \
   F(endCapture, "cuStreamEndCapture", (StreamHandle * stream, GraphHandle * *graph))                                                       \
   F(instantiateGraph, "cuGraphInstantiateWithFlags", (GraphExecHandle * *exec, GraphHandle * graph, unsigned long long flags))             \

@@ -66,17 +66,17 @@ struct Launch {
 // What waking the pool and waiting for it costs is earned by so many bytes (or four times as many operations) on one thread.
 static constexpr int64_t regionBytes = 64 << 10;
 
-// Whether kernels that have one task each take long enough for threads to share them.
-static bool worthRegion(std::span<const KernelRunner::Call> calls) {
+// Whether the kernels have one task each, and all of them together do not take long enough for threads to share them.
+static bool areSmall(std::span<const KernelRunner::Call> calls) {
   int64_t work = 0;
   for (const KernelRunner::Call &call : calls) {
-    if (!call.kernel->cost)
-      return true;
+    if (!call.kernel->cost || call.kernel->tasks(call.scalars) > 1)
+      return false;
     int64_t cost[LEAT_COSTS] = {};
     call.kernel->cost(call.scalars, cost);
     work += cost[LEAT_COST_BYTES] + cost[LEAT_COST_OPERATIONS] / 4;
   }
-  return work >= regionBytes;
+  return work < regionBytes;
 }
 
 Status KernelRunner::run(std::span<Call> calls, bool measured) {
@@ -85,7 +85,12 @@ Status KernelRunner::run(std::span<Call> calls, bool measured) {
   if (calls.size() > LEAT_MAX_GROUP)
     return error(Code::Internal, "generated code launched %zu kernels as one group, of which there are %d at most", calls.size(),
                  LEAT_MAX_GROUP);
-  int64_t offsets[LEAT_MAX_GROUP], allShared = 0, mostTasks = 0;
+  if (calls.size() > 1 && areSmall(calls)) {
+    for (Call &call : calls)
+      LEAT_RETURN_IF_ERROR(run({&call, 1}, measured));
+    return {};
+  }
+  int64_t offsets[LEAT_MAX_GROUP], allShared = 0;
   bool joins = false;
   for (size_t i = 0; i < calls.size(); ++i) {
     const Call &call = calls[i];
@@ -105,7 +110,6 @@ Status KernelRunner::run(std::span<Call> calls, bool measured) {
     if (!reserveShared(allShared))
       return error(Code::Capacity, "out of memory for what the tasks of kernel '%s' share (%lld bytes)", call.name->c_str(),
                    (long long)sharedBytes);
-    mostTasks = std::max(mostTasks, launch.tasks);
     joins |= launch.joins > 0;
   }
   ThreadPool::Loop loops[LEAT_MAX_GROUP];
@@ -120,11 +124,7 @@ Status KernelRunner::run(std::span<Call> calls, bool measured) {
     loops[i] = {measured && calls.size() > 1 ? Launch::measuredTasksOf : Launch::tasksOf, &launch, launch.tasks};
   }
   std::span<ThreadPool::Loop> group(loops, calls.size());
-  if (calls.size() == 1 || mostTasks > 1 || worthRegion(calls))
-    pool.parallelFor(group, Distribution::Static);
-  else
-    for (ThreadPool::Loop &loop : group)
-      pool.parallelFor({&loop, 1});
+  pool.parallelFor(group, Distribution::Static);
   if (joins) {
     for (size_t i = 0; i < calls.size(); ++i) {
       launches[i].phase = calls[i].kernel->finish;

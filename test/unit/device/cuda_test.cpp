@@ -114,6 +114,74 @@ TEST_F(CudaTest, SendsAStepAsOneGraph) {
   EXPECT_EQ(fake().contexts, 0);
 }
 
+/// Two softmaxes of one operand, by rows and by columns, and their sum: a group of two launches and one behind it.
+const char *kTwice = R"(
+  #id = affine_map<(d0, d1) -> (d0, d1)>
+  func.func @main(%x: tensor<?x3xf32>) -> tensor<?x3xf32> {
+    %c0 = arith.constant 0 : index
+    %n = tensor.dim %x, %c0 : tensor<?x3xf32>
+    %s = leat.softmax %x {axis = 1 : i64} : tensor<?x3xf32>
+    %t = leat.softmax %x {axis = 0 : i64} : tensor<?x3xf32>
+    %st = leat.softmax %s {axis = 0 : i64} : tensor<?x3xf32>
+    %tt = leat.softmax %t {axis = 1 : i64} : tensor<?x3xf32>
+    %e = tensor.empty(%n) : tensor<?x3xf32>
+    %y = linalg.generic {indexing_maps = [#id, #id, #id], iterator_types = ["parallel", "parallel"]}
+        ins(%st, %tt : tensor<?x3xf32>, tensor<?x3xf32>) outs(%e : tensor<?x3xf32>) {
+    ^bb0(%a: f32, %b: f32, %o: f32):
+      %0 = arith.addf %a, %b : f32
+      linalg.yield %0 : f32
+    } -> tensor<?x3xf32>
+    %z = leat.softmax %y {axis = 1 : i64} : tensor<?x3xf32>
+    return %z : tensor<?x3xf32>
+  }
+)";
+
+TEST_F(CudaTest, MembersOfAGroupAreBranches) {
+  Tensor x = tensor<float>({2, 3}, {1, 2, 3, 0.5f, -1, 4});
+  compile(kTwice, "cuda");
+  auto checked = session(load("sim:checked"));
+  ASSERT_TRUE(checked) << error;
+  ASSERT_TRUE(run(*checked, "main", {&x})) << error;
+  std::vector<float> want = values<float>(checked->output(0));
+  EXPECT_LT(checked->executor().counters().groups, checked->executor().counters().launches);
+  {
+    auto s = session(load("cuda", openFake));
+    ASSERT_TRUE(s) << error;
+    for (int i = 0; i < 3; ++i) {
+      FakeCuda before = fake();
+      ASSERT_TRUE(run(*s, "main", {&x})) << error;
+      EXPECT_EQ(values<float>(s->output(0)), want) << i;
+      if (i == 0)
+        continue; // memory and streams are made
+      // Of each group, the member that runs first here has others before it in the program.
+      EXPECT_EQ(fake().branches - before.branches, s->executor().counters().launches / (i + 1) - s->executor().counters().groups / (i + 1));
+      EXPECT_EQ(fake().graphLaunches, before.graphLaunches + 1);
+      EXPECT_EQ(fake().graphsMade, before.graphsMade + (i == 1)); // the first was cut where memory was made
+    }
+    EXPECT_GT(fake().streams, 1);
+  }
+  EXPECT_EQ(fake().held, 0);
+  EXPECT_EQ(fake().streams, 0);
+}
+
+TEST_F(CudaTest, MeasuredMembersRunByThemselves) {
+  Tensor x = tensor<float>({2, 3}, {1, 2, 3, 0.5f, -1, 4});
+  compile(kTwice, "cuda");
+  SessionOptions options;
+  options.profile = true;
+  auto s = session(load("cuda", openFake), options);
+  ASSERT_TRUE(s) << error;
+  for (int i = 0; i < 2; ++i)
+    ASSERT_TRUE(run(*s, "main", {&x})) << error;
+  EXPECT_EQ(fake().branches, 0);
+  int64_t calls = 0;
+  for (const KernelProfile &profile : s->executor().profile()) {
+    calls += profile.calls;
+    EXPECT_GT(profile.nanoseconds, 0);
+  }
+  EXPECT_EQ(calls, s->executor().counters().launches);
+}
+
 const char *kAttend = R"(
   func.func @main(%q: tensor<1x4x?x64xf16>, %k: tensor<1x2x?x64xf16>, %v: tensor<1x2x?x64xf16>) -> tensor<1x4x?x64xf16> {
     %0 = leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125 : f64, causal} : (tensor<1x4x?x64xf16>, tensor<1x2x?x64xf16>, tensor<1x2x?x64xf16>) -> tensor<1x4x?x64xf16>

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 using namespace leat;
@@ -20,7 +21,7 @@ using Code = int32_t;
 namespace {
 
 constexpr Code invalidValue = 1, outOfMemory = 2, noDevice = 100, invalidContext = 201, noBinaryForGpu = 209, invalidPtx = 218,
-               notFound = 500, launchFailed = 719, captureUnsupported = 900, graphUpdateFailure = 910;
+               notFound = 500, launchFailed = 719, captureUnsupported = 900, captureUnjoined = 904, graphUpdateFailure = 910;
 
 FakeCuda state;
 sim::Simulator &simulator() {
@@ -54,6 +55,7 @@ struct Node {
   void *to = nullptr;
   const void *from = nullptr;
   size_t bytes = 0;
+  std::vector<size_t> after; // nodes of the graph that it waits for, by number
 
   Code run() const {
     if (host)
@@ -78,25 +80,36 @@ struct Graph {
   std::vector<Node> nodes;
 };
 struct Stream {
-  bool capturing = false;
-  Graph graph;
+  Graph *graph = nullptr;   // into which it is captured
+  std::vector<size_t> last; // nodes of the graph that its next one waits for
 };
 struct Event {
   std::chrono::steady_clock::time_point at;
+  Graph *graph = nullptr; // of the stream that it was captured from
+  std::vector<size_t> last;
 };
+std::map<Graph *, std::vector<Stream *>> captured; // streams of a graph, the first one began it
 
 Code enqueue(Stream *stream, Node node) {
   if (!current)
     return invalidContext;
-  if (stream && stream->capturing) {
-    stream->graph.nodes.push_back(std::move(node));
+  if (stream && stream->graph) {
+    node.after = std::move(stream->last);
+    stream->last = {stream->graph->nodes.size()};
+    stream->graph->nodes.push_back(std::move(node));
     return 0;
   }
   return node.run();
 }
 
 /// What the driver refuses while a stream is being captured.
-bool busy(Stream *stream) { return stream && stream->capturing; }
+bool busy(Stream *stream) { return stream && stream->graph; }
+
+/// Whether node `from` waits for `to`, by way of others or not.
+bool waitsFor(const Graph &graph, size_t from, size_t to) {
+  return std::any_of(graph.nodes[from].after.begin(), graph.nodes[from].after.end(),
+                     [&](size_t next) { return next == to || (next > to && waitsFor(graph, next, to)); });
+}
 
 } // namespace
 
@@ -249,12 +262,40 @@ EXPORT Code cuStreamCreate(Stream **stream, uint32_t) {
 EXPORT Code cuStreamDestroy_v2(Stream *stream) { return delete stream, --state.streams, 0; }
 EXPORT Code cuStreamSynchronize(Stream *stream) { return busy(stream) ? captureUnsupported : (++state.synchronizations, 0); }
 EXPORT Code cuStreamBeginCapture_v2(Stream *stream, int32_t) {
-  return stream->capturing = true, ++captures, stream->graph.nodes.clear(), 0;
+  stream->graph = new Graph;
+  stream->last.clear();
+  captured[stream->graph] = {stream};
+  return ++captures, 0;
 }
 EXPORT Code cuStreamEndCapture(Stream *stream, Graph **graph) {
-  *graph = new Graph(std::move(stream->graph));
-  stream->graph = {};
-  return stream->capturing = false, --captures, 0;
+  *graph = std::exchange(stream->graph, nullptr);
+  // All that was captured from other streams has to be joined.
+  size_t end = (*graph)->nodes.size();
+  Node all;
+  all.after = stream->last;
+  (*graph)->nodes.push_back(all);
+  bool joined = true;
+  for (size_t i = 0; i < end; ++i)
+    joined &= waitsFor(**graph, end, i);
+  (*graph)->nodes.pop_back();
+  for (Stream *other : captured[*graph])
+    other->graph = nullptr, other->last.clear();
+  captured.erase(*graph);
+  return --captures, joined ? 0 : captureUnjoined;
+}
+EXPORT Code cuStreamWaitEvent(Stream *stream, Event *event, uint32_t) {
+  if (!event->graph)
+    return busy(stream) ? captureUnsupported : 0; // everything has run by now
+  if (!stream->graph) {
+    stream->graph = event->graph;
+    captured[event->graph].push_back(stream);
+  } else if (stream->graph != event->graph) {
+    return captureUnsupported;
+  }
+  for (size_t node : event->last)
+    if (std::find(stream->last.begin(), stream->last.end(), node) == stream->last.end())
+      stream->last.push_back(node);
+  return 0;
 }
 EXPORT Code cuGraphInstantiateWithFlags(Graph **exec, Graph *graph, unsigned long long) {
   return *exec = new Graph(*graph), ++state.graphsMade, 0;
@@ -262,16 +303,29 @@ EXPORT Code cuGraphInstantiateWithFlags(Graph **exec, Graph *graph, unsigned lon
 EXPORT Code cuGraphExecUpdate_v2(Graph *exec, Graph *graph, rt::cuda::GraphUpdateInfo *) {
   bool same = exec->nodes.size() == graph->nodes.size() &&
               std::equal(exec->nodes.begin(), exec->nodes.end(), graph->nodes.begin(),
-                         [](const Node &a, const Node &b) { return a.function == b.function && a.host == b.host; });
+                         [](const Node &a, const Node &b) { return a.function == b.function && a.host == b.host && a.after == b.after; });
   if (!same)
     return graphUpdateFailure;
   return exec->nodes = graph->nodes, ++state.graphsUpdated, 0;
 }
+// Of the nodes that wait for nothing any more, the one that was captured last goes first: who forgot to wait is found out.
 EXPORT Code cuGraphLaunch(Graph *exec, Stream *) {
   ++state.graphLaunches;
-  for (const Node &node : exec->nodes)
-    if (Code code = node.run())
+  std::vector<bool> done(exec->nodes.size());
+  for (size_t count = 0; count < done.size(); ++count) {
+    size_t next = done.size();
+    for (size_t i = 0; i < done.size(); ++i)
+      if (!done[i] && std::all_of(exec->nodes[i].after.begin(), exec->nodes[i].after.end(), [&](size_t node) { return done[node]; }))
+        next = i;
+    for (size_t i = 0; i < next; ++i)
+      if (!waitsFor(*exec, next, i)) {
+        ++state.branches;
+        break;
+      }
+    done[next] = true;
+    if (Code code = exec->nodes[next].run())
       return code;
+  }
   return 0;
 }
 EXPORT Code cuGraphDestroy(Graph *graph) { return delete graph, 0; }
@@ -279,7 +333,9 @@ EXPORT Code cuGraphExecDestroy(Graph *exec) { return delete exec, 0; }
 EXPORT Code cuEventCreate(Event **event, uint32_t) { return *event = new Event, 0; }
 EXPORT Code cuEventDestroy_v2(Event *event) { return delete event, 0; }
 EXPORT Code cuEventRecord(Event *event, Stream *stream) {
-  return busy(stream) ? captureUnsupported : (event->at = std::chrono::steady_clock::now(), 0);
+  event->graph = stream ? stream->graph : nullptr;
+  event->last = event->graph ? stream->last : std::vector<size_t>();
+  return event->at = std::chrono::steady_clock::now(), 0;
 }
 EXPORT Code cuEventSynchronize(Event *) { return 0; }
 EXPORT Code cuEventElapsedTime(float *milliseconds, Event *from, Event *to) {

@@ -11,6 +11,7 @@ struct FakeCuda {
   // How often each was called; `clusters`: launches that asked for some.
   int clusters = 0, launches = 0, graphLaunches = 0, graphsMade = 0, graphsUpdated = 0, copiesIn = 0, copiesOut = 0, fills = 0,
       synchronizations = 0, modules = 0;
+  int branches = 0;              // launches of graphs that had to wait for less than all launches before them
   int64_t held = 0;              // bytes allocated now
   int streams = 0, contexts = 0; // open now
 };

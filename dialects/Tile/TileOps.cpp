@@ -377,6 +377,11 @@ LogicalResult PipelineOp::verify() {
   llvm::append_range(consume, getInits().getTypes());
   if (getInits().getTypes() != getResultTypes())
     return emitOpError("carries values of the types of its results");
+  if (bool(getFirst()) == getNext().empty())
+    return emitOpError("needs a first value and a region that makes the next one of it, or neither");
+  Type index = produce.front();
+  if (getFirst() && failed(verifyRegion(*this, getNext(), index, index, "next region")))
+    return failure();
   if (failed(verifyRegion(*this, getProduce(), produce, {}, "produce region")))
     return failure();
   return verifyRegion(*this, getConsume(), consume, SmallVector<Type>(getInits().getTypes()), "consume region");

@@ -325,13 +325,16 @@ def Tile_PipelineOp : Tile_Op<"pipeline", [AttrSizedOperandSegments]> {
     For i = `lower`, `lower` + `step`, ... below `upper`: `produce`(i, slots) begins to bring what step i needs into one stage of each of `buffers`; `consume`(i, slots, carried) works on it and
     yields what is carried on. `produce` runs `stages` - 1 steps ahead, `stages` as the buffers have (two at least). Memory is ordered by the op: a slot is written after all threads are done with it,
     and read after what was written is there. `produce` may write a slot by tile.copy_async, tile.fill or tile.write; `consume` neither writes nor keeps them.
+
+    With `first`, steps are only counted by i: both regions get `first` in the first step, and in each further one what `next` makes of the value of the step before. `next` is asked for values of
+    steps that are not taken, too, and by all threads.
   }];
-  let arguments = (ins Index:$lower, Index:$upper, Index:$step, Variadic<Tile_SharedType>:$buffers, Variadic<AnyType>:$inits);
+  let arguments = (ins Index:$lower, Index:$upper, Index:$step, Optional<Index>:$first, Variadic<Tile_SharedType>:$buffers, Variadic<AnyType>:$inits);
   let results = (outs Variadic<AnyType>:$results);
-  let regions = (region SizedRegion<1>:$produce, SizedRegion<1>:$consume);
+  let regions = (region SizedRegion<1>:$produce, SizedRegion<1>:$consume, AnyRegion:$next);
   let assemblyFormat = [{
-    $lower `to` $upper `step` $step `buffers` `(` $buffers `:` type($buffers) `)` (`carry` `(` $inits^ `:` type($inits) `)` `->` type($results))?
-    `produce` $produce `consume` $consume attr-dict
+    $lower `to` $upper `step` $step (`first` $first^)? `buffers` `(` $buffers `:` type($buffers) `)` (`carry` `(` $inits^ `:` type($inits) `)` `->` type($results))?
+    (`next` $next^)? `produce` $produce `consume` $consume attr-dict
   }];
   let hasVerifier = 1;
 }

@@ -6,6 +6,8 @@ using namespace mlir;
 namespace leat::cuda {
 
 constexpr int64_t kLanes = 32;
+/// A block behind all keys, whose places are still i32. A constant: what would have to be kept for it spilled.
+constexpr int64_t kBehind = 1 << 20;
 
 void AttendBlocks::listBlocks() {
   Value zero = k.idx(0), step = k.idx(tileKeys);
@@ -14,6 +16,13 @@ void AttendBlocks::listBlocks() {
     list->clear();
   Values lengths;
   for (unsigned s = 0; s < op.getK().size(); ++s) {
+    if (isClassified(op)) {
+      from.push_back(zero);
+      begin.push_back(blocks);
+      counts.push_back(keyCount(s));
+      blocks = k.add(blocks, paddedBlocks(s));
+      continue;
+    }
     Extent extent = extentOf(s);
     Value some = k.compare(arith::CmpIPredicate::slt, extent.from, extent.to);
     lengths.push_back(arith::SelectOp::create(b, some, k.ceilDiv(k.sub(extent.to, extent.from), step), zero));
@@ -24,10 +33,38 @@ void AttendBlocks::listBlocks() {
     allHighs.push_back(extent.allHigh);
     blocks = k.add(blocks, lengths.back());
   }
-  none = k.compare(arith::CmpIPredicate::eq, blocks, zero);
+  firstFound = zero;
+  if (isClassified(op)) {
+    Value behind = k.idx(kBehind * kClasses + Masked);
+    visits = visitsOf(classes, blocks);
+    Value none = k.compare(arith::CmpIPredicate::eq, visits.count, zero);
+    blocks = k.max(visits.count, k.idx(1));
+    visits.end = {}; // no block is looked for that is not there
+    firstFound = k.ifElse(none, [&]() -> Values { return {behind}; }, [&]() -> Values { return {find(visits, zero)}; })[0];
+    return;
+  }
+  Value none = k.compare(arith::CmpIPredicate::eq, blocks, zero);
   Value behind = k.mul(k.add(k.div(counts.back(), step), k.idx(1)), step);
   from.back() = arith::SelectOp::create(b, none, behind, from.back());
   blocks = arith::SelectOp::create(b, none, k.idx(1), blocks);
+}
+
+std::pair<Values, Value> AttendBlocks::forOtherVisits(ValueRange inits, VisitBody body) {
+  Value one = k.idx(1);
+  if (!isClassified(op)) {
+    auto run = [&](Value n, ValueRange carried) { return body({n, {}}, n, k.sub(n, one), carried); };
+    return {k.forLoop(one, blocks, one, inits, run), k.sub(blocks, one)};
+  }
+  Values all(inits);
+  all.push_back(firstFound);
+  Values carried = k.forLoop(one, blocks, one, all, [&](Value n, ValueRange carried) -> Values {
+    Value before = blockOf(carried.back()), found = find(visits, k.add(before, one));
+    Values next = body(visitOf(found), n, before, carried.drop_back());
+    next.push_back(found);
+    return next;
+  });
+  Value last = blockOf(carried.pop_back_val());
+  return {carried, last};
 }
 
 Values AttendBlocks::bySegment(Value i, llvm::function_ref<Values(unsigned)> body) {
@@ -48,9 +85,15 @@ Value AttendBlocks::pick(Value i, ValueRange ofSegment) {
 
 Value AttendBlocks::firstKey(Value i) { return k.add(pick(i, from), k.mul(k.sub(i, pick(i, begin)), k.idx(tileKeys))); }
 
-Values AttendBlocks::positions(Value i) {
+Values AttendBlocks::positions(Visit visit) {
   if (!hasPositions())
     return {};
+  return k.ifElse(
+      isOf(visit.found, Masked), [&] { return readPositions(visit.number); },
+      [&]() -> Values { return Values(llvm::divideCeil(tileKeys, kLanes), k.constantInt(i32, 0)); });
+}
+
+Values AttendBlocks::readPositions(Value i) {
   Value lane = k.rem(tile::ThreadIdOp::create(b, index), k.idx(kLanes)), first = k.add(firstKey(i), lane);
   Value far = k.idx(std::numeric_limits<int32_t>::max()), no = k.idx(-1);
   return bySegment(i, [&](unsigned s) {
@@ -67,25 +110,22 @@ Values AttendBlocks::positions(Value i) {
   });
 }
 
-Value AttendBlocks::visible(Value logits, ArrayRef<Value> ranges, Value i, ValueRange held) {
-  Value t0 = firstKey(i), count = pick(i, counts);
-  if (!op.getBias().empty()) // none is read for the block that stands in
-    logits = k.ifElse(
-        none, [&]() -> Values { return {logits}; },
-        [&] { return bySegment(i, [&](unsigned s) -> Values { return {transformLogits(s, logits, t0, count)}; }); })[0];
-  else if (transforms())
-    logits = transformLogits(0, logits, t0, count);
+Value AttendBlocks::visible(Value logits, ArrayRef<Value> ranges, Visit visit, ValueRange held) {
+  Value i = visit.number, t0 = firstKey(i), count = pick(i, counts);
+  if (!op.getBias().empty())
+    logits = bySegment(i, [&](unsigned s) -> Values { return {biased(s, logits, t0, count, visit.found)}; })[0];
+  else
+    logits = biased(0, logits, t0, count, {});
   if (hasPositions())
-    return maskLogits(logits, ranges, t0, count, [&](Value col) -> Value {
+    return masked(isOf(visit.found, Masked), logits, ranges, t0, count, [&](Value col) -> Value {
       // All lanes want the same part: columns of a fragment are neighbours.
       Value part = held[0];
       for (unsigned p = 1; p < held.size(); ++p)
         part = arith::SelectOp::create(b, k.compare(arith::CmpIPredicate::sge, col, k.idx(p * kLanes)), held[p], part);
       return tile::FromLaneOp::create(b, part, k.rem(col, k.idx(kLanes)));
     });
-  Extent extent{count, {}, {}, pick(i, allLows), pick(i, allHighs)};
-  return k.ifElse(
-      isPartial(extent, t0), [&]() -> Values { return {maskLogits(logits, ranges, t0, count)}; }, [&]() -> Values { return {logits}; })[0];
+  Value partial = visit.found ? isOf(visit.found, Masked) : isPartial({count, {}, {}, pick(i, allLows), pick(i, allHighs)}, t0);
+  return masked(partial, logits, ranges, t0, count);
 }
 
 //===--- Keys that are nobody's -----------------------------------------------------------------------------------===//

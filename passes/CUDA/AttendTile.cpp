@@ -114,7 +114,8 @@ Value AttendTile::finite(Value maximum) {
 
 Value AttendTile::weightOf(Value logit, Value reference) {
   Value factor = k.constant(f32, unit());
-  if (element.isF32()) // the difference of large numbers keeps its bits
+  // The difference of large numbers keeps its bits, and that of biases which are the least float is not infinite.
+  if (element.isF32() || !op.getBias().empty())
     return tile::Exp2Op::create(b, f32, arith::MulFOp::create(b, arith::SubFOp::create(b, logit, reference), factor));
   // One multiply-add for each logit: the product with the reference is the row's.
   Value shift = arith::MulFOp::create(b, reference, k.constant(f32, -unit()));
@@ -149,11 +150,11 @@ AttendTile::State AttendTile::start() {
   return {state.out, both[0], both[1]};
 }
 
-Value AttendTile::transformLogits(unsigned segment, Value logits, Value t0, Value count) {
+Value AttendTile::transformLogits(unsigned segment, Value logits, Value t0, Value count, bool added) {
   return mapTiles(k, logits, logitsType(), [&](ValueRange at) -> Values {
     cpu::Emit e = emitter();
     Value x = raw(e, at[0]);
-    if (!op.getBias().empty()) {
+    if (added) {
       Value key = k.min(k.add(t0, at[2]), k.sub(count, k.idx(1)));
       x = arith::AddFOp::create(b, x, pullBias(segment, bounded(at[1]), key, 1));
     }

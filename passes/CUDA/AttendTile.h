@@ -57,7 +57,8 @@ protected:
 
   // --- the algorithm
   State start();
-  mlir::Value transformLogits(unsigned segment, mlir::Value logits, mlir::Value t0, mlir::Value count);
+  /// `added`: with the bias.
+  mlir::Value transformLogits(unsigned segment, mlir::Value logits, mlir::Value t0, mlir::Value count, bool added);
   /// maxima' = max(maxima, logits); weights = 2^(logits - maxima'); what was summed before is scaled by `factor` to the new maxima.
   struct Step {
     mlir::Value maxima, sums, weights, factor;

@@ -26,26 +26,40 @@ public:
 
   void run() {
     Value one = index(1), zero = index(0), last = index(stages);
-    Value iv = op.getLower();
+    Value iv = op.getLower(), step = op.getFirst() ? op.getFirst() : iv;
+    SmallVector<Value> begun; // values of the steps that are on their way, if `next` makes them
     for (int64_t s = 0; s + 1 < stages; ++s) {
-      if (s)
-        iv = arith::AddIOp::create(b, iv, op.getStep());
-      produceBelow(iv, index(s));
+      produceBelow(iv, step, index(s));
+      iv = arith::AddIOp::create(b, iv, op.getStep());
+      if (op.getFirst())
+        begun.push_back(step);
+      step = op.getFirst() ? cloneBody(op.getNext(), step)[0] : iv;
     }
     Value ahead = arith::MulIOp::create(b, op.getStep(), index(stages - 1));
     SmallVector<Value> inits(op.getInits());
+    if (op.getFirst()) {
+      llvm::append_range(inits, begun);
+      inits.push_back(step);
+    }
     inits.append({zero, index(stages - 1)});
+    size_t carriedTiles = op.getInits().size();
     auto loop = scf::ForOp::create(b, op.getLower(), op.getUpper(), op.getStep(), inits);
     {
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(loop.getBody());
       ValueRange carried = loop.getRegionIterArgs();
       Value read = carried[carried.size() - 2], write = carried.back();
+      ValueRange steps = carried.drop_back(2).drop_front(carriedTiles);
       if (copies)
         tile::WaitOp::create(b, stages - 2);
       tile::BarrierOp::create(b);
-      produceBelow(arith::AddIOp::create(b, loop.getInductionVar(), ahead), write);
-      SmallVector<Value> next = consume(loop.getInductionVar(), read, carried.drop_back(2));
+      Value far = arith::AddIOp::create(b, loop.getInductionVar(), ahead);
+      produceBelow(far, steps.empty() ? far : steps.back(), write);
+      SmallVector<Value> next = consume(steps.empty() ? loop.getInductionVar() : steps.front(), read, carried.take_front(carriedTiles));
+      if (!steps.empty()) {
+        llvm::append_range(next, steps.drop_front());
+        next.push_back(cloneBody(op.getNext(), steps.back())[0]);
+      }
       auto advance = [&](Value slot) -> Value {
         Value up = arith::AddIOp::create(b, slot, one);
         return arith::SelectOp::create(b, arith::CmpIOp::create(b, arith::CmpIPredicate::eq, up, last), zero, up);
@@ -53,7 +67,7 @@ public:
       next.append({advance(read), advance(write)});
       scf::YieldOp::create(b, next);
     }
-    op.replaceAllUsesWith(loop.getResults().drop_back(2));
+    op.replaceAllUsesWith(loop.getResults().take_front(carriedTiles));
     op.erase();
   }
 
@@ -66,15 +80,15 @@ private:
     });
   }
 
-  /// Brings the tiles of step `iv` into slot `stage` if there is such a step; a group of copies is closed in any case, so that they can be
-  /// counted.
-  void produceBelow(Value iv, Value stage) {
+  /// Brings the tiles of step `iv`, whose value is `step`, into slot `stage` if there is such a step; a group of copies is closed in any
+  /// case, so that they can be counted.
+  void produceBelow(Value iv, Value step, Value stage) {
     Value exists = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, iv, op.getUpper());
     auto when = scf::IfOp::create(b, exists, /*withElseRegion=*/false);
     {
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPoint(when.thenBlock()->getTerminator());
-      SmallVector<Value> arguments{iv};
+      SmallVector<Value> arguments{step};
       llvm::append_range(arguments, slots(stage));
       cloneBody(op.getProduce(), arguments);
     }
@@ -82,8 +96,8 @@ private:
       tile::CommitOp::create(b, tile::TokenType::get(b.getContext()));
   }
 
-  SmallVector<Value> consume(Value iv, Value stage, ValueRange carried) {
-    SmallVector<Value> arguments{iv};
+  SmallVector<Value> consume(Value step, Value stage, ValueRange carried) {
+    SmallVector<Value> arguments{step};
     llvm::append_range(arguments, slots(stage));
     llvm::append_range(arguments, carried);
     return cloneBody(op.getConsume(), arguments);

@@ -84,6 +84,12 @@ void GroupAttend::chooseRows(Value tile) {
   Value number = k.div(tile, owners()), owner = k.rem(tile, owners());
   if (op.getCausal())
     number = k.sub(k.sub(tiles(), k.idx(1)), number);
+  chooseTile(owner, number);
+  if (isClassified(op))
+    classes = classesOf(owner, number);
+}
+
+void GroupAttend::chooseTile(Value owner, Value number) {
   packed ? choosePair(owner) : chooseHead(owner);
   row0 = k.mul(number, k.idx(tileRows));
   rows = k.min(k.sub(k.mul(queryCount, rowHeads), row0), k.idx(tileRows));
@@ -104,7 +110,7 @@ void GroupAttend::attend() {
   if (stays())
     tickets.emplace(k, k.mul(owners(), tiles()));
 
-  auto [mine, producers] = RoleRegisters::ofAttention(groups, op.getK().size() + pagesOf(op.getK()[0]).has_value());
+  auto [mine, producers] = RoleRegisters::ofAttention(groups, op.getK().size() + pagesOf(op.getK()[0]).has_value() + isClassified(op));
   auto roles = tile::RolesOp::create(b, groups * kGroupThreads, mine, producers);
   auto consumeTile = [&](Value tile, Value round, Value first) { return consume(rings, tile, round, first); };
   auto produceTile = [&](Value tile, Value round, Value first) { return produce(rings, tile, round, first); };
@@ -133,31 +139,33 @@ Value GroupAttend::pageOf(const cpu::CachedRows &rows, Value tensor, Value key) 
 Value GroupAttend::produce(Rings &rings, Value tile, Value round, Value begin) {
   chooseRows(tile);
   listBlocks();
-  Value first = k.idx(0), one = k.idx(1);
-  auto bring = [&](Ring &ring, bool isValue, Value into, Value i) {
+  Value first = firstVisit().number, zero = k.idx(0), one = k.idx(1);
+  // Block `i`, which is the n-th visit.
+  auto bring = [&](Ring &ring, bool isValue, Value into, Value i, Value n) {
     bySegment(i, [&](unsigned s) -> Values {
       Value tensor = isValue ? op.getV()[s] : op.getK()[s], map = maps[distinct.size() + 2 * s + isValue], key = firstKey(i);
       if (auto rows = pagesOf(tensor))
-        ring.copy(map, {first, k.rem(k.add(rows->first, key), k.idx(rows->pages->entries)), kvHead, pageOf(*rows, tensor, key)}, into,
-                  k.add(begin, i));
+        ring.copy(map, {zero, k.rem(k.add(rows->first, key), k.idx(rows->pages->entries)), kvHead, pageOf(*rows, tensor, key)}, into,
+                  k.add(begin, n));
       else
-        ring.copy(map, {first, key, kvHead, batch}, into, k.add(begin, i));
+        ring.copy(map, {zero, key, kvHead, batch}, into, k.add(begin, n));
       return {};
     });
   };
-  auto bringNext = [&](Ring &ring, bool isValue, Value i) { bring(ring, isValue, ring.acquire(k.add(begin, i))[0], i); };
+  auto bringNext = [&](Ring &ring, bool isValue, Value i, Value n) { bring(ring, isValue, ring.acquire(k.add(begin, n))[0], i, n); };
   // The first of a tile: nobody has used the memory, unless there was a tile before.
   auto enter = [&](Ring &ring, Value step) { return stays() ? ring.acquire(step) : ring.begin(step); };
   // Keys before queries, whose memory is free only when the results of the tile before are out.
-  bring(rings.keys, false, enter(rings.keys, begin)[0], first);
+  bring(rings.keys, false, enter(rings.keys, begin)[0], first, zero);
   Values into = enter(rings.queries, round);
   for (unsigned q = 0; q < distinct.size(); ++q)
-    rings.queries.copy(maps[q], {first, firstHead, k.div(row0, rowHeads), batch}, into[q], round);
-  k.forLoop(one, blocks, one, [&](Value i) {
-    bringNext(rings.keys, false, i);
-    bringNext(rings.values, true, k.sub(i, one));
-  });
-  bringNext(rings.values, true, k.sub(blocks, one));
+    rings.queries.copy(maps[q], {zero, firstHead, k.div(row0, rowHeads), batch}, into[q], round);
+  Value last = forOtherVisits({}, [&](Visit visit, Value n, Value before, ValueRange) -> Values {
+                 bringNext(rings.keys, false, visit.number, n);
+                 bringNext(rings.values, true, before, k.sub(n, one));
+                 return {};
+               }).second;
+  bringNext(rings.values, true, last, k.sub(blocks, one));
   return k.add(begin, blocks);
 }
 
@@ -185,12 +193,13 @@ Value GroupAttend::consume(Rings &rings, Value tile, Value round, Value begin) {
   auto &[queries, keys, values] = rings;
   chooseRows(tile);
   listBlocks();
-  Value first = k.idx(0), one = k.idx(1), nothing = splat(logitsType(), k.constant(f32, 0));
+  Visit first = firstVisit();
+  Value one = k.idx(1), nothing = splat(logitsType(), k.constant(f32, 0));
   auto operand = reg(tile::LayoutKind::WgmmaA, tileKeys, element);
   State state = start();
   Values ranges = rowRanges();
   queries.await(round);
-  Value query = queriesOf(first);
+  Value query = queriesOf(first.number);
   // Fences stand behind the waits: nothing may come between them and the product.
   auto beginLogits = [&](Value query, Value key) {
     tile::DotFenceOp::create(b, TypeRange(), ValueRange());
@@ -212,10 +221,10 @@ Value GroupAttend::consume(Rings &rings, Value tile, Value round, Value begin) {
   // Keys that are nobody's: with positions any block may have some, and without only the last one of a segment.
   bool anywhere = hasPositions(), inside = anywhere || (mayBeStale() && op.getK().size() > 1);
   if (anywhere)
-    inits.push_back(isStale(first, held));
-  Values carried = k.forLoop(one, blocks, one, inits, [&](Value i, ValueRange at) -> Values {
-    Value before = k.sub(i, one), step = k.add(begin, i), stepBefore = k.sub(step, one);
-    Values held = positions(i);
+    inits.push_back(isStale(first.number, held));
+  auto [carried, last] = forOtherVisits(inits, [&](Visit visit, Value n, Value before, ValueRange at) -> Values {
+    Value i = visit.number, step = k.add(begin, n), stepBefore = k.sub(step, one);
+    Values held = positions(visit);
     // Before the turn: all groups meet.
     if (inside)
       clean(values, anywhere ? Value(at[5]) : isStale(before, {}), before, stepBefore);
@@ -229,7 +238,7 @@ Value GroupAttend::consume(Rings &rings, Value tile, Value round, Value begin) {
       tile::GiveTurnOp::create(b);
     logits = waitFor(1, logits)[0];
     keys.release(step);
-    Step next = softmax(at[1], at[2], visible(logits, ranges, i, held));
+    Step next = softmax(at[1], at[2], visible(logits, ranges, visit, held));
     // The weights go through the wait as well: those of the block before are operands until then, and want the same registers.
     Values done = waitFor(0, {out, next.weights});
     values.release(stepBefore);
@@ -239,7 +248,7 @@ Value GroupAttend::consume(Rings &rings, Value tile, Value round, Value begin) {
     return results;
   });
 
-  Value last = k.sub(blocks, one), end = k.add(begin, blocks), lastStep = k.sub(end, one);
+  Value end = k.add(begin, blocks), lastStep = k.sub(end, one);
   if (mayBeStale())
     clean(values, anywhere ? carried[5] : isStale(last, {}), last, lastStep);
   Value out = waitFor(0, beginValues(carried[4], rescale(carried[0], carried[3]), lastStep))[0];

@@ -27,9 +27,10 @@ public:
 private:
   /// Heads of a position that are rows of one tile: the group's, if whole positions fill a tile.
   mlir::Value headsOfTile() { return packed ? group : k.idx(1); }
-  mlir::Value tiles() { return k.ceilDiv(k.mul(queryCount, headsOfTile()), k.idx(tileRows)); }
+  mlir::Value tiles() override { return k.ceilDiv(k.mul(queryCount, headsOfTile()), k.idx(tileRows)); }
   /// What has tiles of its own: KV heads of the batch, or heads.
-  mlir::Value owners() { return packed ? pairs : k.mul(k.dim(op.getQ()[0], 0), heads); }
+  mlir::Value owners() override { return packed ? pairs : k.mul(k.dim(op.getQ()[0], 0), heads); }
+  void chooseTile(mlir::Value owner, mlir::Value number) override;
 
   struct Rings {
     Ring queries, keys, values;
@@ -46,7 +47,7 @@ private:
   mlir::Value pageOf(const cpu::CachedRows &rows, mlir::Value tensor, mlir::Value key);
   mlir::Value dot(mlir::Value left, mlir::Value right, mlir::Value init, bool transB);
   Values waitFor(int64_t pending, mlir::ValueRange tiles);
-  /// The queries that are multiplied with the keys of the tile's block `i`.
+  /// The queries that are multiplied with the keys of the block `i`.
   mlir::Value queriesOf(mlir::Value i);
   /// Zeros for the values of the tile's block `i`, at step `step`, that are nobody's, if it has some.
   void clean(Ring &values, mlir::Value stale, mlir::Value i, mlir::Value step);

@@ -158,7 +158,7 @@ void Int8Gemm::multiply() {
   auto layout = tile::LayoutAttr::get(context, tile::LayoutKind::Acc, kWarpRows, bn / kWarpCols);
   auto acc = tile::RegType::get(context, bm, bn, f32, layout), bytes = acc.withElement(i32);
   Values carried{tile::SplatOp::create(b, bytes, k.constantInt(i32, 0)), tile::SplatOp::create(b, acc, k.constant(f32, 0))};
-  auto loop = tile::PipelineOp::create(b, TypeRange{bytes, acc}, k.idx(0), k.idx(paddedDepth), k.idx(bk), buffers, carried);
+  auto loop = tile::PipelineOp::create(b, TypeRange{bytes, acc}, k.idx(0), k.idx(paddedDepth), k.idx(bk), Value(), buffers, carried);
   SmallVector<Type> arguments{b.getIndexType()};
   llvm::append_range(arguments, tiles);
   buildRegion(k, loop.getProduce(), arguments, [&](ValueRange at) -> Values {

@@ -29,7 +29,8 @@ struct GpuTarget {
 struct RoleRegisters {
   int64_t consumer, producer;
 
-  /// `places`: what the producer keeps to find keys: for each segment where its blocks begin, and where pages are.
+  /// `places`: what the producer keeps to find keys: for each segment where its blocks begin, where pages are, and where
+  /// classes of blocks are.
   static RoleRegisters ofAttention(int64_t groups, int64_t places) {
     if (groups < 3)
       return {232, 48};

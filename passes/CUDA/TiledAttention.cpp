@@ -3,7 +3,7 @@
 // the parts.
 //
 // f16 and bf16 are multiplied by tensor cores; f32 stays f32: its weights go through shared memory to the second product.
-#include "passes/CUDA/AttendTile.h"
+#include "passes/CUDA/AttendClasses.h"
 #include "passes/CUDA/GroupAttention.h"
 
 using namespace mlir;
@@ -19,13 +19,13 @@ constexpr int64_t kSplitKeys = 256; ///< keys that are worth a block of their ow
 /// Rows of a prefill block.
 int64_t manyRows(KVAttendOp op) { return cpu::scheduled(op->getParentOfType<KernelFuncOp>(), "rows", 64); }
 
-enum Phase : unsigned { Many, Few, Join };
+enum Phase : unsigned { Many, Few, Join, Classify };
 
 /// Emits one program of the kernel.
-class AttendProgram : public AttendTile {
+class AttendProgram : public AttendClasses {
 public:
-  AttendProgram(KVAttendOp op, KernelBuilder &k, Phase phase) : AttendTile(op, k), phase(phase) {
-    if (phase != Many)
+  AttendProgram(KVAttendOp op, KernelBuilder &k, Phase phase) : AttendClasses(op, k), phase(phase) {
+    if (phase == Few || phase == Join)
       tileRows = kFewRows;
   }
 
@@ -38,14 +38,17 @@ public:
     return k.max(k.min(k.ceilDiv(keys, k.idx(kSplitKeys)), k.idx(kMaxSplits)), k.idx(1));
   }
   /// Bytes of the parts: values, maximum and sum of each row.
-  Value joined() { return k.mul(k.mul(pairs, k.idx(kMaxSplits * kFewRows)), k.idx((valueSize + 2) * 4)); }
+  Value partBytes() { return k.mul(k.mul(pairs, k.idx(kMaxSplits * kFewRows)), k.idx((valueSize + 2) * 4)); }
+  /// And classes of the blocks of keys.
+  Value joined() { return isClassified(op) ? k.add(partBytes(), k.mul(partClassBytes(), k.mul(pairs, splits()))) : partBytes(); }
 
   void attend() {
     Value x = tile::BlockIdOp::create(b, index, 0);
-    choosePair(tile::BlockIdOp::create(b, index, 1));
-    row0 = phase == Many ? k.mul(x, k.idx(tileRows)) : k.idx(0);
-    rows = k.min(k.sub(allRows, row0), k.idx(tileRows));
+    Value pair = tile::BlockIdOp::create(b, index, 1), number = phase == Many ? x : k.idx(0);
+    chooseTile(pair, number);
     split = phase == Few ? x : Value();
+    if (isClassified(op))
+      classes = phase == Many ? classesOf(pair, number) : classesOfPart(pair);
     allocate();
     State state = start();
     for (unsigned segment = 0; segment < op.getK().size(); ++segment) {
@@ -101,6 +104,38 @@ private:
     if (element.isF32())
       weights = alloc(sharedType(tileRows, tileKeys, f32, 1));
   }
+  Value owners() override { return pairs; }
+  Value tiles() override { return k.ceilDiv(allRows, k.idx(tileRows)); }
+  void chooseTile(Value pair, Value number) override {
+    choosePair(pair);
+    row0 = k.mul(number, k.idx(tileRows));
+    rows = k.min(k.sub(allRows, row0), k.idx(tileRows));
+  }
+  /// Bytes of the classes of a part of a segment.
+  Value paddedChunk(unsigned segment) { return paddedBlocks(chunkOf(k.dim(op.getK()[segment], 3 - kvHeads))); }
+  /// Keys of a part of `keys`: whole blocks.
+  Value chunkOf(Value keys) { return k.mul(k.ceilDiv(k.ceilDiv(keys, k.idx(tileKeys)), splits()), k.idx(tileKeys)); }
+  /// Of all parts, segment after segment.
+  Value partClassBytes() {
+    Value sum = k.idx(0);
+    for (unsigned s = 0; s < op.getK().size(); ++s)
+      sum = k.add(sum, paddedChunk(s));
+    return sum;
+  }
+  Value classesOfPart(Value pair) {
+    Value number = k.add(k.mul(pair, splits()), split);
+    return k.bytePtr(k.shared(), k.add(partBytes(), k.mul(number, partClassBytes())));
+  }
+  /// The classes of `bytes` blocks from key `begin` on, none behind key `end`.
+  void classifyPart(unsigned segment, const Extent &extent, Value begin, Value end, Value bytes) {
+    Values positions = positionsOfRows();
+    k.forLoop(k.idx(0), bytes, k.idx(kWord), [&](Value i) {
+      Value t0 = k.add(begin, k.mul(i, k.idx(tileKeys)));
+      storeClasses(classesOf(segment, extent, positions, t0, end, kWord), k.bytePtr(classes, i));
+    });
+    tile::BarrierOp::create(b);
+  }
+
   Value part() {
     Value pair = k.add(k.mul(batch, kvHeadCount), kvHead);
     return k.mul(k.add(k.mul(pair, k.idx(kMaxSplits)), split), k.idx(kFewRows));
@@ -159,6 +194,21 @@ private:
     return true;
   }
 
+  /// Positions of the keys of a block: i32, -1 where there is none.
+  void bringPositions(unsigned segment, Value t0, Value count, Value to) {
+    auto fill = tile::FillOp::create(b, to, false);
+    buildRegion(k, fill.getBody(), {index, index}, [&](ValueRange place) -> Values {
+      Value key = k.add(t0, place[1]), far = k.idx(std::numeric_limits<int32_t>::max());
+      return k.ifElse(
+          k.compare(arith::CmpIPredicate::slt, key, count),
+          [&]() -> Values {
+            Value position = k.max(k.min(toIndex(pullScalar(op.getKPos()[segment], {key})), far), k.idx(-1));
+            return {arith::IndexCastOp::create(b, i32, position)};
+          },
+          [&]() -> Values { return {k.constantInt(i32, -1)}; });
+    });
+  }
+
   State attendSegment(unsigned segment, State state) {
     bool given = !op.getKPos().empty();
     loadQueries(segment);
@@ -170,12 +220,25 @@ private:
     // What each row sees, and what blocks of keys may be skipped or need no mask.
     Extent extent = extentOf(segment);
     Values ranges = rowRanges();
-    Value count = extent.count, from = extent.from, to = extent.to;
+    Value count = extent.count, from = extent.from, to = extent.to, step = k.idx(tileKeys), begin = k.idx(0), first;
     if (split) {
-      Value chunk = k.mul(k.ceilDiv(k.ceilDiv(count, k.idx(tileKeys)), splits()), k.idx(tileKeys)), begin = k.mul(split, chunk);
+      Value chunk = chunkOf(count);
+      begin = k.mul(split, chunk);
       from = k.max(from, begin);
       to = k.min(to, k.add(begin, chunk));
     }
+    // Classified blocks are counted; what the loop gets for a step is the block and its class.
+    Visits visits;
+    if (isClassified(op)) {
+      Value bytes = split ? paddedChunk(segment) : paddedBlocks(segment);
+      if (split)
+        classifyPart(segment, extent, begin, to, bytes);
+      visits = visitsOf(classes, bytes);
+      classes = k.bytePtr(classes, bytes);
+      from = k.idx(0), to = visits.count, step = k.idx(1), first = find(visits, from);
+    }
+    auto firstKey = [&](Value at) { return first ? k.add(begin, k.mul(blockOf(at), k.idx(tileKeys))) : at; };
+    auto isMasked = [&](Value at) { return first ? isOf(at, Masked) : isPartial(extent, at); };
 
     Values buffers{keyBuffer, valueBuffer};
     SmallVector<Type> arguments{index, keyType.oneStage(), valueType.oneStage()};
@@ -183,41 +246,30 @@ private:
       buffers.push_back(positionBuffer);
       arguments.push_back(positionType.oneStage());
     }
-    auto loop = tile::PipelineOp::create(b, TypeRange{outType(), rowType(), rowType()}, from, to, k.idx(tileKeys), buffers,
+    auto loop = tile::PipelineOp::create(b, TypeRange{outType(), rowType(), rowType()}, from, to, step, first, buffers,
                                          ValueRange{state.out, state.maxima, state.sums});
+    if (first)
+      buildRegion(k, loop.getNext(), {index}, [&](ValueRange at) -> Values { return {find(visits, k.add(blockOf(at[0]), k.idx(1)))}; });
     buildRegion(k, loop.getProduce(), arguments, [&](ValueRange at) -> Values {
-      bring(op.getK()[segment], at[0], count, headSize, at[1]);
-      bring(op.getV()[segment], at[0], count, valueSize, at[2]);
-      if (given) {
-        auto fill = tile::FillOp::create(b, at[3], false);
-        buildRegion(k, fill.getBody(), {index, index}, [&](ValueRange place) -> Values {
-          Value key = k.add(at[0], place[1]), far = k.idx(std::numeric_limits<int32_t>::max());
-          return k.ifElse(
-              k.compare(arith::CmpIPredicate::slt, key, count),
-              [&]() -> Values {
-                Value position = k.max(k.min(toIndex(pullScalar(op.getKPos()[segment], {key})), far), k.idx(-1));
-                return {arith::IndexCastOp::create(b, i32, position)};
-              },
-              [&]() -> Values { return {k.constantInt(i32, -1)}; });
-        });
-      }
+      Value t0 = firstKey(at[0]);
+      bring(op.getK()[segment], t0, count, headSize, at[1]);
+      bring(op.getV()[segment], t0, count, valueSize, at[2]);
+      if (given)
+        k.ifThen(isMasked(at[0]), [&] { bringPositions(segment, t0, count, at[3]); });
       return {};
     });
     llvm::append_range(arguments, loop.getInits().getTypes());
     unsigned carried = arguments.size() - 3;
     buildRegion(k, loop.getConsume(), arguments, [&](ValueRange at) -> Values {
-      Value t0 = at[0], zero = splat(logitsType(), k.constant(f32, 0));
+      Value t0 = firstKey(at[0]), zero = splat(logitsType(), k.constant(f32, 0));
       Value logits = tile::DotOp::create(b, logitsType(), operand, at[1], zero, b.getUnitAttr());
-      if (transforms())
-        logits = transformLogits(segment, logits, t0, count);
+      logits = biased(segment, logits, t0, count, at[0]);
       // The last block may be short; others are seen by all rows, or masked.
+      auto position = [&](Value column) -> Value { return tile::ReadOp::create(b, i32, at[3], k.idx(0), column); };
       if (given)
-        logits = maskLogits(logits, ranges, t0, count,
-                            [&](Value column) -> Value { return tile::ReadOp::create(b, i32, at[3], k.idx(0), column); });
+        logits = masked(isMasked(at[0]), logits, ranges, t0, count, position);
       else
-        logits = k.ifElse(
-            isPartial(extent, t0), [&]() -> Values { return {maskLogits(logits, ranges, t0, count)}; },
-            [&]() -> Values { return {logits}; })[0];
+        logits = masked(isMasked(at[0]), logits, ranges, t0, count);
       Step next = softmax(at[carried + 1], at[carried + 2], logits);
       Value left = logits;
       if (element.isF32()) {
@@ -251,6 +303,7 @@ private:
   Phase phase;
   tile::SharedType keyType, valueType, positionType;
   Value keyBuffer, valueBuffer, positionBuffer, queries, weights;
+  Value classes; ///< of the rows, from the segment on that is next
 };
 
 class TiledAttention : public TileGenerator {
@@ -276,35 +329,52 @@ public:
   }
 
 protected:
-  unsigned phases() override { return 3; }
-  int64_t threads(KernelBuilder &k, unsigned phase) override {
+  unsigned phases() override { return isClassified() ? 4 : 3; }
+  int64_t threads(KernelBuilder &k, unsigned launch) override {
+    Phase phase = phaseOf(launch);
+    if (phase == Classify)
+      return AttendClasses::kClassifyThreads;
     if (phase == Many)
       return byGroups(k) ? GroupAttend::threads(op) : manyRows(op) * 2;
     return phase == Few ? kFewRows * 2 : AttendProgram::kJoinThreads;
   }
-  Values grid(KernelBuilder &k, unsigned phase) override {
-    AttendProgram p(op, k, Phase(phase));
+  Values grid(KernelBuilder &k, unsigned launch) override {
+    Phase phase = phaseOf(launch);
+    AttendProgram p(op, k, phase);
     // Without a row there is nothing to do, whatever the keys.
     Value parts = k.min(p.splits(), k.mul(p.allRows, k.idx(kMaxSplits)));
     Values blocks{phase == Many ? k.ceilDiv(p.allRows, k.idx(manyRows(op))) : phase == Few ? parts : p.allRows, p.pairs, k.idx(1)};
     if (phase == Many && byGroups(k))
       blocks = GroupAttend(op, k).grid();
-    Value chosen = arith::SelectOp::create(k.b, p.isFew(), k.idx(phase != Many), k.idx(phase == Many));
+    else if (phase == Classify)
+      withClasses(k, [&](AttendClasses &many) { blocks = many.classifyGrid(); });
+    bool forMany = phase == Many || phase == Classify;
+    Value chosen = arith::SelectOp::create(k.b, p.isFew(), k.idx(!forMany), k.idx(forMany));
     blocks[0] = k.mul(blocks[0], chosen);
     return blocks;
   }
-  void program(KernelBuilder &k, unsigned phase) override {
+  void program(KernelBuilder &k, unsigned launch) override {
+    Phase phase = phaseOf(launch);
     cpu::checkEpilogue(k, op->getResults());
+    if (phase == Classify)
+      return withClasses(k, [](AttendClasses &many) { many.classify(); });
     if (phase == Many && byGroups(k))
       return GroupAttend(op, k).attend();
-    AttendProgram p(op, k, Phase(phase));
+    AttendProgram p(op, k, phase);
     phase == Join ? p.join() : p.attend();
   }
-  int64_t resident(KernelBuilder &k, unsigned phase) override { return phase == Many && byGroups(k) && GroupAttend(op, k).stays() ? 1 : 0; }
-  SmallVector<TensorMap> tensorMaps(KernelBuilder &k, unsigned phase) override {
-    return phase == Many && byGroups(k) ? GroupAttend(op, k).tensorMaps() : SmallVector<TensorMap>();
+  int64_t resident(KernelBuilder &k, unsigned launch) override {
+    return phaseOf(launch) == Many && byGroups(k) && GroupAttend(op, k).stays() ? 1 : 0;
   }
-  Value joined(KernelBuilder &k) override { return AttendProgram(op, k, Few).joined(); }
+  SmallVector<TensorMap> tensorMaps(KernelBuilder &k, unsigned launch) override {
+    return phaseOf(launch) == Many && byGroups(k) ? GroupAttend(op, k).tensorMaps() : SmallVector<TensorMap>();
+  }
+  Value joined(KernelBuilder &k) override {
+    Value bytes = AttendProgram(op, k, Few).joined();
+    if (isClassified())
+      withClasses(k, [&](AttendClasses &many) { bytes = k.max(bytes, many.classBytes()); });
+    return bytes;
+  }
   cpu::Cost cost(KernelBuilder &k) override {
     cpu::Cost cost = cpu::attendCost(op, k);
     // A block of rows reads the keys and values that they see: in proportion to the products, which the model of operations has.
@@ -319,6 +389,18 @@ protected:
   }
 
 private:
+  bool isClassified() { return AttendClasses::isClassified(op); }
+  /// Classes are there before anything else.
+  Phase phaseOf(unsigned launch) { return !isClassified() ? Phase(launch) : launch == 0 ? Classify : Phase(launch - 1); }
+  /// Runs `body` for the tiles of many rows.
+  void withClasses(KernelBuilder &k, llvm::function_ref<void(AttendClasses &)> body) {
+    if (byGroups(k)) {
+      GroupAttend groups(op, k);
+      return body(groups);
+    }
+    AttendProgram blocks(op, k, Many);
+    body(blocks);
+  }
   bool byGroups(KernelBuilder &k) { return hopper && GroupAttend::fits(op) && !GroupAttend(op, k).tensorMaps().empty(); }
   KVAttendOp op;
   bool hopper;

@@ -46,7 +46,7 @@ public:
     Value zero = tile::SplatOp::create(b, acc, k.constant(b.getF32Type(), 0));
 
     auto loop =
-        tile::PipelineOp::create(b, TypeRange(acc), k.idx(0), depth, k.idx(bk), ValueRange{leftBuffer, rightBuffer}, ValueRange(zero));
+        tile::PipelineOp::create(b, TypeRange(acc), k.idx(0), depth, k.idx(bk), Value(), ValueRange{leftBuffer, rightBuffer}, ValueRange(zero));
     SmallVector<Type> arguments{b.getIndexType(), leftTile, rightTile};
     buildRegion(k, loop.getProduce(), arguments, [&](ValueRange at) -> Values {
       bringLeft(at[0], at[1]);

@@ -48,7 +48,7 @@ public:
     Value ones = codes.hasWholeZeros() ? Value() : makeOnes();
     auto acc = sumType(bn);
     Value nothing = tile::SplatOp::create(b, acc, k.constant(f32, 0));
-    auto loop = tile::PipelineOp::create(b, TypeRange(acc), k.idx(0), depth, k.idx(bk), buffers, ValueRange(nothing));
+    auto loop = tile::PipelineOp::create(b, TypeRange(acc), k.idx(0), depth, k.idx(bk), Value(), buffers, ValueRange(nothing));
     SmallVector<Type> arguments{index};
     llvm::append_range(arguments, tiles);
     buildRegion(k, loop.getProduce(), arguments, [&](ValueRange at) -> Values {

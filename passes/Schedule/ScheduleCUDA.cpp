@@ -55,7 +55,7 @@ constexpr int64_t kHopperShared = 227 << 10;
 /// Registers of a thread that are neither sums nor operands: addresses, positions, what rows carry.
 constexpr int64_t kOtherRegisters = 32;
 /// What positions of keys add to them, and what says that a block has keys that are nobody's.
-constexpr int64_t kPositionRegisters = 32;
+constexpr int64_t kPositionRegisters = 24;
 
 /// And rows of many spans of a swizzle: each span has addresses and descriptors of its own.
 constexpr int64_t kWideRegisters = 24;
@@ -108,11 +108,14 @@ Sizes attentionGroups(KVAttendOp op) {
   int64_t page = pageOf(op);
   if (page && std::max(size, valueSize) > 128) // no registers are left for finding pages
     return {};
+  bool classified = !op.getKPos().empty() || !op.getBias().empty(); // as AttendClasses has it
   int64_t groups = std::max(size, valueSize) <= 64 ? 3 : 2, rows = 64 * groups;
-  int64_t registers = cuda::RoleRegisters::ofAttention(groups, op.getK().size() + (page > 0)).consumer;
+  int64_t registers = cuda::RoleRegisters::ofAttention(groups, op.getK().size() + (page > 0) + classified).consumer;
   // A thread has half a row of 64 columns of each, so keys/2 logits, keys/4 registers of weights, valueSize/2 sums.
-  int64_t others =
-      kOtherRegisters + (op.getKPos().empty() ? 0 : kPositionRegisters) + (std::max(size, valueSize) > 128 ? kWideRegisters : 0);
+  // A bias has a place for each row, and elements on their way; what finds them has to stay beside wider sums.
+  int64_t biasRegisters = std::max(size, valueSize) <= 64 ? 40 : 80;
+  int64_t others = kOtherRegisters + (op.getKPos().empty() ? 0 : kPositionRegisters) + (op.getBias().empty() ? 0 : biasRegisters) +
+                   (std::max(size, valueSize) > 128 ? kWideRegisters : 0);
   int64_t byRegisters = (registers - others - valueSize / 2) * 4 / 3;
   llvm::SmallDenseSet<Value> queries(op.getQ().begin(), op.getQ().end());
   int64_t byMemory = (kHopperShared - int64_t(queries.size()) * rows * size * 2) / (2 * 2 * (size + valueSize));

@@ -34,16 +34,32 @@ leat.kernel_func @attend inputs 3 -> [tensor<1x4x?x64xf16>] {
   leat.yield %0 : tensor<1x4x?x64xf16>
 }
 
-// A ring cache says where its slots are: positions are staged beside keys, and f32 weights go through shared memory.
+// A ring cache says where its slots are. A launch of its own finds out which blocks a tile of rows sees, a warp a block; the loop walks from one that is seen to the next. Positions are
+// staged beside keys where the block is masked, and f32 weights go through shared memory. In decode a part of the keys classifies its blocks itself.
 // CHECK-LABEL: func.func @ring.program0
-// CHECK: tile.pipeline {{.*}} produce {
-// CHECK:   tile.fill {{.*}}<1x32xi32>
+// CHECK: tile.program threads 128
+// CHECK: tile.lanes max
+// CHECK: llvm.store %{{.*}} : i8, !llvm.ptr
+// CHECK-LABEL: func.func @ring.program1
+// CHECK-NOT: tile.lanes
+// CHECK: math.ctpop
+// CHECK: math.cttz
+// CHECK: tile.pipeline {{.*}} first {{.*}} next {
+// CHECK:   math.cttz
+// CHECK: } produce {
+// CHECK:   tile.copy_async
+// CHECK:   scf.if
+// CHECK:     tile.fill {{.*}}<1x32xi32>
 // CHECK: } consume {
-// CHECK-NOT: scf.if
+// CHECK:   scf.if
 // CHECK:   tile.read {{.*}} : {{.*}}<1x32xi32> -> i32
 // CHECK:   tile.store_shared
 // CHECK:   tile.barrier
 // CHECK:   tile.dot {{.*}} : !tile.shared<64x32xf32, pad = 16>
+// CHECK-LABEL: func.func @ring.program2
+// CHECK: tile.lanes max
+// CHECK: tile.barrier
+// CHECK: tile.pipeline {{.*}} next {
 leat.kernel_func @ring inputs 4 -> [tensor<1x4x?x16xf32>] {
 ^bb0(%q: tensor<1x4x?x16xf32>, %k: tensor<1x2x?x16xf32>, %v: tensor<1x2x?x16xf32>, %at: tensor<?xi64>):
   %0 = leat.kv_attend q(%q) k(%k) v(%v) k_pos(%at) {scale = 0.25 : f64, causal} : (tensor<1x4x?x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>, tensor<?xi64>) -> tensor<1x4x?x16xf32>

@@ -55,3 +55,41 @@ func.func @fills(%t: !tile.shared<8x8xf32, stages = 2>, %n: index, %x: f32) {
   }
   return
 }
+
+// Steps whose values one makes of the other: those on their way are carried, the oldest is worked on, the latest begun.
+// CHECK-LABEL: func.func @chain
+// CHECK-SAME: %[[FIRST:[a-z0-9]*]]: index
+// CHECK: tile.fill
+// CHECK: %[[SECOND:.*]] = arith.muli %[[FIRST]], %[[FIRST]]
+// CHECK: tile.fill
+// CHECK: %[[THIRD:.*]] = arith.muli %[[SECOND]], %[[SECOND]]
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %{{.*}}, %[[X:.*]] = %[[FIRST]], %[[Y:.*]] = %[[SECOND]], %[[Z:.*]] = %[[THIRD]], %{{.*}} = %c0{{.*}}, %{{.*}} = %c2{{.*}}) -> (f32, index, index, index, index, index)
+// CHECK:   tile.fill
+// CHECK:     arith.index_cast %[[Z]]
+// CHECK:   tile.read %{{.*}}[%{{.*}}, %[[X]]]
+// CHECK:   %[[W:.*]] = arith.muli %[[Z]], %[[Z]]
+// CHECK:   scf.yield %{{.*}}, %[[Y]], %[[Z]], %[[W]],
+func.func @chain(%first: index, %t: !tile.shared<8x8xi32, stages = 3>, %n: index, %x: i32, %sums: f32) -> f32 {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %r = tile.pipeline %c0 to %n step %c1 first %first buffers(%t : !tile.shared<8x8xi32, stages = 3>) carry(%sums : f32) -> f32 next {
+  ^bb0(%i: index):
+    %square = arith.muli %i, %i : index
+    tile.yield %square : index
+  } produce {
+  ^bb0(%i: index, %s: !tile.shared<8x8xi32>):
+    tile.fill %s : !tile.shared<8x8xi32> {
+    ^bb0(%a: index, %b: index):
+      %e = arith.index_cast %i : index to i32
+      tile.yield %e : i32
+    }
+    tile.yield
+  } consume {
+  ^bb0(%i: index, %s: !tile.shared<8x8xi32>, %sum: f32):
+    %e = tile.read %s[%c0, %i] : !tile.shared<8x8xi32> -> i32
+    %f = arith.sitofp %e : i32 to f32
+    %next = arith.addf %sum, %f : f32
+    tile.yield %next : f32
+  }
+  return %r : f32
+}

@@ -509,13 +509,13 @@ func.func @f(%c: !tile.reg<16x16xf32, #tile.layout<acc, 1x1>>) {
 // -----
 func.func @f(%n: index) {
   // expected-error @+1 {{needs buffers to bring tiles into}}
-  "tile.pipeline"(%n, %n, %n) <{operandSegmentSizes = array<i32: 1, 1, 1, 0, 0>}> ({
+  "tile.pipeline"(%n, %n, %n) <{operandSegmentSizes = array<i32: 1, 1, 1, 0, 0, 0>}> ({
   ^bb0(%i: index):
   "tile.yield"() : () -> ()
   }, {
   ^bb0(%i: index):
   "tile.yield"() : () -> ()
-  }) : (index, index, index) -> ()
+  }, {}) : (index, index, index) -> ()
   return
 }
 
@@ -535,13 +535,13 @@ func.func @f(%n: index, %t: !tile.shared<16x16xf16>) {
 // -----
 func.func @f(%n: index, %t: !tile.shared<16x16xf16, stages = 2>, %x: f32) {
   // expected-error @+1 {{carries values of the types of its results}}
-  "tile.pipeline"(%n, %n, %n, %t, %x) <{operandSegmentSizes = array<i32: 1, 1, 1, 1, 1>}> ({
+  "tile.pipeline"(%n, %n, %n, %t, %x) <{operandSegmentSizes = array<i32: 1, 1, 1, 0, 1, 1>}> ({
   ^bb0(%i: index, %s: !tile.shared<16x16xf16>):
   "tile.yield"() : () -> ()
   }, {
   ^bb0(%i: index, %s: !tile.shared<16x16xf16>, %y: f32):
   "tile.yield"(%y) : (f32) -> ()
-  }) : (index, index, index, !tile.shared<16x16xf16, stages = 2>, f32) -> ()
+  }, {}) : (index, index, index, !tile.shared<16x16xf16, stages = 2>, f32) -> ()
   return
 }
 
@@ -567,6 +567,35 @@ func.func @f(%n: index, %t: !tile.shared<16x16xf16, stages = 2>, %x: f32) {
   } consume {
   ^bb0(%i: index, %s: !tile.shared<16x16xf16>):
   tile.yield %x : f32
+  }
+  return
+}
+
+// -----
+func.func @f(%n: index, %t: !tile.shared<16x16xf16, stages = 2>) {
+  // expected-error @+1 {{needs a first value and a region that makes the next one of it, or neither}}
+  tile.pipeline %n to %n step %n first %n buffers(%t : !tile.shared<16x16xf16, stages = 2>) produce {
+  ^bb0(%i: index, %s: !tile.shared<16x16xf16>):
+  tile.yield
+  } consume {
+  ^bb0(%i: index, %s: !tile.shared<16x16xf16>):
+  tile.yield
+  }
+  return
+}
+
+// -----
+func.func @f(%n: index, %t: !tile.shared<16x16xf16, stages = 2>) {
+  // expected-error @+1 {{needs a tile.yield of types ('index') at the end of its next region}}
+  tile.pipeline %n to %n step %n first %n buffers(%t : !tile.shared<16x16xf16, stages = 2>) next {
+  ^bb0(%i: index):
+  tile.yield
+  } produce {
+  ^bb0(%i: index, %s: !tile.shared<16x16xf16>):
+  tile.yield
+  } consume {
+  ^bb0(%i: index, %s: !tile.shared<16x16xf16>):
+  tile.yield
   }
   return
 }

@@ -21,6 +21,13 @@ template <class T> struct Min {
 template <class T> struct Max {
   static T of(T a, T b) { return a > b ? a : b; }
 };
+// .relu of the two (sm_90): what is negative becomes 0.
+struct MinRelu {
+  static i32 of(i32 a, i32 b) { return Max<i32>::of(Min<i32>::of(a, b), 0); }
+};
+struct MaxRelu {
+  static i32 of(i32 a, i32 b) { return Max<i32>::of(Max<i32>::of(a, b), 0); }
+};
 template <class T> struct And {
   static T of(T a, T b) { return T(a & b); }
 };
@@ -173,6 +180,8 @@ const NamedHandler table[] = {
     ALL_INTEGERS("sub", Sub),
     ALL_INTEGERS("min", Min),
     ALL_INTEGERS("max", Max),
+    {"min.relu.s32", binary<i32, i32, i32, MinRelu>},
+    {"max.relu.s32", binary<i32, i32, i32, MaxRelu>},
     ALL_INTEGERS("and", And),
     ALL_INTEGERS("or", Or),
     ALL_INTEGERS("xor", Xor),

@@ -51,18 +51,18 @@ std::string stream(const std::string &name, const std::string &type, int size, i
          "\n  leat.yield %o : " + o + "\n}\n";
 }
 
-/// `list`: k_pos, kv_len or nothing. `valueSize` 0: as large as the head.
+/// `list`: k_pos, kv_len, bias or nothing, of type `listType`. `valueSize` 0: as large as the head.
 std::string attention(const std::string &name, const std::string &type, int size, const std::string &options, const char *list,
-                      int valueSize = 0) {
+                      int valueSize = 0, const std::string &listType = "tensor<?xi64>") {
   auto tensor = [&](const std::string &heads, int columns) {
     return "tensor<?x" + heads + "x?x" + std::to_string(columns) + "x" + type + ">";
   };
   int last = valueSize ? valueSize : size;
   std::string q = tensor("8", size), k = tensor("2", size), v = tensor("2", last), o = tensor("8", last);
   return "leat.kernel_func @" + name + " inputs " + (*list ? "4" : "3") + " -> [" + o + "] {\n^bb0(%q: " + q + ", %k: " + k + ", %v: " + v +
-         (*list ? ", %at: tensor<?xi64>" : "") + "):\n  %o = leat.kv_attend q(%q) k(%k) v(%v) " +
+         (*list ? ", %at: " + listType : "") + "):\n  %o = leat.kv_attend q(%q) k(%k) v(%v) " +
          (*list ? std::string(list) + "(%at) " : "") + "{scale = 0.125 : f64" + options + "} : (" + q + ", " + k + ", " + v +
-         (*list ? ", tensor<?xi64>" : "") + ") -> " + o + "\n  leat.yield %o : " + o + "\n}\n";
+         (*list ? ", " + listType : "") + ") -> " + o + "\n  leat.yield %o : " + o + "\n}\n";
 }
 
 /// Keys and values in pages.
@@ -133,6 +133,13 @@ std::vector<std::pair<std::string, std::string>> variants() {
   all.push_back({"attend_window_softcap",
                  attention("attend_window_softcap", "bf16", 128, ", causal, window_left = 1024 : i64, softcap = 30.0 : f64", "")});
   all.push_back({"attend_ring", attention("attend_ring", "f16", 64, ", causal", "k_pos")});
+  // Masks of keys, of queries and keys, of heads.
+  for (int size : {64, 96, 128, 256})
+    for (auto [shape, options] : {std::pair("?x1x1x?", ""), {"?x1x?x?", ", causal"}, {"1x8x?x?", ""}}) {
+      std::string name = "attend_biased_" + std::to_string(size) + "_" + (*options ? "queries" : shape[0] == '1' ? "heads" : "keys");
+      all.push_back({name, attention(name, "bf16", size, options, "bias", 0, std::string("tensor<") + shape + "xf32>")});
+    }
+  all.push_back({"attend_ring_full", attention("attend_ring_full", "bf16", 128, "", "k_pos")});
   for (int size : {64, 128}) {
     std::string name = "attend_length_" + std::to_string(size);
     all.push_back({name, attention(name, "bf16", size, ", causal", "kv_len")});

@@ -131,12 +131,13 @@ std::vector<Case> cases() {
   for (const Array &x : {Array::random("f32", {2, 200}, 7, -2, 2), tied})
     all.push_back({"sample", {x, history}, {Array("i64", {2})}, {5}});
   all.push_back({"softmax", {random("f32", {2, 300})}, {Array("f32", {2, 300})}});
+  // The last block is nobody's and left out; the one before is in the stage whose memory results take.
   for (int64_t queries : {20, 1}) {
-    Array positions("i64", {200});
-    for (int64_t i = 0; i < 200; ++i)
-      positions.set(i, i < 190 ? (i + 37) % 190 : -1);
+    Array positions("i64", {230});
+    for (int64_t i = 0; i < 230; ++i)
+      positions.set(i, i < 215 ? (i + 37) % 215 : -1);
     all.push_back({"ring",
-                   {random("f32", {1, 4, queries, 16}), random("f32", {1, 2, 200, 16}), random("f32", {1, 2, 200, 16}), positions},
+                   {random("f32", {1, 4, queries, 16}), random("f32", {1, 2, 230, 16}), random("f32", {1, 2, 230, 16}), positions},
                    {Array("f32", {1, 4, queries, 16})}});
   }
   // Blocks with and without keys that are nobody's, in the middle of the list and at its end; and one block of each segment.
@@ -205,11 +206,12 @@ TEST_P(Synchronisation, EveryMutantIsReported) {
       results.push_back(&a);
     return kernels->run(c.kernel, inputs, results, c.scalars);
   };
-  // Only in prefill on Hopper it has what others have not; elsewhere LLVM leaves an empty group of copies on a path without keys.
+  // Only in prefill on Hopper, behind the launch that classifies blocks, it has what others have not; elsewhere LLVM leaves an empty group
+  // of copies on a path without keys.
   auto isTried = [&](const std::string &name, unsigned phase) {
     if (name == "bytes" || name == "halfbytes") // the form for few rows is that of "coded"
       return phase > 0;
-    return name != "stream" || (phase == 0 && GetParam() == std::string("sm_90a"));
+    return name != "stream" || (phase == 1 && GetParam() == std::string("sm_90a"));
   };
   unsigned count = 0;
   const std::vector<std::string> original = kernels->ptx;

@@ -152,6 +152,44 @@ void AttendEmitter::countPositions(Value t0, Value keys, int64_t block, Value po
   });
 }
 
+Value AttendEmitter::biasShows(unsigned segment, Value t0, Value keys, Value maxima) {
+  // A bias of at most `kFaint` weighs nothing beside a logit above `kEvident`. Masks of the least float are meant as -inf; a row that has
+  // nothing else takes the mean of what they are over.
+  constexpr double kFaint = -1e30, kEvident = -1e29, kInfinity = std::numeric_limits<double>::infinity();
+  auto shape = cast<RankedTensorType>(op.getBias()[segment].getType()).getShape();
+  bool perRow = shape.size() >= 2 && shape[shape.size() - 2] != 1, perHead = shape.size() >= 3 && shape[shape.size() - 3] != 1;
+  // Heads that share the bias have it in the same place: one row for each query. NaN is seen.
+  Value step = perHead ? k.idx(1) : rowHeads, no = arith::ConstantIntOp::create(k.b, 0, 1);
+  auto above = [&](double least, Value bias) -> Value {
+    Value found = arith::CmpFOp::create(k.b, arith::CmpFPredicate::UGT, bias, k.constant(bias.getType(), least));
+    return isa<VectorType>(found.getType()) ? vector::ReductionOp::create(k.b, vector::CombiningKind::OR, found).getResult() : found;
+  };
+  auto found = k.forLoop(k.idx(0), perRow || perHead ? rows : k.idx(1), step, {no, no}, [&](Value r, ValueRange before) {
+    SmallVector<Value> state(before);
+    Value whole = k.sub(keys, k.rem(keys, k.idx(lanes)));
+    auto scan = [&](Value from, Value to, int64_t width) {
+      state = k.forLoop(from, to, k.idx(width), state, [&](Value j, ValueRange carried) -> SmallVector<Value> {
+        Value bias = pullBias(segment, r, k.add(t0, j), width);
+        return {arith::OrIOp::create(k.b, carried[0], above(kFaint, bias)), arith::OrIOp::create(k.b, carried[1], above(-kInfinity, bias))};
+      });
+    };
+    scan(k.idx(0), whole, lanes);
+    scan(whole, keys, 1);
+    return state;
+  });
+  auto isHidden = [&](Value r) -> Value { // the row has seen nothing that counts
+    return arith::CmpFOp::create(k.b, arith::CmpFPredicate::ULE, k.load(maxima, f32, r, 1), k.constant(f32, kEvident));
+  };
+  auto faintly = [&] {
+    return k.forLoop(k.idx(0), rows, k.idx(1), {no}, [&](Value r, ValueRange carried) -> SmallVector<Value> {
+      return {arith::OrIOp::create(k.b, carried[0], isHidden(r))};
+    });
+  };
+  return k.ifElse(
+      found[0], [&]() -> SmallVector<Value> { return {found[0]}; },
+      [&]() -> SmallVector<Value> { return k.ifElse(found[1], faintly, [&]() -> SmallVector<Value> { return {no}; }); })[0];
+}
+
 void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t block, Bounds bounds,
                               llvm::function_ref<void(Value, Value, Hidden)> body) {
   Value far = k.idx(std::numeric_limits<int32_t>::max()), none = k.idx(-1);
@@ -185,8 +223,13 @@ void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t bl
       countPositions(t0, keys, block, bounds.positions);
     }
     Hidden hidden{arith::ConstantIntOp::create(k.b, 0, 1), {}};
+    auto visit = [&] {
+      if (op.getBias().empty())
+        return body(t0, keys, hidden);
+      k.ifThen(biasShows(segment, t0, keys, bounds.maxima), [&] { body(t0, keys, hidden); });
+    };
     if (!isBounded(op) && !given && !isProgram(op))
-      return body(t0, keys, hidden);
+      return visit();
     Value some =
         arith::AndIOp::create(k.b, isTrue(arith::CmpIPredicate::sle, least, anyHigh), isTrue(arith::CmpIPredicate::sge, greatest, anyLow));
     hidden.byRange =
@@ -198,9 +241,9 @@ void AttendEmitter::forBlocks(unsigned segment, Value from, Value to, int64_t bl
       some = arith::AndIOp::create(k.b, some, visible);
       hidden.byProgram = partly;
     } else if (!given) {
-      return body(t0, keys, hidden);
+      return visit();
     }
-    k.ifThen(some, [&] { body(t0, keys, hidden); });
+    k.ifThen(some, visit);
   });
 }
 

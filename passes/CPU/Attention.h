@@ -59,16 +59,17 @@ protected:
   /// Stores the positions of the keys of a block that are counted from 0 on: i32, -1 behind the last.
   void countPositions(mlir::Value t0, mlir::Value keys, int64_t block, mlir::Value positions);
   /// What is kept of rows and of the keys of a block, i32 each: the first and last position that a row may see, the positions of keys, -1
-  /// behind the last, and where there is a mask program, the positions of rows.
+  /// behind the last, and where there is a mask program, the positions of rows. And rows' largest logits so far (f32, in raw units).
   struct Bounds {
-    mlir::Value low, high, positions, rowPositions;
+    mlir::Value low, high, positions, rowPositions, maxima;
   };
   /// How a block of keys is hidden, each i1: some key is out of some row's range; the mask program hides some key from some row (null
   /// without a program).
   struct Hidden {
     mlir::Value byRange, byProgram;
   };
-  /// Runs `body` over blocks of keys [from, to) of a segment that some row of the tile may see. `positions` has room for `block`.
+  /// Runs `body` over blocks of keys [from, to) of a segment that some row of the tile may see. `positions` has room for `block`. Keys and
+  /// values of other blocks are not read.
   void forBlocks(unsigned segment, mlir::Value from, mlir::Value to, int64_t block, Bounds bounds,
                  llvm::function_ref<void(mlir::Value t0, mlir::Value keys, Hidden hidden)> body);
 
@@ -103,6 +104,8 @@ protected:
   double unit() { return natural() * 1.4426950408889634; }
   /// A product of query and key as a raw logit, without the bias.
   mlir::Value raw(Emit &e, mlir::Value x);
+  /// The bias leaves some row of the tile something of keys [t0, t0 + keys) that counts beside what it has seen (i1).
+  mlir::Value biasShows(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value maxima);
   /// The bias of `lanes` keys from t0 + j on for row r.
   mlir::Value pullBias(unsigned segment, mlir::Value r, mlir::Value key, int64_t width);
   /// The log-sum-exp of a row by its maximum and sum in raw units; -inf where it saw nothing.

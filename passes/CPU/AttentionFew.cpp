@@ -45,7 +45,7 @@ AttendFew::AttendFew(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k) {
   valueRoom = room(op.getV(), valueDepth);
 }
 
-AttendEmitter::Bounds AttendFew::bounds() { return {at(low), at(high), at(positions), at(rowPositions)}; }
+AttendEmitter::Bounds AttendFew::bounds() { return {at(low), at(high), at(positions), at(rowPositions), at(maxima)}; }
 
 Value AttendFew::splits() {
   Value total = k.idx(0);

@@ -28,7 +28,7 @@ AttendMany::AttendMany(KVAttendOp op, KernelBuilder &k) : AttendEmitter(op, k), 
   rowHeadsRoom = reserve(isProgram(op) ? kPanel * 4 : 0);
 }
 
-AttendEmitter::Bounds AttendMany::bounds() { return {at(low), at(high), at(positions), at(rowPositions)}; }
+AttendEmitter::Bounds AttendMany::bounds() { return {at(low), at(high), at(positions), at(rowPositions), at(maxima)}; }
 
 Value AttendMany::tasks() { return k.mul(k.ceilDiv(allRows, k.idx(kPanel)), pairs); }
 

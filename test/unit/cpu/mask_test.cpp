@@ -1,4 +1,4 @@
-// Mask programs on intervals against enumeration, and in the kernels of attention against double loops.
+// What masks hide: programs on intervals against enumeration, programs and tensors in the kernels of attention against double loops.
 #include "AttentionReference.h"
 #include "KernelTest.h"
 #include "MaskCases.h"
@@ -21,6 +21,13 @@ std::string attend(const std::string &name, const std::string &mask, const std::
          ", %vv: " + keys + "):\n" + maskConstants() + "  %o, %l = leat.kv_attend q(%qq) k(%kk) v(%vv) " + mask + " {scale = 0.25" + more +
          "} : (" + rows + ", " + keys + ", " + keys + ") -> (" + rows + ", " + lse + ")\n  leat.yield %o, %l : " + rows + ", " + lse +
          "\n}\n";
+}
+
+std::string attendBiased(const std::string &name, const std::string &bias) {
+  std::string rows = "tensor<?x6x?x16xf32>", keys = "tensor<?x2x?x16xf32>";
+  return "leat.kernel_func @" + name + " inputs 4 -> [" + rows + "] {\n^bb0(%q: " + rows + ", %k: " + keys + ", %v: " + keys +
+         ", %b: " + bias + "):\n  %o = leat.kv_attend q(%q) k(%k) v(%v) bias(%b) {scale = 0.25} : (" + rows + ", " + keys + ", " + keys +
+         ", " + bias + ") -> " + rows + "\n  leat.yield %o : " + rows + "\n}\n";
 }
 
 // --- intervals --------------------------------------------------------------------------------------------------------------------------
@@ -195,6 +202,8 @@ const char *kernels() {
       if (mask.exact)
         all += attend(std::string(mask.name) + "_and_more", maskText(mask), ", causal, window_left = 50, softcap = 2.0");
     }
+    all += attendBiased("row_bias", "tensor<?x1x?x?xf32>") + attendBiased("head_bias", "tensor<6x1x?xf32>") +
+           attendBiased("key_bias", "tensor<?x1x1x?xf32>");
     // A number from outside, and two segments with positions.
     std::string t = "tensor<?x3x?x64xf32>", one = "tensor<?x1x?x64xf32>";
     all +=
@@ -267,6 +276,14 @@ TEST_P(MaskedAttention, SegmentsWithPositionsAndANumberFromOutside) {
   }
 }
 
+/// Rows [from, to) of each head of a cache [1, heads, keys, depth].
+void makeNaN(Array &cache, int64_t from, int64_t to) {
+  for (int64_t h = 0; h < cache.dims[1]; ++h)
+    for (int64_t j = from; j < to; ++j)
+      for (int64_t d = 0; d < cache.dims[3]; ++d)
+        cache.set((h * cache.dims[2] + j) * cache.dims[3] + d, std::nan(""));
+}
+
 /// Blocks that no row sees are not read: what lies there may be NaN. Where a block is partly visible, it is read.
 TEST_P(MaskedAttention, HiddenBlocksAreNotRead) {
   int64_t t = 1024;
@@ -274,12 +291,8 @@ TEST_P(MaskedAttention, HiddenBlocksAreNotRead) {
     Array q = Array::random("f32", {1, 6, s, 16}, 4), k = Array::random("f32", {1, 2, t, 16}, 5),
           v = Array::random("f32", {1, 2, t, 16}, 6);
     auto poison = [&](int64_t from, int64_t to) {
-      for (int64_t h = 0; h < 2; ++h)
-        for (int64_t j = from; j < to; ++j)
-          for (int64_t d = 0; d < 16; ++d) {
-            k.set((h * t + j) * 16 + d, std::nan(""));
-            v.set((h * t + j) * 16 + d, std::nan(""));
-          }
+      makeNaN(k, from, to);
+      makeNaN(v, from, to);
     };
     Array o("f32", {1, 6, s, 16}), clean("f32", {1, 6, s, 16}), lse("f32", {1, 6, s});
     jit->run("sinks_and_window", {&q, &k, &v}, {&clean, &lse});
@@ -289,6 +302,61 @@ TEST_P(MaskedAttention, HiddenBlocksAreNotRead) {
     poison(0, 64);
     jit->run("sinks_and_window", {&q, &k, &v}, {&o, &lse});
     EXPECT_TRUE(std::isnan(o.at(0)));
+  }
+}
+
+/// The same where a tensor hides them. One row that sees one of their keys is enough for them to be read.
+TEST_P(MaskedAttention, BlocksHiddenByABiasAreNotRead) {
+  int64_t t = 600, from = 256, to = 512;
+  double least = std::numeric_limits<float>::lowest();
+  struct Case {
+    const char *kernel;
+    std::vector<int64_t> dims;
+  };
+  for (int64_t s : {1, 2, 70})
+    for (const Case &c : {Case{"row_bias", {1, 1, s, t}}, Case{"head_bias", {6, 1, t}}, Case{"key_bias", {1, 1, 1, t}}})
+      for (double hidden : {-kInfinity, least}) {
+        if (hidden == least && s <= 2)
+          continue; // few rows: tasks for a part of the keys each, which may have nothing else
+        SCOPED_TRACE(testing::Message() << c.kernel << ", " << s << " rows, " << hidden);
+        Array q = Array::random("f32", {1, 6, s, 16}, 4), k = Array::random("f32", {1, 2, t, 16}, 5),
+              v = Array::random("f32", {1, 2, t, 16}, 6), bias = Array::random("f32", c.dims, 7);
+        for (int64_t i = 0; i < bias.size(); ++i)
+          if (i % t >= from && i % t < to)
+            bias.set(i, hidden);
+        Array clean("f32", {1, 6, s, 16}), o("f32", {1, 6, s, 16});
+        jit->run(c.kernel, {&q, &k, &v, &bias}, {&clean});
+        Reference r{1, 6, 2, s, 16, 16};
+        bool perRow = c.dims.size() == 4 && c.dims[2] != 1, perHead = c.dims.size() == 3;
+        auto added = [&](int64_t, int64_t h, int64_t i, int64_t j) { return bias.at(((perRow ? i : 0) + (perHead ? h : 0)) * t + j); };
+        r.segments.push_back({element(q), element(k), element(v), t, added, {}});
+        expectAttention(r, clean, nullptr, 3e-6);
+        makeNaN(k, from, to);
+        makeNaN(v, from, to);
+        jit->run(c.kernel, {&q, &k, &v, &bias}, {&o});
+        EXPECT_EQ(o.bytes, clean.bytes);
+        bias.set(bias.size() - t + from + 70, 0);
+        jit->run(c.kernel, {&q, &k, &v, &bias}, {&o});
+        EXPECT_TRUE(std::isnan(o.at(o.size() - 1)));
+      }
+}
+
+/// A row that has nothing but keys under masks of the least float takes their mean, whatever blocks they are in.
+TEST_P(MaskedAttention, MasksOfTheLeastFloatAloneCount) {
+  int64_t t = 300;
+  for (int64_t s : {1, 40}) {
+    Array q = Array::random("f32", {1, 6, s, 16}, 4), k = Array::random("f32", {1, 2, t, 16}, 5),
+          v = Array::random("f32", {1, 2, t, 16}, 6), bias("f32", {1, 1, s, t}), o("f32", {1, 6, s, 16});
+    for (int64_t i = 0; i < s; ++i)
+      for (int64_t j = 0; j < t; ++j)
+        bias.set(i * t + j, i % 2 == 0 || (j >= 64 && j < 128) ? std::numeric_limits<float>::lowest() : 0);
+    jit->run("row_bias", {&q, &k, &v, &bias}, {&o});
+    for (int64_t d = 0; d < 16; ++d) {
+      double mean = 0;
+      for (int64_t j = 0; j < t; ++j)
+        mean += v.at(j * 16 + d) / t;
+      EXPECT_NEAR(o.at(d), mean, 1e-6) << s;
+    }
   }
 }
 

@@ -163,9 +163,6 @@ static void resetCta(Cta &cta) {
 void startCluster(Cluster &cluster, u64 index) {
   Launch &launch = *cluster.launch;
   cluster.index = index;
-  const Dim3 &grid = launch.grid, &size = launch.cluster;
-  u64 across = grid.x / size.x, down = grid.y / size.y;
-  Dim3 first = {u32(index % across) * size.x, u32(index / across % down) * size.y, u32(index / across / down) * size.z};
   cluster.copies.clear();
   cluster.seen.clear();
   cluster.acquired.clear();
@@ -177,8 +174,7 @@ void startCluster(Cluster &cluster, u64 index) {
   cluster.barrier.pending.clear();
   cluster.barrier.completed.clear();
   for (auto &cta : cluster.ctas) {
-    u32 rank = cta->rank;
-    cta->id = {first.x + rank % size.x, first.y + rank / size.x % size.y, first.z + rank / size.x / size.y};
+    cta->id = ctaOf(launch.grid, launch.cluster, index, cta->rank);
     resetCta(*cta);
   }
 }

@@ -24,7 +24,7 @@ GlobalRaces::Page &GlobalRaces::pageOf(Warp &warp, u64 number) {
 }
 
 // The number of this instruction's event, counted from 1; 0 when there are too many to tell apart.
-u32 GlobalRaces::eventOf(Warp &warp, const Op &op, u32 bytes) {
+u32 GlobalRaces::eventOf(Warp &warp, const Op &op, u32 bytes, bool writes) {
   auto &entry = warp.raceCache.events[op.index % 16];
   if (entry.pc == op.index && entry.clock == warp.clock)
     return entry.event;
@@ -36,7 +36,7 @@ u32 GlobalRaces::eventOf(Warp &warp, const Op &op, u32 bytes) {
   auto &chunk = chunks[eventCount / chunkEvents];
   if (!chunk)
     chunk = std::make_unique<Event[]>(chunkEvents);
-  chunk[eventCount % chunkEvents] = {warp.cta->cluster->index, Record(op.index, warp.clock, warp.agent, 0), bytes};
+  chunk[eventCount % chunkEvents] = {warp.cta->cluster->index, Record(op.index, warp.clock, warp.agent, 0), bytes, writes};
   entry.pc = op.index;
   entry.clock = warp.clock;
   return entry.event = ++eventCount;
@@ -67,7 +67,7 @@ bool GlobalRaces::ordered(Walk &walk, Touch earlier) const {
   const Event &e = event(earlier);
   Warp &warp = walk.warp;
   const Cluster &cluster = *warp.cta->cluster;
-  Record first = e.record, record(first.pc(), first.clock(), first.agent(), earlier & 31);
+  Record first = e.record, record(first.pc(), first.clock(), first.agent(), laneOf(earlier));
   if (e.cluster == cluster.index) {
     u32 entry = warp.clocks.generic.at[record.agent()];
     bool allLanes = record.agent() == warp.agent ? record.clock() <= warp.syncClock : record.clock() < entry >> 6;
@@ -82,16 +82,8 @@ bool GlobalRaces::ordered(Walk &walk, Touch earlier) const {
   return false;
 }
 
-// Neighbours of less than 4 bytes share a granule and nothing else.
 bool GlobalRaces::clashes(Walk &walk, Touch earlier) const {
-  if (!earlier)
-    return false;
-  if (u64 bytes = event(earlier).bytes; bytes < 4 && walk.bytes < 4) {
-    u64 from = earlier >> 5 & 3, mine = walk.begin & 3;
-    if (from + bytes <= mine || mine + walk.bytes <= from)
-      return false;
-  }
-  return !ordered(walk, earlier);
+  return earlier && overlap(offsetOf(earlier), event(earlier).bytes, walk.begin & 3, walk.bytes) && !ordered(walk, earlier);
 }
 
 bool GlobalRaces::storesSameValue(const Walk &walk, u64 address) const {
@@ -112,7 +104,7 @@ void GlobalRaces::race(Walk &walk, u64 address, Touch earlier, const char *what)
   if (launch.reports.seen(&walk.op, kind, e.record.pc()))
     return;
   std::string who = e.cluster == warp.cta->cluster->index
-                        ? rt::formatText("warp %u lane %u of this CTA", e.record.agent() % agentsPerCta, earlier & 31)
+                        ? rt::formatText("warp %u lane %u of this CTA", e.record.agent() % agentsPerCta, laneOf(earlier))
                         : rt::formatText("CTA number %llu", (unsigned long long)e.cluster);
   reportWith(warp, walk.op, walk.lane, kind, e.record.pc(), "%s %s by %s at %s", launch.memory.describe(address).c_str(), what, who.c_str(),
              launch.reports.where(e.record.pc()).c_str());
@@ -157,7 +149,7 @@ void GlobalRaces::access(Warp &warp, const Op &op, u32 mask, const u64 *addresse
     synchronise(warp, op, mask, addresses, access);
   if (isReadOnly(warp, addresses[firstLane(mask)], bytes))
     return;
-  Walk walk = {warp, op, access, strong, eventOf(warp, op, bytes), bytes};
+  Walk walk = {warp, op, access, strong, eventOf(warp, op, bytes, access != Access::Read), bytes};
   if (!walk.event)
     return;
   Page *page = nullptr;
@@ -183,7 +175,7 @@ void GlobalRaces::access(Warp &warp, const Op &op, u32 mask, const u64 *addresse
 void GlobalRaces::accessRange(Warp &warp, const Op &op, int lane, u64 address, u64 bytes, bool write) {
   if (bytes == 0 || isReadOnly(warp, address, bytes))
     return;
-  Walk walk = {warp, op, write ? Access::Write : Access::Read, false, eventOf(warp, op, 4), 4, lane, address};
+  Walk walk = {warp, op, write ? Access::Write : Access::Read, false, eventOf(warp, op, 4, write), 4, lane, address};
   if (!walk.event)
     return;
   for (u64 at = address >> granuleLog2; at <= (address + bytes - 1) >> granuleLog2; ++at) {

@@ -36,6 +36,8 @@ struct PendingRelease {
 };
 
 class GlobalRaces {
+  friend class BranchRaces;
+
 public:
   explicit GlobalRaces(bool parallel) : parallel(parallel), chunks(mostChunks) {}
 
@@ -54,6 +56,7 @@ private:
     u64 cluster;
     Record record; // of lane 0
     u32 bytes;     // of a lane's access
+    bool writes;
   };
   using Touch = u32; // (number + 1) << 7 | the access's first byte in the granule << 5 | lane; 0: none
   static constexpr u32 chunkEvents = 4096, mostChunks = 8191;
@@ -67,8 +70,14 @@ private:
   struct Walk; // an access while it goes from cell to cell
 
   Page &pageOf(Warp &warp, u64 number);
-  u32 eventOf(Warp &warp, const Op &op, u32 bytes);
+  u32 eventOf(Warp &warp, const Op &op, u32 bytes, bool writes);
   const Event &event(Touch touch) const { return chunks[((touch >> 7) - 1) / chunkEvents][((touch >> 7) - 1) % chunkEvents]; }
+  // Neighbours of less than 4 bytes share a granule and nothing else.
+  static bool overlap(u64 offset, u64 bytes, u64 otherOffset, u64 otherBytes) {
+    return bytes >= 4 || otherBytes >= 4 || (offset < otherOffset + otherBytes && otherOffset < offset + bytes);
+  }
+  static u64 offsetOf(Touch touch) { return touch >> 5 & 3; }
+  static u32 laneOf(Touch touch) { return touch & 31; }
   void touch(Walk &walk, Cell &cell, u64 address);
   bool ordered(Walk &walk, Touch earlier) const;
   bool clashes(Walk &walk, Touch earlier) const; // has common bytes, and no order

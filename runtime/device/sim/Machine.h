@@ -231,6 +231,13 @@ struct Cluster {
   bool multiple() const { return ctas.size() > 1; }
 };
 
+// Which CTA of the grid has this rank in a cluster.
+inline Dim3 ctaOf(const Dim3 &grid, const Dim3 &cluster, u64 index, u32 rank) {
+  u64 across = grid.x / cluster.x, down = grid.y / cluster.y;
+  return {u32(index % across) * cluster.x + rank % cluster.x, u32(index / across % down) * cluster.y + rank / cluster.x % cluster.y,
+          u32(index / across / down) * cluster.z + rank / cluster.x / cluster.y};
+}
+
 inline u64 Launch::spent(const Cluster &cluster) const {
   return finishedInstructions.load(std::memory_order_relaxed) + cluster.counters.warpInstructions;
 }

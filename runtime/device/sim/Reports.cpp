@@ -37,12 +37,14 @@ static std::string lineText(const Ast &ast, int line) {
   return rt::printable(text, 100);
 }
 
-std::string ReportSink::where(u32 pc) const {
+std::string lineOf(const Program &program, u32 pc) {
   if (pc >= program.code.size())
     return "?";
   int line = program.code[pc].line;
   return formatText("line %d '%s'", line, lineText(*program.ast, line).c_str());
 }
+
+Place placeOf(const Warp &warp, int lane) { return {warp.cta->id, warp.id, lane}; }
 
 bool ReportSink::seen(const Op *op, Kind kind, u64 key) {
   std::lock_guard lock(mutex);
@@ -53,7 +55,7 @@ bool ReportSink::seen(const Op *op, Kind kind, u64 key) {
   return true;
 }
 
-void ReportSink::add(const Warp *warp, const Op *op, int lane, Kind kind, u64 key, const std::string &message) {
+void ReportSink::add(const Place &who, const Op *op, Kind kind, u64 key, const std::string &message) {
   if (seen(op, kind, key))
     return;
   const KindInfo &info = kinds[int(kind)];
@@ -63,11 +65,9 @@ void ReportSink::add(const Warp *warp, const Op *op, int lane, Kind kind, u64 ke
   r.hint = info.hint;
   r.message = message;
   r.kernel = program.name;
-  r.lane = lane;
-  if (warp) {
-    r.warp = warp->id;
-    r.cta = warp->cta->id;
-  }
+  r.cta = who.cta;
+  r.warp = who.warp;
+  r.lane = who.lane;
   if (op && op->line > 0) {
     r.line = op->line;
     r.text = lineText(*program.ast, op->line);
@@ -99,7 +99,7 @@ static void reportList(Warp &warp, const Op &op, int lane, Kind kind, u64 key, c
     return;
   char text[1024];
   std::vsnprintf(text, sizeof(text), format, args);
-  sink.add(&warp, &op, lane, kind, key, text);
+  sink.add(placeOf(warp, lane), &op, kind, key, text);
   if (sink.stopped())
     warp.cta->cluster->aborted = true;
 }

@@ -16,19 +16,28 @@ enum class Kind : u8 {
 #undef LEAT_SIM_KIND
 };
 
+// Whose access or wait a report is about; -1: of no one warp or lane.
+struct Place {
+  Dim3 cta = {0, 0, 0};
+  int warp = -1, lane = -1;
+};
+Place placeOf(const Warp &warp, int lane);
+
+// "line 12 'ld.shared.u32 %r8, [%r7]'".
+std::string lineOf(const Program &program, u32 pc);
+
 class ReportSink {
 public:
   ReportSink(const Program &program, int most, bool stopAtFirst) : program(program), most(most), stopAtFirst(stopAtFirst) {}
 
   // `key` tells findings of one instruction apart that have different partners. Equal ones are only counted.
-  void add(const Warp *warp, const Op *op, int lane, Kind kind, u64 key, const std::string &message);
+  void add(const Place &who, const Op *op, Kind kind, u64 key, const std::string &message);
   // Counts and returns true when the same was reported before, so that no message has to be made.
   bool seen(const Op *op, Kind kind, u64 key);
   bool stopped() const { return stop.load(std::memory_order_relaxed); }
   std::vector<Report> take();
 
-  // "line 12 'ld.shared.u32 %r8, [%r7]'".
-  std::string where(u32 pc) const;
+  std::string where(u32 pc) const { return lineOf(program, pc); }
 
 private:
   const Program &program;

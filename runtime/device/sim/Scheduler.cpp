@@ -168,7 +168,7 @@ static void hang(Cluster &cluster, Kind kind, const char *what) {
           first = &warp;
           op = &warp.program->code[path.state == PathState::AtBarrier ? path.pc - 1 : path.pc];
         }
-  cluster.launch->reports.add(first, op, -1, kind, 0, what + describeWaiters(cluster));
+  cluster.launch->reports.add(first ? placeOf(*first, -1) : Place(), op, kind, 0, what + describeWaiters(cluster));
   cluster.aborted = true;
 }
 

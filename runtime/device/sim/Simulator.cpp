@@ -1,6 +1,7 @@
 // Modules, memory and launches: the public face.
 #include "runtime/device/sim/Simulator.h"
 #include "runtime/core/ThreadPool.h"
+#include "runtime/device/sim/BranchRaces.h"
 #include "runtime/device/sim/Decoder.h"
 #include "runtime/device/sim/Machine.h"
 #include "runtime/device/sim/Parser.h"
@@ -148,6 +149,9 @@ void *Module::variable(std::string_view name, size_t *bytes) {
   return it->second.first;
 }
 
+Branches::Branches() : races(std::make_unique<BranchRaces>()) {}
+Branches::~Branches() = default;
+
 struct Simulator::Impl {
   MemoryMap memory;
   std::map<void *, Bytes> owned;
@@ -280,12 +284,12 @@ rt::Result<LaunchResult> Simulator::Impl::run(const Options &options, Module::Im
   u64 clusters = config.grid.count() / cluster.count();
   int threads = options.threads > 0 ? options.threads : rt::ThreadPool::usableCpus();
   threads = int(std::min<u64>(threads, clusters));
-  GlobalRaces races(threads > 1);
+  auto races = options.checks && options.globalRaces ? std::make_unique<GlobalRaces>(threads > 1) : nullptr;
   Launch launch{.program = program,
                 .options = options,
                 .memory = map,
                 .reports = reports,
-                .races = options.checks && options.globalRaces ? &races : nullptr,
+                .races = races.get(),
                 .grid = config.grid,
                 .block = config.block,
                 .cluster = cluster,
@@ -301,6 +305,8 @@ rt::Result<LaunchResult> Simulator::Impl::run(const Options &options, Module::Im
   auto start = std::chrono::steady_clock::now();
   result.finished = runGrid(launch, clusters, threads, result.counters);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (races && config.branches)
+    config.branches->races->finish(config.branch, launch, std::move(races));
   result.reports = reports.take();
   return result;
 }

@@ -148,10 +148,27 @@ inline constexpr size_t tensorMapBytes = 128;
 // Writes the 128 bytes that kernels take as a tensor map here; refuses what the driver refuses.
 rt::Status encodeTensorMap(const TensorMapSpec &spec, void *bytes);
 
+// Launches that a device may run at once: those of a branch are in order, those of different branches are not. Memory that two branches
+// touch, one of them to write, is reported by the later launch as branch-race (Options::globalRaces). Memory that they use must not be
+// released before the last launch.
+class Branches {
+public:
+  Branches();
+  ~Branches();
+  Branches(const Branches &) = delete;
+  Branches &operator=(const Branches &) = delete;
+
+private:
+  friend class Simulator;
+  std::unique_ptr<class BranchRaces> races;
+};
+
 struct LaunchConfig {
   Dim3 grid, block;
   Dim3 cluster = {0, 0, 0}; // zeros: as the kernel requires, else no clusters
   uint32_t dynamicSharedBytes = 0;
+  Branches *branches = nullptr; // null: after all earlier launches
+  int branch = 0;
 };
 
 // The memory that kernels may touch, and launches over it. One launch at a time.

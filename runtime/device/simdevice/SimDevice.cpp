@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -80,7 +81,8 @@ public:
 
   Result<std::unique_ptr<Queue>> createQueue() override;
 
-  Status launch(const Entry &entry, const LaunchShape &shape, std::span<void *const> arguments, const char *kernel) {
+  Status launch(const Entry &entry, const LaunchShape &shape, std::span<void *const> arguments, const char *kernel, sim::Branches *branches,
+                int branch) {
     std::lock_guard lock(mutex);
     sim::LaunchConfig config;
     config.grid = {shape.grid[0], shape.grid[1], shape.grid[2]};
@@ -88,6 +90,8 @@ public:
     if (shape.cluster[0] * shape.cluster[1] * shape.cluster[2] > 1)
       config.cluster = {shape.cluster[0], shape.cluster[1], shape.cluster[2]};
     config.dynamicSharedBytes = shape.dynamicShared;
+    config.branches = branches;
+    config.branch = branch;
     std::vector<const void *> values(arguments.begin(), arguments.end());
     Result<sim::LaunchResult> result =
         simulator.launch(*entry.module, entry.symbol, config, std::span<const void *const>(values.data(), values.size()));
@@ -124,7 +128,19 @@ public:
     return {};
   }
   Status launch(void *entry, const LaunchShape &shape, std::span<void *const> arguments, const char *name) override {
-    return device.launch(*static_cast<const Entry *>(entry), shape, arguments, name);
+    return device.launch(*static_cast<const Entry *>(entry), shape, arguments, name, branches ? &*branches : nullptr, current);
+  }
+  Status beginBranches(int) override {
+    branches.emplace();
+    return branch(0);
+  }
+  Status branch(int which) override {
+    current = which;
+    return {};
+  }
+  Status endBranches() override {
+    branches.reset();
+    return {};
   }
   Status synchronize() override { return {}; }
   Status startTimer(bool) override { // nothing is cached
@@ -137,6 +153,8 @@ public:
 
 private:
   SimDevice &device;
+  std::optional<sim::Branches> branches; // between beginBranches and endBranches
+  int current = 0;
   std::chrono::steady_clock::time_point start;
 };
 

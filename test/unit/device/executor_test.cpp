@@ -115,6 +115,39 @@ TEST_F(DeviceExecutorTest, KernelsAreMeasured) {
   EXPECT_EQ(s->executor().profile()[0].calls, 1);
 }
 
+// What the device hears of a group; legal ones, of whole models, are run checked by CudaTest.MembersOfAGroupAreBranches.
+TEST(SimQueueTest, BranchesMayNotShareWhatOneWrites) {
+  const char *ptx =
+      ".version 8.6\n.target sm_80\n.address_size 64\n"
+      ".visible .entry fill(.param .u64 out) { .reg .b64 %rd<4>; ld.param.u64 %rd0, [out]; st.global.u32 [%rd0], 1; ret; }\n"
+      ".visible .entry clear(.param .u64 out) { .reg .b64 %rd<4>; ld.param.u64 %rd0, [out]; st.global.u32 [%rd0], 0; ret; }\n";
+  auto device = openSimDevice("sim:checked", 1);
+  ASSERT_TRUE(device.ok());
+  ModuleCode code;
+  code.ptx = ptx;
+  auto module = (*device)->load(code, "test");
+  ASSERT_TRUE(module.ok()) << module.status().message();
+  auto fill = (*device)->entry(*module, "fill"), clear = (*device)->entry(*module, "clear");
+  auto queue = (*device)->createQueue();
+  DeviceMemory one, two;
+  ASSERT_TRUE(one.allocate(**device, 4, "one").ok() && two.allocate(**device, 4, "two").ok());
+  auto group = [&](void *first, void *second) {
+    void *a = &first, *b = &second;
+    EXPECT_TRUE((*queue)->beginBranches(2).ok());
+    EXPECT_TRUE((*queue)->launch(*fill, {}, {&a, 1}, "fill").ok());
+    EXPECT_TRUE((*queue)->branch(1).ok());
+    Status status = (*queue)->launch(*clear, {}, {&b, 1}, "clear");
+    EXPECT_TRUE((*queue)->endBranches().ok());
+    return status;
+  };
+  EXPECT_TRUE(group(one.data(), two.data()).ok());
+  EXPECT_TRUE(group(two.data(), one.data()).ok()); // a group comes after the one before
+  std::string message = group(one.data(), one.data()).message();
+  EXPECT_NE(message.find("defect in kernel 'clear': error: branch-race"), std::string::npos) << message;
+  EXPECT_NE(message.find("byte 0 of 'one' (4 bytes)"), std::string::npos) << message;
+  EXPECT_NE(message.find("is written in branch 0 by fill"), std::string::npos) << message;
+}
+
 TEST_F(DeviceExecutorTest, SaysWhereAModelRuns) {
   compile(leat::test::kLoop, "cuda");
   EXPECT_FALSE(load("cpu"));

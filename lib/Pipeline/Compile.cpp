@@ -126,7 +126,8 @@ void buildKernels(OpPassManager &pm, const CompileOptions &options, const target
     given.file = options.scheduleFile;
     pm.addPass(schedule::createOverrideSchedule(given));
   }
-  pm.addPass(host::createGroupLaunches());
+  if (options.groupLaunches)
+    pm.addPass(host::createGroupLaunches());
 }
 
 void buildCode(OpPassManager &pm, const CompileOptions &options, const target::TargetSpec &target) {

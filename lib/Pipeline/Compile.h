@@ -41,8 +41,10 @@ struct CompileOptions {
   /// Replace leat ops by their decompositions before kernels are formed: slow, to find out whether a kernel is at fault.
   bool decompose = false;
   std::vector<std::string> decomposeOps; ///< only these, without the dialect's name; empty: all
-  std::string scheduleFile;              ///< sizes of kernels that replace the chosen ones, see leat-override-schedule; empty: none
-  std::string stateOverrides;            ///< file with pairs of past and present tensors that the name table misses
+  /// Launches that need not wait for each other become groups. Off: to find out whether a group is at fault.
+  bool groupLaunches = true;
+  std::string scheduleFile;   ///< sizes of kernels that replace the chosen ones, see leat-override-schedule; empty: none
+  std::string stateOverrides; ///< file with pairs of past and present tensors that the name table misses
   Emit emit = Emit::Artifact;
   std::string dumpStages;  ///< folder that gets the IR after each stage as text; empty: none
   std::string modelName;   ///< recorded in the artifact

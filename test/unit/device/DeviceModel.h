@@ -28,6 +28,7 @@ protected:
     options.gpu = gpu;
     options.targetCpu = "native";
     options.verifyEach = true;
+    options.groupLaunches = group;
     if (!schedule.empty()) {
       std::ofstream(base + ".schedule") << schedule;
       options.scheduleFile = base + ".schedule";
@@ -47,7 +48,7 @@ protected:
     rt::ModelOptions options;
     options.device = device;
     options.opener = opener;
-    options.threads = 1;
+    options.threads = threads;
     options.gemm = gemm;
     auto model = rt::Model::load(path(), options);
     if (!model.ok()) {
@@ -91,6 +92,8 @@ protected:
 
   std::string base, error;
   std::string schedule; ///< of what is compiled
+  bool group = true;    ///< launches of what is compiled
+  int threads = 1;      ///< of models that are loaded
   rt::GemmChoice gemm = rt::GemmChoice::Scheduled;
 };
 

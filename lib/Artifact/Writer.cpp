@@ -176,7 +176,8 @@ flatbuffers::Offset<fb::Function> Writer::function(DictionaryAttr info, StringRe
     outputs.push_back(tensorInfo(attr));
   return fb::CreateFunction(b, b.CreateString(info.getAs<StringAttr>("name").str()), b.CreateString(symbol.str()),
                             b.CreateString(info.getAs<StringAttr>("kind").str()), b.CreateVector(inputs), b.CreateVector(outputs),
-                            info.getAs<IntegerAttr>("slots").getInt());
+                            info.getAs<IntegerAttr>("slots").getInt(), info.getAs<IntegerAttr>("launches").getInt(),
+                            info.getAs<IntegerAttr>("groups").getInt());
 }
 
 flatbuffers::Offset<fb::StateInfo> Writer::state(SlotOp slot) {

@@ -86,8 +86,12 @@ llvm::json::Value artifactJson(const rt::Artifact &a) {
   const rt::ManifestInfo &m = a.manifest();
   llvm::json::Array functions, kernels, states, params;
   for (const rt::FunctionInfo &f : m.functions)
-    functions.push_back(
-        llvm::json::Object{{"name", f.name}, {"kind", f.kind}, {"inputs", tensorsJson(f.inputs)}, {"outputs", tensorsJson(f.outputs)}});
+    functions.push_back(llvm::json::Object{{"name", f.name},
+                                           {"kind", f.kind},
+                                           {"launches", f.launches},
+                                           {"groups", f.groups},
+                                           {"inputs", tensorsJson(f.inputs)},
+                                           {"outputs", tensorsJson(f.outputs)}});
   for (const rt::KernelInfo &k : m.kernels) {
     llvm::json::Object kernel{{"name", k.name}, {"description", k.description}, {"strategy", k.strategy}};
     if (!m.device.api.empty()) {
@@ -191,7 +195,10 @@ int inspectArtifact(const Args &args, const std::string &path) {
     outs() << formatv("option    {0} = {1}\n", k, v);
   outs() << "functions\n";
   for (const rt::FunctionInfo &f : m.functions) {
-    outs() << formatv("  {0} ({1})\n", f.name, f.kind);
+    outs() << formatv("  {0} ({1})", f.name, f.kind);
+    if (f.launches >= 0)
+      outs() << formatv(", {0} launches, {1} groups", f.launches, f.groups);
+    outs() << "\n";
     printTensors("in ", f.inputs);
     printTensors("out", f.outputs);
   }

@@ -76,9 +76,13 @@ static DictionaryAttr functionInfo(func::FuncOp source, bool stateful, int64_t s
     inputs.push_back(tensorInfo(b, source.getArgument(i).getType(), source.getArgAttrDict(i), "input" + Twine(i)));
   for (unsigned i = 0; i < source.getNumResults(); ++i)
     outputs.push_back(tensorInfo(b, source.getResultTypes()[i], source.getResultAttrDict(i), "output" + Twine(i)));
+  int64_t launches = 0, groups = 0;
+  source.walk([&](LaunchOp) { ++launches; });
+  source.walk([&](LaunchGroupOp) { ++groups; });
   return b.getDictionaryAttr({b.getNamedAttr("name", source.getSymNameAttr()), b.getNamedAttr("kind", kind),
-                              b.getNamedAttr("slots", b.getI64IntegerAttr(slots)), b.getNamedAttr("inputs", b.getArrayAttr(inputs)),
-                              b.getNamedAttr("outputs", b.getArrayAttr(outputs))});
+                              b.getNamedAttr("launches", b.getI64IntegerAttr(launches)),
+                              b.getNamedAttr("groups", b.getI64IntegerAttr(groups)), b.getNamedAttr("slots", b.getI64IntegerAttr(slots)),
+                              b.getNamedAttr("inputs", b.getArrayAttr(inputs)), b.getNamedAttr("outputs", b.getArrayAttr(outputs))});
 }
 
 /// One line on what a kernel computes: its hint if it has one, otherwise the ops of its body that are not scaffolding.

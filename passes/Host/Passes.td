@@ -18,7 +18,7 @@ def LowerHost : Pass<"leat-lower-host", "::mlir::ModuleOp"> {
     becomes a function that loads `frame->inputs[0]`, calls `leat.ensure.1(frame, slot 0, 16, n)` for the result, stores the two pointers and `n`, `n` into argument arrays on
     the stack, calls `frame->launch(frame, 0, buffers, scalars)`, returns its code if it is not 0, and fills `frame->outputs[0]`.
 
-    What the artifact must say is left as attributes: on each function `leat.function = {name, kind, slots, inputs, outputs}`; on the module `leat.kernels` (the launch order of kernels, with their
+    What the artifact must say is left as attributes: on each function `leat.function = {name, kind, slots, launches, groups, inputs, outputs}`; on the module `leat.kernels` (the launch order of kernels, with their
     description and strategy), `leat.params` (the symbols in the order of `frame->params`), `leat.states` (likewise for `frame->states`) and `leat.messages` (run-time check failures).
 
     States: kernels update the slots they are given in place. `leat.state_write` on the host stores its tensor when the slot is put back or a kernel takes it. A counter holds the number of

@@ -73,6 +73,8 @@ Status decodeFunction(const fb::Function *from, FunctionInfo &to) {
   to.symbol = str(from->symbol());
   to.kind = str(from->kind());
   to.slots = from->slots();
+  to.launches = from->launches();
+  to.groups = from->groups();
   std::string where = "function '" + to.name + "'";
   if (!isSymbol(to.symbol))
     return damaged(where, "a symbol that is no symbol");

@@ -43,6 +43,7 @@ struct FunctionInfo {
   std::string name, symbol, kind;
   std::vector<TensorInfo> inputs, outputs;
   int slots = 0;
+  int launches = -1, groups = -1; // as the program has them; -1: not known
 };
 
 struct EntryInfo {

@@ -7,6 +7,8 @@ leat.kernel_func @add inputs 2 -> [tensor<?xf32>] {
 }
 // CHECK-LABEL: llvm.func @leat_main(
 // CHECK-SAME:    %[[FRAME:.*]]: !llvm.ptr)
+// CHECK-SAME:    groups = 1 : i64
+// CHECK-SAME:    launches = 2 : i64
 // CHECK-SAME:    slots = 2 : i64
 // CHECK:       %[[BUFFERS:.*]] = llvm.alloca %{{.*}} x !llvm.array<6 x i64>
 // CHECK:       %[[SCALARS:.*]] = llvm.alloca %{{.*}} x !llvm.array<6 x i64>

@@ -254,7 +254,11 @@ def test_inspect_shows_device_code(leat, compile_model, tmp_path):
     assert shown["device"]["api"] == "cuda" and shown["device"]["gpu"] == "sm_80" and shown["device"]["ptx_bytes"] > 0
     assert all(k["kind"] in ("tuned", "generic", "host") for k in shown["kernels"])
     assert all(k["entries"] for k in shown["kernels"] if k["kind"] in ("tuned", "generic"))
-    assert "sm_80 or later" in leat("inspect", artifact).stdout
+    text = leat("inspect", artifact).stdout
+    assert "sm_80 or later" in text
+    function = shown["functions"][0]
+    assert 0 < function["groups"] < function["launches"]
+    assert f"{function['launches']} launches, {function['groups']} groups" in text
 
 
 def test_a_model_for_a_gpu_says_where_it_runs(leat, library, compile_model, tmp_path):

@@ -89,7 +89,7 @@ TEST_F(ArtifactTest, TheRuntimeReadsWhatIsWritten) {
     leat.param @nibbles : tensor<3xi4> {value = dense<[1, -1, 7]> : tensor<3xi4>}
     leat.slot @seen : tensor<i64> growth counter
     leat.slot @kv : tensor<?x2x?x4xf32> growth append {axis = 2 : i64, batch_axis = 0 : i64, input_name = "past", output_name = "present"}
-    llvm.func @leat_main(!llvm.ptr) -> i64 attributes {leat.function = {name = "main", kind = "main", slots = 3 : i64,
+    llvm.func @leat_main(!llvm.ptr) -> i64 attributes {leat.function = {name = "main", kind = "main", slots = 3 : i64, launches = 2 : i64, groups = 1 : i64,
       inputs = [{name = "x", dtype = 1 : i32, dims = ["batch", "4"]}], outputs = [{name = "y", dtype = 7 : i32, dims = []}]}}
   })",
                                             &context);
@@ -139,6 +139,8 @@ TEST_F(ArtifactTest, TheRuntimeReadsWhatIsWritten) {
   ASSERT_EQ(info->functions.size(), 1u);
   EXPECT_EQ(info->functions[0].symbol, "leat_main");
   EXPECT_EQ(info->functions[0].slots, 3);
+  EXPECT_EQ(info->functions[0].launches, 2);
+  EXPECT_EQ(info->functions[0].groups, 1);
   EXPECT_EQ(info->functions[0].inputs[0].dims[0].symbol, "batch");
   EXPECT_EQ(info->functions[0].inputs[0].dims[1].value, 4);
   EXPECT_EQ(info->messages[0], "bad {0}");

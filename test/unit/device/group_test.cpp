@@ -52,7 +52,9 @@ protected:
 
   Ran block(const std::string &device) {
     Ran ran;
-    auto s = session(load(device));
+    auto model = load(device);
+    EXPECT_TRUE(model) << error;
+    auto s = model ? session(model) : nullptr;
     EXPECT_TRUE(s) << error;
     if (!s)
       return ran;
@@ -60,6 +62,8 @@ protected:
     ran.result = values<float>(s->output(0));
     ran.launches = s->executor().counters().launches;
     ran.groups = s->executor().counters().groups;
+    EXPECT_EQ(model->manifest().functions[0].launches, ran.launches);
+    EXPECT_EQ(model->manifest().functions[0].groups, group ? 1 : 0);
     return ran;
   }
 

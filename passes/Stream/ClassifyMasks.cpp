@@ -25,8 +25,11 @@ struct ClassifyMasks : impl::ClassifyMasksBase<ClassifyMasks> {
       }
       if (!op.getBias().empty()) {
         MaskClass mask = classifyMask(op);
-        if (mask.kind == MaskClass::Unknown)
+        if (mask.kind == MaskClass::Unknown) {
+          if (!causalWithoutPast) // the bias is that of calls with a past alone
+            biasToRegion(op);
           return;
+        }
         op.getBiasMutable().clear();
         if (mask.kind != MaskClass::None)
           op.setCausal(true);

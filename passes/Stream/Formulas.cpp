@@ -99,7 +99,7 @@ const Linear *IndexAnalysis::extreme(const Linear &a, const Linear &b, bool max)
 }
 
 std::optional<Pieces> IndexAnalysis::asPieces(const Formula &f) {
-  if (f.slope)
+  if (f.slope || f.choice)
     return std::nullopt;
   if (f.pieces)
     return f.pieces;
@@ -110,11 +110,10 @@ std::optional<Pieces> IndexAnalysis::asPieces(const Formula &f) {
 }
 
 Formula IndexAnalysis::combine(const Formula &a, const Formula &b, llvm::function_ref<double(double, double)> fn) {
-  auto pa = asPieces(a), pb = asPieces(b);
-  if (!pa || !pb)
-    return {};
-  Pieces out = zipPieces(*pa, *pb, fn);
-  return out.pieces.size() > kMaxPieces ? Formula() : Formula::of(std::move(out));
+  return join({a, b}, [&](ArrayRef<Pieces> p) -> std::optional<Pieces> {
+    Pieces out = zipPieces(p[0], p[1], fn);
+    return out.pieces.size() > kMaxPieces ? std::nullopt : std::optional(std::move(out));
+  });
 }
 
 /// a + sign * b for floats.
@@ -186,10 +185,9 @@ Formula IndexAnalysis::absolute(const Formula &f) {
 }
 
 Formula IndexAnalysis::select(const Formula &c, const Formula &a, const Formula &b) {
-  auto pc = asPieces(c);
-  if (!pc)
+  if (auto pc = asPieces(c); !pc && !c.choice)
     return {};
-  if (auto truth = pc->asConstant())
+  else if (auto truth = pc ? pc->asConstant() : std::nullopt)
     return *truth != 0 ? a : b;
   // A slope on one side, and what hides a key on the other.
   if (a.slope || b.slope) {
@@ -204,15 +202,14 @@ Formula IndexAnalysis::select(const Formula &c, const Formula &a, const Formula 
       f.slope = sloped.slope;
     return f;
   }
-  auto pa = asPieces(a), pb = asPieces(b);
-  if (!pa || !pb)
-    return {};
-  Pieces taken = zipPieces(*pc, *pa, [](double c, double v) { return c != 0 ? v : NAN; });
-  // NaN marks "not taken"; a NaN value of the program itself makes the answer unknown.
-  for (auto &p : pa->pieces)
-    if (std::isnan(p.value))
-      return {};
-  return Formula::of(zipPieces(taken, *pb, [](double v, double other) { return std::isnan(v) ? other : v; }));
+  return join({c, a, b}, [](ArrayRef<Pieces> p) -> std::optional<Pieces> {
+    Pieces taken = zipPieces(p[0], p[1], [](double c, double v) { return c != 0 ? v : NAN; });
+    // NaN marks "not taken"; a NaN value of the program itself makes the answer unknown.
+    for (auto &piece : p[1].pieces)
+      if (std::isnan(piece.value))
+        return std::nullopt;
+    return zipPieces(taken, p[2], [](double v, double other) { return std::isnan(v) ? other : v; });
+  });
 }
 
 static bool holds(int64_t difference, arith::CmpIPredicate p) {
@@ -239,9 +236,8 @@ static bool holds(int64_t difference, arith::CmpIPredicate p) {
 
 Formula IndexAnalysis::compare(int predicate, const Formula &a, const Formula &b) {
   auto p = static_cast<arith::CmpIPredicate>(predicate);
-  auto pa = asPieces(a), pb = asPieces(b);
-  if (pa && pb)
-    return Formula::of(zipPieces(*pa, *pb, [&](double x, double y) { return holds(x < y ? -1 : x > y, p) ? 1.0 : 0.0; }));
+  if (Formula f = combine(a, b, [&](double x, double y) { return holds(x < y ? -1 : x > y, p) ? 1.0 : 0.0; }))
+    return f;
   if (!a.linear || !b.linear)
     return {};
   Linear difference = *a.linear - *b.linear;
@@ -265,7 +261,12 @@ Formula IndexAnalysis::compare(int predicate, const Formula &a, const Formula &b
       append(out, d0 + 1, holds(s, p));
       return Formula::of(std::move(out));
     }
-  return {};
+  if (!choices || !difference.isKnown() || p > arith::CmpIPredicate::sge) // unsigned ones are no test of the difference
+    return {};
+  auto end = [](double value) { return std::make_shared<const Choice>(Choice{std::nullopt, nullptr, nullptr, Pieces::constant(value)}); };
+  Formula f;
+  f.choice = std::make_shared<const Choice>(Choice{Choice::Test{p, difference}, end(1), end(0), {}});
+  return f;
 }
 
 Formula IndexAnalysis::band(ArrayRef<int64_t> shape, ArrayRef<Linear> indices, llvm::function_ref<double(int64_t)> at) {

@@ -519,6 +519,8 @@ Formula IndexAnalysis::scalar(Value v, ArrayRef<Linear> loops, const Known &know
                          }
                          return combine(a, b, [](double x, double y) { return x * y; });
                        })
+                       .Case<arith::DivSIOp, arith::FloorDivSIOp, arith::RemSIOp>(
+                           [&](auto op) { return quotient(get(op.getLhs()), get(op.getRhs()), isa<arith::RemSIOp>(def)); })
                        .Case<arith::AddFOp>([&](auto op) { return sum(get(op.getLhs()), get(op.getRhs()), 1); })
                        .Case<arith::SubFOp>([&](auto op) { return sum(get(op.getLhs()), get(op.getRhs()), -1); })
                        .Case<arith::MulFOp>([&](auto op) { return product(get(op.getLhs()), get(op.getRhs())); })

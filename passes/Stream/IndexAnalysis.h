@@ -5,9 +5,11 @@
 
 #include "dialects/Leat/Leat.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SmallVector.h"
+#include <memory>
 #include <optional>
 
 namespace leat::stream {
@@ -32,7 +34,8 @@ public:
   bool operator==(const Linear &other) const { return (*this - other).asConstant() == 0; }
 
   using Symbol = std::pair<const void *, int64_t>;
-  static constexpr int64_t kFirstUnknown = int64_t(1) << 32; // formal indices have smaller numbers
+  static constexpr int64_t kFirstQuotient = int64_t(1) << 16; // what IndexAnalysis::quotient numbers; formal indices have smaller numbers
+  static constexpr int64_t kFirstUnknown = int64_t(1) << 32;  // quotients have smaller numbers
   static bool isUnknown(Symbol s) { return !s.first && s.second >= kFirstUnknown; }
   llvm::SmallVector<std::pair<Symbol, int64_t>, 4> terms; // sorted by symbol, no zero coefficients
   int64_t constant = 0;
@@ -55,6 +58,25 @@ struct Pieces {
   std::optional<double> asConstant() const { return pieces.size() == 1 ? std::optional<double>(pieces[0].value) : std::nullopt; }
 };
 
+/// Comparisons of integers, and at the ends of their branches functions of the distance: what masks by chunks, prefixes or strides are.
+struct Choice {
+  struct Test {
+    mlir::arith::CmpIPredicate predicate;
+    Linear difference; // compared with 0
+    bool operator==(const Test &other) const { return predicate == other.predicate && difference == other.difference; }
+  };
+  std::optional<Test> test;
+  std::shared_ptr<const Choice> yes, no; // if `test`
+  Pieces pieces;                         // if not
+};
+
+/// A non-negative integer divided by a positive constant, or the remainder.
+struct Quotient {
+  Linear numerator;
+  int64_t divisor;
+  bool remainder;
+};
+
 /// scale * table[at] * factor, or scale * values[head] * factor: a number per head times a position (ALiBi), up to a constant for each
 /// head.
 struct Slope {
@@ -65,12 +87,13 @@ struct Slope {
   double scale = 1;
 };
 
-/// Nothing known, a linear integer, pieces over the distance, or a slope, to which pieces may be added.
+/// Nothing known, a linear integer, pieces over the distance, a choice of such, or a slope, to which pieces may be added.
 struct Formula {
   std::optional<Linear> linear;
   std::optional<Pieces> pieces;
   std::optional<Slope> slope = std::nullopt;
-  explicit operator bool() const { return linear || pieces || slope; }
+  std::shared_ptr<const Choice> choice = nullptr;
+  explicit operator bool() const { return linear || pieces || slope || choice; }
   static Formula of(Linear l) { return {std::move(l), std::nullopt}; }
   static Formula of(Pieces p) { return {std::nullopt, std::move(p)}; }
   static Formula of(double v) { return of(Pieces::constant(v)); }
@@ -94,6 +117,16 @@ public:
   Formula element(mlir::Value tensor, llvm::ArrayRef<Linear> indices);
   /// The formal index that counts heads: elements of float tensors that depend on nothing else are tables of slopes.
   void setHead(int64_t formal) { head = formal; }
+  /// Formulas may be choices, and integers quotients; without this they are unknown.
+  void allowChoices() { choices = true; }
+  /// `f` as a choice, null if it is none.
+  std::shared_ptr<const Choice> asChoice(const Formula &f);
+  /// What is known of numerator / divisor, or of the remainder.
+  Formula quotient(const Formula &numerator, const Formula &divisor, bool remainder);
+  /// The quotient a symbol stands for, null if it is none.
+  const Quotient *quotientOf(Linear::Symbol s) const;
+  /// `l` with `value` for a formal index, in quotients too; these must stay non-negative.
+  Linear substitute(const Linear &l, int64_t formal, const Linear &value);
   /// Whether what was said holds only where the distance is not positive.
   bool onlyBehind() const { return behind; }
 
@@ -117,6 +150,9 @@ private:
   Formula combine(const Formula &a, const Formula &b, llvm::function_ref<double(double, double)> fn);
   Formula select(const Formula &c, const Formula &a, const Formula &b);
   std::optional<Pieces> asPieces(const Formula &f);
+  /// Joins formulas, branch by branch where they are choices.
+  Formula join(llvm::ArrayRef<Formula> of, llvm::function_ref<std::optional<Pieces>(llvm::ArrayRef<Pieces>)> fn);
+  Linear symbolOf(Quotient q);
   /// The sign of l over all legal indices: -1 always negative, 1 always >= 0, 0 unknown.
   int sign(const Linear &l);
   /// For an index that is not linear: what does not depend on it is still known.
@@ -124,7 +160,8 @@ private:
 
   Linear distance;
   llvm::SmallVector<Linear, 4> limits;
-  bool withinTables, behind = false;
+  bool withinTables, behind = false, choices = false;
+  std::vector<Quotient> quotients; // each once
   std::optional<int64_t> head;
   unsigned depth = 0;
   int64_t unknowns = 0;
@@ -150,6 +187,13 @@ MaskClass classifyMask(KVAttendOp op);
 
 /// Reads a bias as a mask and a slope; mask.kind is Unknown if it is something else.
 BiasClass classifyBias(KVAttendOp op);
+
+/// Turns a bias that is 0 or hides, by positions alone, into the region `visible` and attributes; false if it is something else.
+bool biasToRegion(KVAttendOp op);
+/// The formula of an element of the bias, formal indices 0..3 being b, h, q, k.
+Formula biasFormula(IndexAnalysis &analysis, mlir::Value bias);
+/// The analysis for that.
+IndexAnalysis biasAnalysis(mlir::Value bias, const Linear &queries, const Linear &keys, bool withinTables);
 
 /// Numbers of queries and keys of an attention over one segment.
 std::pair<Linear, Linear> lengths(KVAttendOp op, bool withinTables = false);

@@ -27,8 +27,9 @@ MaskClass maskOf(const Pieces &pieces) {
   return result;
 }
 
-/// The formula of an element of the bias, formal indices 0..3 being b, h, q, k.
-Formula biasFormula(Value bias, const Linear &queries, const Linear &keys, bool withinTables, bool slopes, bool *onlyBehind) {
+} // namespace
+
+IndexAnalysis biasAnalysis(Value bias, const Linear &queries, const Linear &keys, bool withinTables) {
   Linear q = Linear::formal(2), k = Linear::formal(3);
   auto type = cast<RankedTensorType>(bias.getType());
   auto limit = [&](int64_t dim) { // of the batch and the heads
@@ -36,24 +37,22 @@ Formula biasFormula(Value bias, const Linear &queries, const Linear &keys, bool 
     return axis >= 0 ? IndexAnalysis({}, {}, withinTables).size(bias, axis) : Linear(1);
   };
   // d = k - (q + T - S)
-  IndexAnalysis analysis(k - q - keys + queries, {limit(0), limit(1), queries, keys}, withinTables);
-  if (slopes)
-    analysis.setHead(1);
+  return IndexAnalysis(k - q - keys + queries, {limit(0), limit(1), queries, keys}, withinTables);
+}
+
+Formula biasFormula(IndexAnalysis &analysis, Value bias) {
+  auto type = cast<RankedTensorType>(bias.getType());
   SmallVector<Linear> at;
   for (int64_t i = 0, r = type.getRank(); i < r; ++i) {
     int64_t dim = 4 - r + i;
     at.push_back(type.getDimSize(i) == 1 ? Linear(0) : Linear::formal(dim));
   }
-  Formula f = analysis.element(bias, at);
-  if (onlyBehind)
-    *onlyBehind = analysis.onlyBehind();
-  return f;
+  return analysis.element(bias, at);
 }
 
-} // namespace
-
 MaskClass classifyMask(Value bias, const Linear &queries, const Linear &keys, bool withinTables) {
-  Formula f = biasFormula(bias, queries, keys, withinTables, false, nullptr);
+  IndexAnalysis analysis = biasAnalysis(bias, queries, keys, withinTables);
+  Formula f = biasFormula(analysis, bias);
   return f.pieces ? maskOf(*f.pieces) : MaskClass();
 }
 
@@ -70,13 +69,14 @@ MaskClass classifyMask(KVAttendOp op) {
 BiasClass classifyBias(KVAttendOp op) {
   for (bool withinTables : {false, true}) {
     auto [queries, keys] = lengths(op, withinTables);
-    bool onlyBehind = false;
-    Formula f = biasFormula(op.getBias()[0], queries, keys, withinTables, true, &onlyBehind);
+    IndexAnalysis analysis = biasAnalysis(op.getBias()[0], queries, keys, withinTables);
+    analysis.setHead(1);
+    Formula f = biasFormula(analysis, op.getBias()[0]);
     if (!f.slope && !f.pieces)
       continue;
     BiasClass result{maskOf(f.pieces.value_or(Pieces::constant(0))), f.slope};
     bool causal = op.getCausal() || result.mask.kind == MaskClass::Causal || result.mask.kind == MaskClass::Window;
-    if (result.mask.kind == MaskClass::Unknown || (onlyBehind && !causal))
+    if (result.mask.kind == MaskClass::Unknown || (analysis.onlyBehind() && !causal))
       continue;
     return result;
   }

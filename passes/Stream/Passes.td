@@ -55,6 +55,8 @@ def ClassifyMasks : Pass<"leat-classify-masks", "::mlir::func::FuncOp"> {
     // becomes
     leat.kv_attend q(%q) k(%k) v(%v) {scale = 0.125, causal}
     ```
+    A mask that compares positions otherwise (blocks, strides, a prefix, the first tokens and a window) becomes the region `visible`, with what holds in all
+    of it as attributes. Each query has to see its own position, provably; integers may be divided by constants where they are not negative.
   }];
   let dependentDialects = ["::leat::LeatDialect"];
 }

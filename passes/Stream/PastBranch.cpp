@@ -119,7 +119,7 @@ void Specializer::markCausal(Branches branches) {
   if (past.size() != first.size())
     return;
   for (auto [with, without] : llvm::zip(past, first))
-    if (isCausal(without))
+    if (isCausal(without) && without.getVisible().empty()) // nothing else is hidden
       with->setAttr(causalWithoutPastAttr, UnitAttr::get(step.getContext()));
 }
 

@@ -11,14 +11,14 @@ import pytest
 from onnx import numpy_helper
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from models import zoo, zoo_decoders, zoo_encoders, zoo_idioms  # noqa: E402
+from models import zoo, zoo_decoders, zoo_encoders, zoo_idioms, zoo_masks  # noqa: E402
 
-MODELS = zoo.MODELS | zoo_decoders.MODELS | zoo_encoders.MODELS | zoo_idioms.MODELS
+MODELS = zoo.MODELS | zoo_decoders.MODELS | zoo_encoders.MODELS | zoo_idioms.MODELS | zoo_masks.MODELS
 # What has a past that Stream turns into state.
 DECODERS = ["whisper-decoder", "t5-decoder", "gpt2-ts", "llama-optimum", "llama-ts", "llama-sdpa", "llama-f16", "llama-split", "mha-rope", "multi-query",
             "mistral-window", "qwen3-norms", "neox-partial-rotary", "gemma-softcap", "standard-opset23", "genai-gqa", "genai-int4", "phi-mha", "bloom-ts",
             "dynamo-llama", "dynamo-window", "dynamo-f16", "dynamo-attention23", "dynamo-attention23-repeat", "gpt-oss-sinks", "genai-gemma", "gpt2-merged", "t5-merged", "ort-gpt2",
-            *[n for n in zoo_idioms.MODELS if n != "swin2"]]
+            *[n for n in zoo_idioms.MODELS if n != "swin2"], *zoo_masks.CAUSAL]
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}
 
 
@@ -55,8 +55,10 @@ def test_model(leat, tmp_path, name):
     main, _, step = text[text.index("func.func @main"):].partition("func.func @step")
     for op, count in sample.raised.items():
         assert len(re.findall(rf"= leat\.{op}\b", main)) == count, f"{op} in {name}"
+    programs = re.findall(r"= leat\.kv_attend .* visible \(.*", main)
+    assert len(programs) == sample.regions and not any("bias(" in line for line in programs)
     if sample.causal_step:
-        for line in re.findall(r"= leat\.kv_attend .*", step):
+        for line in re.findall(r"= leat\.kv_attend (?:.* visible \((?:.*\n)*? +\}.*|.*)", step):
             assert "causal" in line and "bias(" not in line and "kv_len(" not in line
         assert "leat.kv_attend" in step
 
@@ -129,7 +131,7 @@ def test_caches_in_8_bits(compile_model, library, tmp_path, name):
 POLICIES = {"gpt2-ts": (0, 1), "gpt2-merged": (0, 1), "gpt2-joined": (0, 1), "gpt2-stacked": (0, 1), "gpt2-first": (0,), "whisper-decoder": (0,), "whisper-merged": (0, 2), "t5-decoder": (0,),
             "llama-ts": (0, 1), "mistral-window": (0, 1), "dynamo-llama": (0, 1), "dynamo-window": (0, 1), "bloom-ts": (0,), "mpt-alibi": (0,), "alibi-from-end": (0,), "alibi-distance": (0,), "sdpa-ts": (0,), "sdpa-ts-one-group": (0,), "sdpa-dynamo": (0,),
             "gpt-oss-sinks": (0, 1), "opt-flat": (0, 1), "einsum-decoder": (0,), "gptj-interleaved": (0, 1), "gptj-whole-heads": (0, 1), "chatglm-pairs": (0,),
-            "function-decoder": (0,), "quantised-cache": (0,), "tokens-first": (0,), "gathered-mask": (0,), "gathered-window": (0,)}
+            "function-decoder": (0,), "quantised-cache": (0,), "tokens-first": (0,), "gathered-mask": (0,), "gathered-window": (0,), **dict.fromkeys(zoo_masks.CAUSAL, (0,))}
 
 
 def with_policy(path, softmaxes, tokens, sinks, recent):
@@ -188,6 +190,13 @@ def test_policy_is_its_dense_form(compile_model, library, tmp_path, name):
         for cuts in ([1] * tokens, [5, 1, 6, 3, 2]):
             np.testing.assert_allclose(in_steps(model, feed, growing, cuts), want, rtol=sample.tolerance, atol=sample.tolerance, err_msg=f"{text} cuts {cuts}")
         assert np.abs(session.run([output], feed)[0] - want).max() > 1e-3  # the control: the policy changes something
+
+
+@pytest.mark.parametrize("name", ["mask-chunks", "mask-prefix"])
+def test_a_policy_needs_a_mask_that_sees_nothing_ahead(leat, tmp_path, name):
+    MODELS[name](tmp_path / "model.onnx")
+    result = leat("compile", tmp_path / "model.onnx", "-o", tmp_path / "m.leat", "--kv=retain=recent(4)", check=False)
+    assert result.returncode != 0 and "its mask is not causal in a way that Leat can prove" in result.stderr and 'node "/MatMul_' in result.stderr
 
 
 @pytest.mark.parametrize("name,recent", [("mistral-window", 6), ("dynamo-window", 6), ("gathered-window", 6), ("dynamo-attention23-repeat", 15)])

@@ -24,6 +24,7 @@ class Sample:
     raised: dict = dataclasses.field(default_factory=dict)  # leat op -> how often it must appear
     tolerance: float = 1e-4
     causal_step: bool = False  # the step function's attention must be causal by attribute, without a mask tensor
+    regions: int = 0  # how many attentions must have a mask that is a program of positions
 
 
 class Builder(Graph):

@@ -65,7 +65,10 @@ void buildStream(OpPassManager &pm, const CompileOptions &options, const target:
   canonicalize(pm);
   pm.addPass(createCSEPass());
   pm.addPass(stream::createHoistCacheMaps());
-  pm.nest<func::FuncOp>().addPass(stream::createClassifyMasks());
+  // GPUs have tiles for masks in memory, a thread per row for programs: those only where a policy drops keys and has to know their rule.
+  stream::ClassifyMasksOptions masks;
+  masks.programs = options.target != "cuda" || !StringRef(options.kvPolicy).starts_with("retain=all");
+  pm.nest<func::FuncOp>().addPass(stream::createClassifyMasks(masks));
   canonicalize(pm);
   stream::ApplyKVPolicyOptions policy;
   policy.policy = options.kvPolicy;

@@ -12,8 +12,10 @@ namespace leat::stream {
 namespace {
 
 struct ClassifyMasks : impl::ClassifyMasksBase<ClassifyMasks> {
+  using ClassifyMasksBase::ClassifyMasksBase;
+
   void runOnOperation() override {
-    getOperation().walk([](KVAttendOp op) {
+    getOperation().walk([&](KVAttendOp op) {
       bool causalWithoutPast = op->removeAttr(causalWithoutPastAttr) != nullptr;
       if (op.getK().size() != 1 || op.getQPos() || !op.getKPos().empty())
         return;
@@ -26,7 +28,7 @@ struct ClassifyMasks : impl::ClassifyMasksBase<ClassifyMasks> {
       if (!op.getBias().empty()) {
         MaskClass mask = classifyMask(op);
         if (mask.kind == MaskClass::Unknown) {
-          if (!causalWithoutPast) // the bias is that of calls with a past alone
+          if (programs && !causalWithoutPast) // the bias is that of calls with a past alone
             biasToRegion(op);
           return;
         }

@@ -59,6 +59,7 @@ def ClassifyMasks : Pass<"leat-classify-masks", "::mlir::func::FuncOp"> {
     of it as attributes. Each query has to see its own position, provably; integers may be divided by constants where they are not negative.
   }];
   let dependentDialects = ["::leat::LeatDialect"];
+  let options = [Option<"programs", "programs", "bool", "true", "also make regions of masks, not only attributes">];
 }
 
 def ApplyKVPolicy : Pass<"leat-apply-kv-policy", "::mlir::ModuleOp"> {

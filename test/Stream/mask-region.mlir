@@ -1,4 +1,6 @@
 // RUN: leat-opt %s -leat-classify-masks -canonicalize -split-input-file | FileCheck %s
+// RUN: leat-opt %s "-leat-classify-masks=programs=false" -canonicalize -split-input-file | FileCheck %s --check-prefix=NONE
+// NONE-NOT: visible
 
 // Blocks that see themselves: the order of positions becomes an attribute, the blocks a program.
 // CHECK-LABEL: func.func @blocks

@@ -38,12 +38,6 @@ bool AttendEmitter::isBounded(KVAttendOp op) {
   return op.getCausal() || int64_t(op.getWindowLeft()) >= 0 || int64_t(op.getWindowRight()) >= 0;
 }
 
-Emit AttendEmitter::emitter() {
-  Emit e(k.b.getLoc(), k.b.getContext());
-  e.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());
-  return e;
-}
-
 Value AttendEmitter::reserve(Value bytes) {
   Value begin = scratchEnd;
   scratchEnd = k.add(scratchEnd, bytes);

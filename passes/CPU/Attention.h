@@ -25,7 +25,7 @@ public:
   static bool isProgram(KVAttendOp op) { return !op.getVisible().empty(); }
 
 protected:
-  Emit emitter();
+  Emit emitter() { return emitterAt(k); }
   /// Reserves bytes of scratch; returns where they begin.
   mlir::Value reserve(mlir::Value bytes);
   mlir::Value reserve(int64_t bytes) { return reserve(k.idx(bytes)); }

@@ -304,7 +304,7 @@ private:
       Value row = rowOf(tile), column = columnOf(tile), sumsAt = k.elementPtr(sumsRow(k, row), acc, column);
       for (int64_t r = 0; r < kTileRows; ++r)
         fetchOperands(k, op.getOutput(), coordinates(k.add(row, k.idx(r))), k.add(n0, column), vectors * lanes);
-      Emit start = emitter(k);
+      Emit start = emitterAt(k);
       auto at = [&](Emit &e, int64_t i) { return e.at(sumsAt, acc, e.c(i / vectors * kPanel + i % vectors * lanes)); };
       Values init = startSums(start, Emit::vec(lanes, acc), t.again, count, [&](int64_t i) { return at(start, i); });
       Values inParts = k.forLoop(k.idx(0), k.idx(count), one, init, [&](Value i, ValueRange carried) -> SmallVector<Value> {
@@ -314,7 +314,7 @@ private:
         return partOfTile(k, t, row, column, k.mul(i, part), part, carried);
       });
       Values whole = partOfTile(k, t, row, column, parts, k.sub(t.depth, parts), inParts);
-      Emit end = emitter(k);
+      Emit end = emitterAt(k);
       for (int64_t i = 0; i < count; ++i)
         end.store(whole[i], at(end, i));
     });
@@ -332,7 +332,7 @@ private:
       operands.next = k.bytePtr(aheadAt(k, t, row), k.mul(k.div(k0, k.idx(neighbours)), t.ahead.step));
       operands.step = k.i64(t.ahead.step);
     }
-    Emit e = emitter(k);
+    Emit e = emitterAt(k);
     return productSums(e, k.target, {t.lhs.type, t.rhs.type, acc, pairs(k)}, kTileRows, tileVectors(k.target, acc, kTileRows), operands,
                        Values(init));
   }
@@ -344,14 +344,8 @@ private:
     Value width = k.idx(KernelBuilder::byteWidth(t.lhs.type)), first = k.elementPtr(leftRow(k, t, row), t.lhs.type, k0);
     k.forLoop(k.idx(0), k.mul(depth, width), k.idx(64), [&](Value byte) {
       for (int64_t r = 0; r < kTileRows; ++r)
-        emitter(k).prefetch(k.bytePtr(first, k.add(k.mul(k.mul(k.idx(r), t.lhs.rowStride), width), byte)));
+        emitterAt(k).prefetch(k.bytePtr(first, k.add(k.mul(k.mul(k.idx(r), t.lhs.rowStride), width), byte)));
     });
-  }
-
-  static Emit emitter(KernelBuilder &k) {
-    Emit e(k.b.getLoc(), k.b.getContext());
-    e.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());
-    return e;
   }
 
   SmallVector<Value> rowCoordinates(KernelBuilder &k, Plan &p, ArrayRef<Value> batchAt, Value row) {

@@ -306,8 +306,7 @@ private:
           return;
         }
         auto inRegisters = [&]() -> SmallVector<Value> {
-          Emit b(k.b.getLoc(), k.b.getContext());
-          b.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());
+          Emit b = emitterAt(k);
           Int8Operands operands{
               rowBytes, rowFactors, rowStarts, k.i64(k.idx(blocks)), next, {{weights.codes, weights.scales, weights.zeros}}};
           Values totals = int8Sums(b, k.target, types, kTile, operands);

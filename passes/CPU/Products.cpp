@@ -33,12 +33,16 @@ SmallVector<Value> operandBatch(KernelBuilder &k, RankedTensorType operand, Rank
   return at;
 }
 
-Value convertCarried(KernelBuilder &k, Value value, Type type) {
+Emit emitterAt(KernelBuilder &k) {
   Emit e(k.b.getLoc(), k.b.getContext());
   e.setInsertionPoint(k.b.getInsertionBlock(), k.b.getInsertionPoint());
+  return e;
+}
+
+Value convertCarried(KernelBuilder &k, Value value, Type type) {
   if (getElementTypeOrSelf(value.getType()).isInteger(1))
     return arith::ExtUIOp::create(k.b, type, value);
-  return e.convert(value, type);
+  return emitterAt(k).convert(value, type);
 }
 
 SmallVector<unsigned> epilogueResults(KernelBuilder &k, Value root) {

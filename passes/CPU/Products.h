@@ -28,6 +28,9 @@ llvm::SmallVector<mlir::Value> operandBatch(KernelBuilder &k, mlir::RankedTensor
 /// The carried value as `type`, for operands of a product that are computed by the kernel.
 mlir::Value convertCarried(KernelBuilder &k, mlir::Value value, mlir::Type type);
 
+/// Writes where `k.b` does.
+Emit emitterAt(KernelBuilder &k);
+
 /// The kernel's results that are elementwise in `root`: an epilogue has no others, so shapes that may be equal are equal.
 llvm::SmallVector<unsigned> epilogueResults(KernelBuilder &k, mlir::Value root);
 

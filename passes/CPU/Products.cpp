@@ -85,32 +85,30 @@ bool isShortEpilogue(KernelBuilder &k, Type acc) {
   return count <= kInlineOps;
 }
 
-void fetchResults(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n, int64_t count) {
+/// Asks for `count` elements from `at`, n on of a tensor that lies in `buffer` with sizes `dims`; hint: 3 for the first cache, 2 for the
+/// second.
+static void fetchElements(KernelBuilder &k, Value buffer, Type element, ValueRange dims, ArrayRef<Value> at, Value n, int64_t count,
+                          bool write, int hint) {
   Puller pull(k, 1);
   SmallVector<Idx> coordinates = pull.at(at);
   coordinates.push_back(pull.at(n));
-  for (unsigned result : epilogueResults(k, root)) {
-    Type element = k.resultType(result).getElementType();
-    Value first = k.elementPtr(k.resultBuffer(result), k.storageType(element), pull.linearize(coordinates, k.resultDims(result)).base);
-    for (int64_t byte = 0; byte < count * KernelBuilder::byteWidth(element); byte += 64)
-      LLVM::Prefetch::create(k.b, k.bytePtr(first, k.idx(byte)), /*rw=*/1, /*hint=*/3, /*cache=*/1);
-  }
+  Value first = k.elementPtr(buffer, k.storageType(element), pull.linearize(coordinates, dims).base);
+  for (int64_t byte = 0; byte < count * KernelBuilder::byteWidth(element); byte += 64)
+    LLVM::Prefetch::create(k.b, k.bytePtr(first, k.idx(byte)), write, hint, /*cache=*/1);
+}
+
+void fetchResults(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n, int64_t count) {
+  for (unsigned result : epilogueResults(k, root))
+    fetchElements(k, k.resultBuffer(result), k.resultType(result).getElementType(), k.resultDims(result), at, n, count, /*write=*/true, 3);
 }
 
 void fetchOperands(KernelBuilder &k, Value root, ArrayRef<Value> at, Value n, int64_t count) {
+  auto shape = cast<RankedTensorType>(root.getType());
   for (BlockArgument argument : k.kernel.getBody().getArguments()) {
     auto type = dyn_cast<RankedTensorType>(argument.getType());
     bool read = llvm::any_of(argument.getUsers(), [&](Operation *user) { return user != root.getDefiningOp(); });
-    if (!read || !type || type.getRank() != cast<RankedTensorType>(root.getType()).getRank() ||
-        failed(verifyCompatibleShape(type, cast<RankedTensorType>(root.getType()))))
-      continue;
-    Puller pull(k, 1);
-    SmallVector<Idx> coordinates = pull.at(at);
-    coordinates.push_back(pull.at(n));
-    Value first =
-        k.elementPtr(k.buffer(argument), k.storageType(type.getElementType()), pull.linearize(coordinates, k.dims(argument)).base);
-    for (int64_t byte = 0; byte < count * KernelBuilder::byteWidth(type.getElementType()); byte += 64)
-      LLVM::Prefetch::create(k.b, k.bytePtr(first, k.idx(byte)), /*rw=*/0, /*hint=*/2, /*cache=*/1);
+    if (read && type && succeeded(verifyCompatibleShape(type, shape)))
+      fetchElements(k, k.buffer(argument), type.getElementType(), k.dims(argument), at, n, count, /*write=*/false, 2);
   }
 }
 

@@ -147,9 +147,7 @@ void AttendEmitter::countPositions(Value t0, Value keys, int64_t block, Value po
 }
 
 Value AttendEmitter::biasShows(unsigned segment, Value t0, Value keys, Value maxima) {
-  // A bias of at most `kFaint` weighs nothing beside a logit above `kEvident`. Masks of the least float are meant as -inf; a row that has
-  // nothing else takes the mean of what they are over.
-  constexpr double kFaint = -1e30, kEvident = -1e29, kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   auto shape = cast<RankedTensorType>(op.getBias()[segment].getType()).getShape();
   bool perRow = shape.size() >= 2 && shape[shape.size() - 2] != 1, perHead = shape.size() >= 3 && shape[shape.size() - 3] != 1;
   // Heads that share the bias have it in the same place: one row for each query. NaN is seen.

@@ -104,6 +104,9 @@ protected:
   double unit() { return natural() * 1.4426950408889634; }
   /// A product of query and key as a raw logit, without the bias.
   mlir::Value raw(Emit &e, mlir::Value x);
+  /// A bias of at most `kFaint` weighs nothing beside a logit above `kEvident`: products of queries and keys would have to be larger than
+  /// half of their distance. Masks of the least float are meant as -inf; a row that has nothing else takes the mean of what they are over.
+  static constexpr double kFaint = -1e30, kEvident = -1e29;
   /// The bias leaves some row of the tile something of keys [t0, t0 + keys) that counts beside what it has seen (i1).
   mlir::Value biasShows(unsigned segment, mlir::Value t0, mlir::Value keys, mlir::Value maxima);
   /// The bias of `lanes` keys from t0 + j on for row r.

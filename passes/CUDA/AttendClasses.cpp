@@ -8,9 +8,6 @@ using namespace mlir;
 namespace leat::cuda {
 
 constexpr int64_t kLanes = 32;
-/// A bias of at most `kFaint` weighs nothing beside one above `kEvident`: logits would have to be larger than half of their distance.
-/// Masks of the least float are meant as -inf; a row that has nothing else takes the mean of what they are over.
-constexpr double kFaint = -1e30, kEvident = -1e29;
 
 static Value wordOf(KernelBuilder &k, int64_t bits) {
   uint32_t word = 0;

@@ -167,6 +167,9 @@ private:
   int64_t unknowns = 0;
 };
 
+/// A bias of a mask that hides a key: exp(-1e4) is 0 in every float type; exporters use this, finfo.min or -inf.
+constexpr double kHidden = -1e4;
+
 /// What a bias does to attention: which distances d = key position - query position it lets through.
 struct MaskClass {
   enum Kind { Unknown, None, Causal, Window } kind = Unknown; // Window is causal with `left` past keys visible

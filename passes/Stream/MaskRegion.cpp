@@ -7,8 +7,6 @@ namespace leat::stream {
 
 namespace {
 
-constexpr double kHidden = -1e4; // as in maskOf
-
 /// Reads a choice as a mask, and writes it.
 class MaskWriter {
 public:

@@ -9,7 +9,6 @@ namespace {
 
 /// A function of the distance as a mask: every piece is 0 or so low that softmax gives 0.
 MaskClass maskOf(const Pieces &pieces) {
-  constexpr double kHidden = -1e4; // exp(-1e4) is 0 in every float type; exporters use this, finfo.min or -inf
   // What lies beyond the last and before the first key of the sequence does not matter, nor does d > 0 if hidden.
   auto &p = pieces.pieces;
   for (auto &piece : p)

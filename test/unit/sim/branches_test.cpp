@@ -5,32 +5,24 @@ using namespace leat::sim;
 
 namespace {
 
-// copy and mix: out[i] = in[i] for 32 threads; halves: the same of 2 bytes each, to every other place; count: adds to one word by atomics.
-const char *kKernels = R"(.version 8.6
+/// out[i] = in[i] for 32 threads, by lines `line` and the next of the source.
+std::string copies(const std::string &name, int line, int column) {
+  auto at = [&](int l) { return ".loc 1 " + std::to_string(l) + " " + std::to_string(column) + "\n"; };
+  return ".visible .entry " + name + R"((.param .u64 in, .param .u64 out) {
+.reg .b32 %r<9>; .reg .b64 %rd<9>;
+ld.param.u64 %rd0, [in]; ld.param.u64 %rd1, [out]; mov.u32 %r1, %tid.x; mul.wide.u32 %rd2, %r1, 4;
+add.u64 %rd3, %rd0, %rd2; add.u64 %rd4, %rd1, %rd2;
+)" + at(line) +
+         "ld.global.u32 %r2, [%rd3];\n" + at(line + 1) + "st.global.u32 [%rd4], %r2;\nret;\n}\n";
+}
+
+// copy and mix copy; halves: the same of 2 bytes each, to every other place; count: adds to one word by atomics.
+const std::string kKernels = R"(.version 8.6
 .target sm_80
 .address_size 64
 .file 1 "source.mlir"
-.visible .entry copy(.param .u64 in, .param .u64 out) {
-.reg .b32 %r<9>; .reg .b64 %rd<9>;
-ld.param.u64 %rd0, [in]; ld.param.u64 %rd1, [out]; mov.u32 %r1, %tid.x; mul.wide.u32 %rd2, %r1, 4;
-add.u64 %rd3, %rd0, %rd2; add.u64 %rd4, %rd1, %rd2;
-.loc 1 12 3
-ld.global.u32 %r2, [%rd3];
-.loc 1 13 3
-st.global.u32 [%rd4], %r2;
-ret;
-}
-.visible .entry mix(.param .u64 in, .param .u64 out) {
-.reg .b32 %r<9>; .reg .b64 %rd<9>;
-ld.param.u64 %rd0, [in]; ld.param.u64 %rd1, [out]; mov.u32 %r1, %tid.x; mul.wide.u32 %rd2, %r1, 4;
-add.u64 %rd3, %rd0, %rd2; add.u64 %rd4, %rd1, %rd2;
-.loc 1 22 5
-ld.global.u32 %r2, [%rd3];
-.loc 1 23 5
-st.global.u32 [%rd4], %r2;
-ret;
-}
-.visible .entry halves(.param .u64 in, .param .u64 out) {
+)" + copies("copy", 12, 3) + copies("mix", 22, 5) +
+                             R"(.visible .entry halves(.param .u64 in, .param .u64 out) {
 .reg .b16 %h<9>; .reg .b32 %r<9>; .reg .b64 %rd<9>;
 ld.param.u64 %rd0, [in]; ld.param.u64 %rd1, [out]; mov.u32 %r1, %tid.x; mul.wide.u32 %rd2, %r1, 4;
 add.u64 %rd3, %rd0, %rd2; add.u64 %rd4, %rd1, %rd2; ld.global.u16 %h1, [%rd3]; st.global.u16 [%rd4], %h1;
